@@ -1,0 +1,198 @@
+/* span.c: borrowed bytes, and UTF-8 as far as cutting and checking need it. */
+#include <string.h>
+
+#include "mailhook/mailhook.h"
+
+static char
+ascii_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool
+equal_nocase(const char *a, const char *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ascii_lower(a[i]) != ascii_lower(b[i]))
+			return false;
+	return true;
+}
+
+struct mh_span
+span_of(const char *s)
+{
+	return s == NULL ? MH_NONE : (struct mh_span){ s, strlen(s) };
+}
+
+bool
+span_eq(struct mh_span a, struct mh_span b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+bool
+span_ieq(struct mh_span a, struct mh_span b)
+{
+	return a.n == b.n && equal_nocase(a.p, b.p, a.n);
+}
+
+bool
+span_starts(struct mh_span s, struct mh_span head)
+{
+	return s.n >= head.n && span_eq(span_head(s, head.n), head);
+}
+
+bool
+span_istarts(struct mh_span s, struct mh_span head)
+{
+	return s.n >= head.n && equal_nocase(s.p, head.p, head.n);
+}
+
+bool
+span_iends(struct mh_span s, struct mh_span tail)
+{
+	return s.n >= tail.n && equal_nocase(s.p + (s.n - tail.n), tail.p, tail.n);
+}
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+struct mh_span
+span_trim(struct mh_span s)
+{
+	while (s.n > 0 && is_blank(s.p[0])) {
+		s.p++;
+		s.n--;
+	}
+	while (s.n > 0 && is_blank(s.p[s.n - 1]))
+		s.n--;
+	return s;
+}
+
+struct mh_span
+span_from(struct mh_span s, size_t at)
+{
+	if (at > s.n)
+		at = s.n;
+	return (struct mh_span){ at == 0 ? s.p : s.p + at, s.n - at };
+}
+
+struct mh_span
+span_head(struct mh_span s, size_t n)
+{
+	return (struct mh_span){ s.p, n < s.n ? n : s.n };
+}
+
+bool
+span_line(struct mh_span *s, struct mh_span *ret_line)
+{
+	if (s->n == 0)
+		return false;
+
+	const char *lf = memchr(s->p, '\n', s->n);
+	size_t n = lf == NULL ? s->n : (size_t)(lf - s->p);
+	struct mh_span line = { s->p, n };
+
+	*s = span_from(*s, lf == NULL ? n : n + 1);
+	if (line.n > 0 && line.p[line.n - 1] == '\r')
+		line.n--;
+	*ret_line = line;
+	return true;
+}
+
+size_t
+span_find(struct mh_span s, struct mh_span needle, size_t from)
+{
+	if (from > s.n || needle.n > s.n - from)
+		return SIZE_MAX;
+	if (needle.n == 0)
+		return from;
+
+	const char *hit = memmem(s.p + from, s.n - from, needle.p, needle.n);
+	return hit == NULL ? SIZE_MAX : (size_t)(hit - s.p);
+}
+
+size_t
+span_ifind(struct mh_span s, struct mh_span needle, size_t from)
+{
+	if (from > s.n || needle.n > s.n - from)
+		return SIZE_MAX;
+	if (needle.n == 0)
+		return from;
+
+	/* memchr for both cases of the first letter: libc's is vectored, and the rest of the needle seldom follows. */
+	const char lower = ascii_lower(needle.p[0]);
+	const char upper = lower >= 'a' && lower <= 'z' ? (char)(lower - 'a' + 'A') : lower;
+	const size_t last = s.n - needle.n;
+	size_t next_lower = from, next_upper = from;
+
+	for (size_t at = from; at <= last;) {
+		if (next_lower <= at) {
+			const char *hit = memchr(s.p + at, lower, last - at + 1);
+			next_lower = hit == NULL ? SIZE_MAX : (size_t)(hit - s.p);
+		}
+		if (next_upper <= at) {
+			const char *hit = upper == lower ? NULL : memchr(s.p + at, upper, last - at + 1);
+			next_upper = hit == NULL ? SIZE_MAX : (size_t)(hit - s.p);
+		}
+		at = next_lower < next_upper ? next_lower : next_upper;
+		if (at == SIZE_MAX)
+			return SIZE_MAX;
+		if (equal_nocase(s.p + at, needle.p, needle.n))
+			return at;
+		at++;
+	}
+	return SIZE_MAX;
+}
+
+/* Length of the well-formed UTF-8 sequence at s (Unicode table 3-7), or 0. */
+static size_t
+utf8_sequence(struct mh_span s)
+{
+	const unsigned char *u = (const unsigned char *)s.p;
+
+	if (s.n == 0)
+		return 0;
+	if (u[0] < 0x80)
+		return 1;
+	if (u[0] < 0xC2 || u[0] > 0xF4)
+		return 0;
+
+	const size_t need = u[0] < 0xE0 ? 2 : u[0] < 0xF0 ? 3 : 4;
+	if (s.n < need)
+		return 0;
+
+	const unsigned char low = u[0] == 0xE0 ? 0xA0 : u[0] == 0xF0 ? 0x90 : 0x80;
+	const unsigned char high = u[0] == 0xED ? 0x9F : u[0] == 0xF4 ? 0x8F : 0xBF;
+	if (u[1] < low || u[1] > high)
+		return 0;
+	for (size_t i = 2; i < need; i++)
+		if (u[i] < 0x80 || u[i] > 0xBF)
+			return 0;
+	return need;
+}
+
+bool
+utf8_valid(struct mh_span s)
+{
+	while (s.n > 0) {
+		const size_t n = utf8_sequence(s);
+		if (n == 0)
+			return false;
+		s = span_from(s, n);
+	}
+	return true;
+}
+
+size_t
+utf8_cut(struct mh_span s, size_t max)
+{
+	if (s.n <= max)
+		return s.n;
+	while (max > 0 && ((unsigned char)s.p[max] & 0xC0) == 0x80)
+		max--;
+	return max;
+}

@@ -1,0 +1,104 @@
+/* conf.h: the main configuration (libconfuse), read once per process into plain structs.
+ *
+ * Every wrong value is complained of with file and line in one go; the first syntax error ends a file. Drop-ins:
+ * FILE.d/ *.conf, sorted. "${" is refused. mailhook.conf(5) is the user's view of this.
+ */
+#ifndef MAILHOOK_CONF_H
+#define MAILHOOK_CONF_H
+
+#include "mailhook/mailhook.h"
+
+#define CONF_DEFAULT_FILE "/etc/mailhook/mailhook.conf"
+#define CONF_DEFAULT_STATE_DIR "/var/lib/mailhook"
+
+enum trust_level { TRUST_UNVERIFIED, TRUST_RELAYED, TRUST_VERIFIED };
+extern const char *const trust_names[]; /* "unverified", "relayed", "verified" */
+
+/* What an action is to the jobs (design section 7). */
+enum action_role {
+	ROLE_TICKET, /* one job for every event of a case, in order */
+	ROLE_EFFECT, /* one job a case, woken by "trusted" and "approved", never doubled: rotate, trigger, a user's program */
+	ROLE_REPLY /* one job an event, after the event's other jobs */
+};
+
+struct conf_list {
+	const char **items;
+	size_t n;
+};
+
+struct conf_action {
+	const char *name, *program; /* program: a name in libexec's actions, or an absolute path */
+	const char *config;         /* actions/NAME.conf beside the main file; may not exist */
+	enum action_role role;      /* by program name: ticket, reply, else effect; "role =" overrides */
+	enum trust_level needs;     /* effect: verified by default; ticket and reply: unverified */
+	struct conf_list after;     /* names of actions whose job of the same event must have ended well before */
+	struct conf_list pass_env;
+	bool mail_raw;  /* mail = "raw" */
+	int deadline_s; /* default 60 */
+	int give_up_s;  /* age of a job at which retries end, default 3 days */
+	const char *file;
+	int line;
+};
+
+struct conf_rule {
+	const char *name;
+	int order;                        /* default 50; equal orders: as written */
+	struct conf_list kinds, accounts; /* empty: all; a trailing '*' matches any rest */
+	struct conf_list actions;         /* "do" */
+	const char *file;
+	int line;
+};
+
+struct conf_mailbox {
+	const char *name, *url, *user, *password_file, *password_command, *done, *review, *irrelevant;
+	const char *file;
+	int line;
+};
+
+struct conf_trust {
+	struct conf_list authserv_id, arc_sealers, forwarders, sns_topics;
+	int hops;
+	bool authres_stripped;
+	const char *resolver;
+};
+
+struct conf {
+	const char *file; /* NULL: the embedded defaults */
+	const char *state_dir, *ledger, *accounts_file,
+	    *definitions_dir;    /* definitions_dir: default "definitions" beside the file */
+	const char *intake_dir;  /* STATE_DIR/intake */
+	const char *ledger_path; /* the path of "sqlite:PATH"; NULL for another engine */
+	bool observe,
+	    embedded;    /* embedded: no action and no rule was configured; the built-in ticket and reply are used */
+	int max_running; /* action programs at once, default 4 */
+	int flood_unlisted, quarantine_messages;
+	int64_t quarantine_bytes;
+	struct conf_list thresholds; /* days, as text, falling */
+	struct conf_trust trust;
+	struct conf_mailbox *mailboxes;
+	size_t n_mailboxes;
+	struct conf_action *actions;
+	size_t n_actions;
+	struct conf_rule *rules; /* in the order in which they are tried */
+	size_t n_rules;
+	struct arena arena; /* own: all strings */
+};
+
+typedef void conf_complain(void *user, const char *line); /* "FILE:LINE: what", no line end */
+
+/* Reads the configuration.
+ *   in      path: NULL for the default file; where that does not exist, the embedded defaults are used
+ *   errors  MH_BAD at least one complaint; MH_RETRY it could not be read (a path that was named must exist)
+ *           In both cases *ret is still set when state_dir could be found, with embedded defaults else, so that the
+ *           intake stays usable; NULL when not. */
+enum mh_status conf_load(const char *path, conf_complain *complain, void *user, struct conf **ret, struct mh_err *err);
+void conf_free(struct conf *c);
+
+const struct conf_action *conf_action(const struct conf *c, const char *name); /* NULL: none */
+/* The first rule that takes a case of that kind and account; NULL: none. account may be unknown. */
+const struct conf_rule *conf_rule_for(const struct conf *c, struct mh_span kind, struct mh_span account);
+
+/* state_dir by a line scan of a file that does not parse; MH_SKIP where no line has it. (conf_scan.c: no libconfuse) */
+enum mh_status conf_scan_state_dir(const char *path, struct arena *a, const char **ret, struct mh_err *err);
+
+#endif

@@ -1,0 +1,54 @@
+/* limits.h: every bound that mailhook sets on bytes from outside, with its reason.
+ *
+ * A bound that is hit is marked (enum mail_limit in mailhook.h, or MH_LIMIT) and the work goes on with what was
+ * read; it is never silent. Each bound has a test at it, one past it and one far past it.
+ */
+#ifndef MAILHOOK_LIMITS_H
+#define MAILHOOK_LIMITS_H
+
+/* -- one message -------------------------------------------------------------------------------------------------- */
+#define MH_MAX_MESSAGE_BYTES (64u << 20) /* big providers stop at 25 to 50 MB; sieve gives a filter 256 MiB in all */
+#define MH_MAX_HEADER_BYTES (1u << 20)   /* of one message; Postfix stops at 100 kB by default */
+#define MH_MAX_FIELDS 1000               /* of one message; real mail through five lists stays below 150 */
+#define MH_MAX_FIELD_BYTES (64u << 10)   /* one field, unfolded */
+#define MH_MAX_DEPTH 32              /* nested multiparts and messages; 10,000 is an attack, 5 is a chain of forwards */
+#define MH_MAX_PARTS 500             /* leaves; an aggregated digest stays below 100 */
+#define MH_MAX_MESSAGES 64           /* the outer message and its message/rfc822 parts */
+#define MH_MAX_PARAMS 64             /* parameters of one structured field, RFC 2231 sections included */
+#define MH_MAX_COMMENT_DEPTH 100     /* nested comments of a structured field */
+#define MH_MAX_ENCODED_WORDS 1000    /* RFC 2047 words in one field */
+#define MH_MAX_TEXT_BYTES (4u << 20) /* decoded text of one part; AWS's largest notice seen is 53 kB of HTML */
+#define MH_MAX_TEXT_TOTAL_BYTES (16u << 20) /* decoded text of one message */
+#define MH_MAX_ARENA_BYTES                                                                                             \
+	(64u << 20) /* all that reading one message may allocate: 100 MB of memory with the raw mail's pages */
+
+/* -- parsing ------------------------------------------------------------------------------------------------------ */
+#define MH_MAX_NOTICES 200           /* contract: the first 200, and "partial" */
+#define MH_MAX_VIEWS 400             /* places in one message where a notice may stand */
+#define MH_MAX_JSON_BYTES (1u << 20) /* one JSON document; cJSON's own depth limit of 1,000 stays below this */
+#define MH_MAX_JSON_DEPTH 100
+#define MH_MAX_SUBJECT_BYTES (256u << 10) /* what one pattern is run over; more is cut and marked */
+#define MH_MAX_CALLOUTS                                                                                                \
+	200000 /* one match: match_limit does not stop polynomial blow-up, a clock would make parsing impure */
+#define MH_MAX_PATTERN_HEAP_KB 4096
+#define MH_MAX_DEFINITIONS 1000
+#define MH_MAX_NOTICE_FILE_BYTES (256u << 10)
+
+/* -- the sandboxed child ------------------------------------------------------------------------------------------ */
+#define MH_CHILD_CPU_S 5                   /* RLIMIT_CPU: the worst adversarial mail needs below 1 s */
+#define MH_CHILD_MEMORY_BYTES (192u << 20) /* RLIMIT_AS above what the process has when it forks */
+#define MH_CHILD_WALL_MS 6000              /* pipe's own deadline is 8 s, sieve kills at 10 */
+#define MH_MAX_ANSWER_BYTES (1u << 20)     /* 200 notices of at most 2 kB, and the header facts */
+#define MH_MAX_FACT_BYTES 1024             /* one string of an answer: account, resource, subject */
+#define MH_MAX_REFERENCES_BYTES 8192       /* References, cut in front: the thread's newest ids are its last */
+
+/* -- front -------------------------------------------------------------------------------------------------------- */
+#define MH_PIPE_DEADLINE_MS 8000   /* Pigeonhole kills at 10 s */
+#define MH_MAX_ENVELOPE_BYTES 1024 /* an envelope address is at most 320 octets by RFC 5321 */
+
+/* -- actions ------------------------------------------------------------------------------------------------------ */
+#define MH_MAX_ACTION_LINE_BYTES (256u << 10)  /* one line from an action */
+#define MH_MAX_ACTION_OUTPUT_BYTES (4u << 20)  /* all lines of one run */
+#define MH_MAX_ACTION_STATE_BYTES (128u << 10) /* a checkpoint as it is stored */
+
+#endif

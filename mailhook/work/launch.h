@@ -1,0 +1,54 @@
+/* launch.h: runs one action program and speaks the protocol of mailhook-action(7) with it.
+ *
+ * No ledger here: what an action says goes to callbacks, whose answers decide. One launch is one process group; it ends
+ * with its deadline, with its parent, or with its answer. Made for an event loop: nothing blocks.
+ */
+#ifndef MAILHOOK_WORK_LAUNCH_H
+#define MAILHOOK_WORK_LAUNCH_H
+
+#include <poll.h>
+
+#include "mailhook/json.h"
+#include "mailhook/mailhook.h"
+
+enum outcome { OUTCOME_DONE, OUTCOME_RETRY, OUTCOME_FAILED, OUTCOME_WAITING, OUTCOME_SKIPPED };
+extern const char *const outcome_names[];
+enum waiting_for { WAIT_NOTHING, WAIT_TIME, WAIT_APPROVAL, WAIT_INPUT };
+extern const char *const waiting_for_names[]; /* NULL, "time", "approval", "input" */
+
+struct answer_line { /* the last line of an action, checked; strings point into its JSON */
+	enum outcome outcome;
+	const char *summary, *url; /* summary is never NULL; control characters are gone; cut at 1,000 bytes */
+	int64_t retry_after_s;     /* -1: not said */
+	enum waiting_for waiting_for;
+	struct mh_span state; /* JSON text of "state", or p == NULL */
+};
+
+struct launch_spec {
+	const char *program;    /* absolute path */
+	const char *verb;       /* run, check, describe */
+	struct mh_span request; /* one JSON object, one line, without line end */
+	struct mh_span raw;     /* the mail for descriptor 3; p == NULL: descriptor 3 is closed */
+	const char *const *env; /* NULL-ended "NAME=value"; all that the action sees */
+	const char *dir;        /* its working folder */
+	int deadline_ms;        /* on the monotonic clock; then SIGTERM to the group, 2 s later SIGKILL */
+	/* A checkpoint: true only once it is durable and the lease is still ours; false: no answer, stdin is closed. */
+	bool (*checkpoint)(void *user, struct mh_span state);
+	void (*say)(void *user, struct mh_span text); /* "say" lines, and stderr's lines cleaned and cut at 500 bytes */
+	void *user;
+};
+
+struct launch;
+
+/* Starts it. MH_RETRY: it could not be started ("no such program" included: an exec failure is reported here and not
+ * taken for an answer of the program). */
+enum mh_status launch_start(const struct launch_spec *spec, struct launch **ret, struct mh_err *err);
+/* Descriptors to wait for (at most 4) and the ms until launch_step must be called in any case. */
+size_t launch_pollfds(const struct launch *l, struct pollfd fds[4], int *ret_timeout_ms);
+/* Does what can be done without blocking. MH_OK: it has ended, *ret_answer is set (no answer by the deadline, a crash,
+ * garbage, more than one last line: outcome retry, with a summary that says which). MH_SKIP: not yet. */
+enum mh_status launch_step(struct launch *l, struct answer_line *ret_answer);
+/* Kills what is left of its group and frees it. What launch_step returned ends here. */
+void launch_free(struct launch *l);
+
+#endif

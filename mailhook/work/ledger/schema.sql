@@ -1,0 +1,112 @@
+-- The ledger's schema, version 1. Times are RFC 3339 UTC text ("2026-02-03T04:05:06Z"): they sort as they read, and the
+-- stock sqlite3 tool is the second user interface. Enumerations are words. Ids are never reused.
+--
+-- One expiry is one row of cases. What mails said of it is notices; what is to be done is jobs; what happened is events.
+
+CREATE TABLE meta (
+  name  TEXT PRIMARY KEY,          -- schema, paused, flood-dropped, quarantine-dropped, node
+  value TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE messages (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  digest        TEXT NOT NULL UNIQUE, -- SHA-256: LF-normalised body, From, Date, Subject, Message-ID, Content-Type
+  received      TEXT NOT NULL,
+  envelope_from TEXT,                 -- NULL: not known; '': <>
+  message_id    TEXT,
+  sender        TEXT,                 -- the one From address, lower case
+  subject       TEXT,
+  verdict       TEXT NOT NULL CHECK (verdict IN ('notice', 'unrecognised', 'failed')),
+  reason        TEXT,
+  parser        TEXT,
+  trust         TEXT NOT NULL DEFAULT 'unverified' CHECK (trust IN ('unverified', 'relayed', 'verified')),
+  trust_by      TEXT,                 -- "dkim aws.com s1", "arc google.com", "authres mx.example.com"
+  trust_steps   TEXT,                 -- JSON list of words for a person
+  reply_to      TEXT,
+  refs          TEXT,                 -- References of a reply to it, Message-ID left out
+  automatic     INTEGER NOT NULL DEFAULT 0,
+  list          INTEGER NOT NULL DEFAULT 0,
+  quarantined   INTEGER NOT NULL DEFAULT 0,
+  copies        INTEGER NOT NULL DEFAULT 1, -- how often this very message came
+  bytes         INTEGER NOT NULL,
+  raw           BLOB                  -- NULL: purged, or never kept
+) STRICT;
+
+CREATE TABLE cases (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  key        TEXT NOT NULL UNIQUE,    -- 32 hex digits; what tickets carry; fixed when the case is opened
+  kind       TEXT NOT NULL,           -- a definition's kind, 'unrecognised', 'flood', or 'mailhook.*'
+  account    TEXT,
+  region     TEXT,
+  resource   TEXT,                    -- for 'unrecognised': the sender
+  expires    TEXT,                    -- NULL for 'unrecognised'
+  precision  TEXT CHECK (precision IN ('second', 'day', 'derived')),
+  reason     TEXT,                    -- for 'unrecognised': why
+  trust      TEXT NOT NULL DEFAULT 'unverified' CHECK (trust IN ('unverified', 'relayed', 'verified')),
+  ambiguous  INTEGER NOT NULL DEFAULT 0, -- a notice fitted several cases: nothing rotates, a person is asked
+  rule       TEXT,                    -- chosen once, when the case opens; NULL: no rule took it
+  actions    TEXT NOT NULL DEFAULT '[]', -- JSON list: that rule's actions as they stood then
+  state      TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'closed')),
+  opened     TEXT NOT NULL,
+  closed     TEXT,
+  closed_by  TEXT,                    -- a login name, or an action's name
+  closed_trust TEXT,                  -- the case's trust when a person closed it
+  best_notice INTEGER,                -- notices.id whose facts the case has
+  ticket_url TEXT                     -- as the ticket action told it
+) STRICT;
+CREATE INDEX cases_identity ON cases (kind, account, state);
+CREATE INDEX cases_expires ON cases (state, expires);
+
+CREATE TABLE notices (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  message_id INTEGER NOT NULL REFERENCES messages (id),
+  case_id    INTEGER NOT NULL REFERENCES cases (id),
+  kind       TEXT NOT NULL,
+  account    TEXT,
+  region     TEXT,
+  resource   TEXT,
+  event      TEXT,
+  expires    TEXT,
+  precision  TEXT,
+  days_stated INTEGER,
+  trust      TEXT NOT NULL,
+  seen       TEXT NOT NULL
+) STRICT;
+CREATE INDEX notices_case ON notices (case_id);
+CREATE INDEX notices_message ON notices (message_id);
+
+CREATE TABLE jobs (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  job_key     TEXT NOT NULL UNIQUE,   -- 32 hex digits from case key, action and event's sequence: the idempotency key
+  case_id     INTEGER NOT NULL REFERENCES cases (id),
+  action      TEXT NOT NULL,          -- name in the configuration
+  role        TEXT NOT NULL CHECK (role IN ('ticket', 'effect', 'reply')),
+  event       TEXT NOT NULL,          -- opened, trusted, approved, reminded, succeeded, failed, expired, closed
+  event_id    INTEGER NOT NULL REFERENCES events (id), -- the occurrence it belongs to
+  position    INTEGER NOT NULL,       -- place in the rule's do list
+  needs       TEXT NOT NULL DEFAULT 'unverified',
+  state       TEXT NOT NULL CHECK (state IN ('queued', 'running', 'waiting', 'done', 'failed', 'skipped')),
+  waiting_for TEXT CHECK (waiting_for IN ('time', 'approval', 'input', 'trust', 'after')),
+  attempt     INTEGER NOT NULL DEFAULT 0,
+  due         TEXT,                   -- when it may start next; NULL: not by time
+  created     TEXT NOT NULL,
+  started     TEXT,
+  ended       TEXT,
+  lease_owner TEXT,                   -- node and boot of the worker that runs it
+  lease_until TEXT,
+  action_state TEXT NOT NULL DEFAULT '{}', -- the last checkpoint, JSON
+  summary     TEXT,
+  url         TEXT
+) STRICT;
+CREATE INDEX jobs_due ON jobs (state, due);
+CREATE INDEX jobs_case ON jobs (case_id);
+
+CREATE TABLE events (                 -- every change of a case, with time and cause; never changed, never deleted before it
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  case_id INTEGER REFERENCES cases (id), -- NULL: of the installation (paused, restored)
+  at      TEXT NOT NULL,
+  what    TEXT NOT NULL,              -- opened, notice, trusted, job, outcome, closed, ...
+  by      TEXT NOT NULL,              -- 'mailhook', an action's name, or a login name
+  detail  TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_case ON events (case_id);
