@@ -1,0 +1,37 @@
+/* secret.h: secrets, read where they are needed and zeroed after use; never logged, never in argv or environment.
+ *
+ * A configuration names them by ..._file or ..._command. A name without '/' is a file of $CREDENTIALS_DIRECTORY
+ * (systemd's LoadCredential=).
+ */
+#ifndef MAILHOOK_ACTIONS_SECRET_H
+#define MAILHOOK_ACTIONS_SECRET_H
+
+#include "mailhook/mailhook.h"
+
+#define SECRET_MAX_BYTES (64u << 10) /* a key with its chain is some 10 kB, an access token below 4 kB */
+#define SECRET_COMMAND_MS 20000
+
+struct secret {
+	char *p; /* own, NUL-terminated; NULL: none */
+	size_t n;
+};
+
+void secret_release(struct secret *s); /* zeroes and frees; for MH_AUTO too */
+struct mh_span secret_span(const struct secret *s);
+
+/* Reads a secret file, without one final line end.
+ *   errors  MH_BAD: missing, not a regular file, of another owner than us or root, readable or writable by group or
+ *           others, empty, with a NUL, a bare name without $CREDENTIALS_DIRECTORY; MH_LIMIT too long; MH_RETRY else */
+enum mh_status secret_from_file(const char *path, struct secret *ret, struct mh_err *err);
+
+/* The same checks for a file that a library reads itself (a client key); reads nothing of it. */
+enum mh_status secret_check_file(const char *path, struct mh_err *err);
+
+/* Reads a secret from a program's stdout, without one final line end.
+ *   in      argv: NULL-ended, argv[0] an absolute path; no shell. Its stdin is empty, its stderr is ours
+ *           deadline_ms: then it is killed; 0: SECRET_COMMAND_MS
+ *   errors  MH_BAD: it could not be started, or printed nothing or a NUL; MH_LIMIT too much
+ *           MH_RETRY: it failed (a vault may be down), or ran out of time */
+enum mh_status secret_from_command(const char *const *argv, int deadline_ms, struct secret *ret, struct mh_err *err);
+
+#endif
