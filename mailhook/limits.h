@@ -33,6 +33,7 @@
 #define MH_MAX_PATTERN_HEAP_KB 4096
 #define MH_MAX_DEFINITIONS 1000
 #define MH_MAX_NOTICE_FILE_BYTES (256u << 10)
+#define MH_MAX_CONF_BYTES (1 << 20) /* one configuration file; 200 mailboxes stay below 100 kB */
 
 /* -- the sandboxed child ------------------------------------------------------------------------------------------ */
 #define MH_CHILD_CPU_S 5                   /* RLIMIT_CPU: the worst adversarial mail needs below 1 s */
@@ -47,8 +48,13 @@
 #define MH_MAX_ENVELOPE_BYTES 1024 /* an envelope address is at most 320 octets by RFC 5321 */
 
 /* -- actions ------------------------------------------------------------------------------------------------------ */
+#define MH_MAX_ACTION_REQUEST_BYTES (1u << 20) /* one request: the history of a case can be long */
 #define MH_MAX_ACTION_LINE_BYTES (256u << 10)  /* one line from an action */
 #define MH_MAX_ACTION_OUTPUT_BYTES (4u << 20)  /* all lines of one run */
 #define MH_MAX_ACTION_STATE_BYTES (128u << 10) /* a checkpoint as it is stored */
+#define MH_MAX_ACTION_SUMMARY_BYTES 1000u      /* summary, and url: one line of a mail or a ticket */
+#define MH_MAX_ACTION_SAY_BYTES 500u           /* one line of "say" or of stderr in the log */
+#define MH_MAX_ACTION_SAY_LINES 200            /* of one run: the log is the administrator's, not the action's */
+#define MH_MAX_RETRY_AFTER_S 604800            /* a week: more is a mistake, and jobs are given up before */
 
 #endif

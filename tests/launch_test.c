@@ -1,0 +1,584 @@
+/* launch_test.c: one run of an action, against small programs that behave, misbehave and hang. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mailhook/clock.h"
+#include "mailhook/work/launch.h"
+
+struct seen {
+	struct buf said, states;
+	int checkpoints, allow; /* the first allow checkpoints are answered */
+};
+
+static bool
+on_checkpoint(void *user, struct mh_span state)
+{
+	struct seen *s = user;
+
+	buf_put(&s->states, state);
+	return s->checkpoints++ < s->allow;
+}
+
+static void
+on_say(void *user, struct mh_span text)
+{
+	struct seen *s = user;
+
+	buf_put(&s->said, text);
+	buf_putc(&s->said, '\n');
+}
+
+static void
+write_program(const char *path, const char *text)
+{
+	const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	assert_int_equal(close(fd), 0);
+}
+
+static const char *const test_env[] = { "PATH=/usr/bin:/bin", "GIVEN=yes", NULL };
+
+static struct launch_spec
+spec_for(const char *program, const char *dir, struct seen *seen)
+{
+	return (struct launch_spec){
+		.program = program,
+		.verb = "run",
+		.request = MH_LIT("{\"version\":1}"),
+		.raw = MH_NONE,
+		.env = test_env,
+		.dir = dir,
+		.deadline_ms = 20000,
+		.checkpoint = on_checkpoint,
+		.say = on_say,
+		.user = seen,
+	};
+}
+
+/* Waits for one launch as an event loop does. */
+static struct answer_line
+await(struct launch *l)
+{
+	struct answer_line answer;
+
+	for (;;) {
+		struct pollfd fds[4];
+		int timeout;
+		const size_t n = launch_pollfds(l, fds, &timeout);
+
+		assert_true(poll(fds, n, timeout) >= 0 || errno == EINTR);
+		if (launch_step(l, &answer) == MH_OK)
+			return answer;
+	}
+}
+
+struct row {
+	const char *name, *script;
+	int allow;       /* checkpoints answered */
+	int deadline_ms; /* 0: enough */
+	const char *raw; /* mail for descriptor 3 */
+	enum outcome outcome;
+	const char *summary; /* part of it */
+	const char *said;    /* part of it; NULL: nothing */
+	int checkpoints;
+};
+
+#define SH "#!/bin/sh\n"
+#define PY "#!/usr/bin/python3\nimport sys, os, time, json, signal\n"
+#define DONE "echo '{\"outcome\":\"done\",\"summary\":\"well\"}'\n"
+
+static const struct row rows[] = {
+	{ .name = "an outcome", .script = SH DONE, .outcome = OUTCOME_DONE, .summary = "well" },
+	{ .name = "the verb and the request arrive",
+	    .script = SH "read -r r; [ \"$1 $r\" = 'run {\"version\":1}' ] && " DONE,
+	    .outcome = OUTCOME_DONE,
+	    .summary = "well" },
+	{ .name = "the exit code is ignored",
+	    .script = SH DONE "exit 3\n",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "well" },
+	{ .name = "a last line without a line end",
+	    .script = SH "printf '{\"outcome\":\"done\",\"summary\":\"bare\"}'\n",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "bare" },
+	{ .name = "CRLF and empty lines",
+	    .script = SH "printf '\\n\\r\\n{\"outcome\":\"done\",\"summary\":\"cr\"}\\r\\n'\n",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "cr" },
+	{ .name = "say and stderr are logged, cleaned",
+	    .script = SH "echo '{\"say\":\"one\"}'; printf 'two\\033[1m\\n' >&2\n" DONE,
+	    .outcome = OUTCOME_DONE,
+	    .summary = "well",
+	    .said = "two [1m\n" },
+	{ .name = "a summary loses its control characters",
+	    .script = SH "printf '%s\\n' '{\"outcome\":\"failed\",\"summary\":\"a\\u001bb\\nc\"}'\n",
+	    .outcome = OUTCOME_FAILED,
+	    .summary = "a b c" },
+	{ .name = "a checkpoint is answered",
+	    .script =
+		SH "read -r r; echo '{\"checkpoint\":{\"n\":1}}'; read -r a; [ \"$a\" = '{\"ok\":true}' ] && " DONE,
+	    .allow = 1,
+	    .outcome = OUTCOME_DONE,
+	    .summary = "well",
+	    .checkpoints = 1 },
+	{ .name = "a checkpoint that is not answered is end of file",
+	    .script = SH "read -r r; echo '{\"checkpoint\":{}}'; read -r a || "
+			 "echo '{\"outcome\":\"retry\",\"summary\":\"end of file\"}'\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "end of file",
+	    .checkpoints = 1 },
+	{ .name = "after a refused checkpoint no other is stored",
+	    .script =
+		SH "read -r r; echo '{\"checkpoint\":{}}'; read -r a; echo '{\"checkpoint\":{}}'; read -r a\n" DONE,
+	    .outcome = OUTCOME_DONE,
+	    .summary = "well",
+	    .checkpoints = 1 },
+	{ .name = "an end without an outcome",
+	    .script = SH "exit 4\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "ended with code 4 and without an outcome" },
+	{ .name = "a crash",
+	    .script = SH "kill -SEGV $$\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "killed by signal 11" },
+	{ .name = "garbage", .script = SH "echo hello\n", .outcome = OUTCOME_RETRY, .summary = "wrote garbage" },
+	{ .name = "garbage before an outcome",
+	    .script = SH "echo hello\n" DONE,
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "wrote garbage" },
+	{ .name = "no object", .script = SH "echo '[1]'\n", .outcome = OUTCOME_RETRY, .summary = "but no object" },
+	{ .name = "no known key",
+	    .script = SH "echo '{\"x\":1}'\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "exactly one of" },
+	{ .name = "two keys",
+	    .script = SH "echo '{\"say\":\"x\",\"outcome\":\"done\",\"summary\":\"\"}'\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "exactly one of" },
+	{ .name = "two outcomes",
+	    .script = SH DONE DONE,
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "wrote more after its outcome" },
+	{ .name = "say after the outcome",
+	    .script = SH DONE "echo '{\"say\":\"late\"}'\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "wrote more after its outcome" },
+	{ .name = "an unknown outcome",
+	    .script = SH "echo '{\"outcome\":\"fine\",\"summary\":\"\"}'\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "unknown outcome" },
+	{ .name = "no summary",
+	    .script = SH "echo '{\"outcome\":\"done\"}'\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "without a summary" },
+	{ .name = "waiting for nothing known",
+	    .script = SH "echo '{\"outcome\":\"waiting\",\"summary\":\"\"}'\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "waits for something unknown" },
+	{ .name = "invalid UTF-8",
+	    .script = SH "printf '{\"outcome\":\"done\",\"summary\":\"\\377\"}\\n'\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "not UTF-8" },
+	{ .name = "a NUL",
+	    .script = SH "printf '{\"outcome\":\"done\",\"summary\":\"a\\000b\"}\\n'\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "control character" },
+	{ .name = "a key twice",
+	    .script = SH "echo '{\"outcome\":\"done\",\"outcome\":\"retry\",\"summary\":\"\"}'\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "a key twice" },
+	{ .name = "a line at its limit",
+	    .script = PY "l = '{\"say\":\"x\"}'\nprint(l + ' ' * (262144 - len(l)))\n"
+			 "print('{\"outcome\":\"done\",\"summary\":\"fits\"}')\n",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "fits",
+	    .said = "x\n" },
+	{ .name = "a line past its limit",
+	    .script = PY "l = '{\"say\":\"x\"}'\nprint(l + ' ' * (262145 - len(l)))\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "line that is too long" },
+	{ .name = "a line far past its limit",
+	    .script = SH "exec cat /dev/zero\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "line that is too long" },
+	{ .name = "output past its limit",
+	    .script = SH "exec yes '{\"say\":\"again\"}'\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "more than is read of one run",
+	    .said = "(more was said than is logged)\n" },
+	{ .name = "a state past its limit",
+	    .script = PY "print(json.dumps({'checkpoint': {'s': 'x' * 131072}}))\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "a state of more than" },
+	{ .name = "endless stderr is no harm",
+	    .script = PY "sys.stderr.write('x' * 3000000)\nprint('{\"outcome\":\"done\",\"summary\":\"loud\"}')\n",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "loud",
+	    .said = "xxxx" },
+	{ .name = "silence ends at the deadline",
+	    .script = SH "exec sleep 60\n",
+	    .deadline_ms = 200,
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "no outcome by its deadline" },
+	{ .name = "SIGTERM at the deadline can be answered",
+	    .script = PY
+	    "def stop(*_):\n  print('{\"outcome\":\"retry\",\"summary\":\"stopped\"}', flush=True)\n  os._exit(0)\n"
+	    "signal.signal(signal.SIGTERM, stop)\nprint('{\"say\":\"ready\"}', flush=True)\ntime.sleep(60)\n",
+	    .deadline_ms = 1500,
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "stopped",
+	    .said = "ready\n" },
+	{ .name = "an ignored SIGTERM ends in SIGKILL, children too",
+	    .script = SH "trap '' TERM\nsleep 60 & wait\nsleep 60\n",
+	    .deadline_ms = 200,
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "no outcome by its deadline" },
+	{ .name = "an outcome before the deadline counts though the program hangs on",
+	    .script = SH DONE "exec sleep 60\n",
+	    .deadline_ms = 400,
+	    .outcome = OUTCOME_DONE,
+	    .summary = "well" },
+	{ .name = "a grandchild that keeps stdout does not hold the run",
+	    .script = SH "sleep 60 &\n" DONE,
+	    .outcome = OUTCOME_DONE,
+	    .summary = "well" },
+	{ .name = "a grandchild that keeps stdout does not hide a missing outcome",
+	    .script = SH "sleep 60 &\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "without an outcome" },
+	{ .name = "a program that closes stdin unread",
+	    .script = SH "exec <&-\n" DONE,
+	    .outcome = OUTCOME_DONE,
+	    .summary = "well" },
+	{ .name = "only the environment that was given",
+	    .script =
+		PY "assert os.environ['GIVEN'] == 'yes'\nassert 'HOME' not in os.environ and 'LEAK' not in os.environ\n"
+		   "print('{\"outcome\":\"done\",\"summary\":\"clean\"}')\n",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "clean" },
+	{ .name = "only descriptors 0 to 2",
+	    .script = PY "fds = [f for f in range(3, 100) if os.path.exists('/proc/self/fd/%d' % f)]\n"
+			 "print(json.dumps({'outcome': 'done', 'summary': 'open: %r' % fds}))\n",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "open: []" },
+	{ .name = "the mail on descriptor 3, sealed",
+	    .script = PY "t = os.read(3, 100)\nos.lseek(3, 0, 0)\nu = os.read(3, 100)\n"
+			 "try:\n  os.write(3, b'x')\nexcept PermissionError:\n"
+			 "  print(json.dumps({'outcome': 'done', 'summary': (t + u).decode()}))\n",
+	    .raw = "mail!",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "mail!mail!" },
+	{ .name = "an empty mail on descriptor 3",
+	    .script = PY "print(json.dumps({'outcome': 'done', 'summary': 'n=%d' % len(os.read(3, 9))}))\n",
+	    .raw = "",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "n=0" },
+	{ .name = "own group, default signals, no core, the folder",
+	    .script = PY "import resource\ns = open('/proc/self/status').read()\n"
+			 "ok = [os.getpgid(0) == os.getpid(), resource.getrlimit(resource.RLIMIT_CORE) == (0, 0),\n"
+			 "  'SigBlk:\\t0000000000000000' in s, os.path.exists('here'), os.umask(0) == 0o77]\n"
+			 "print(json.dumps({'outcome': 'done', 'summary': repr(all(ok)) + repr(ok)}))\n",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "True[" },
+	{ .name = "no shell between: ignored signals are reset",
+	    .script = SH "kill -USR1 $$\n" DONE,
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "killed by signal 10" },
+};
+
+static void
+test_rows(void **state)
+{
+	const char *dir = *state;
+	char program[256], here[256];
+	int failed = 0;
+
+	(void)snprintf(program, sizeof(program), "%s/action", dir);
+	(void)snprintf(here, sizeof(here), "%s/here", dir);
+	write_program(here, "");
+	assert_int_equal(setenv("LEAK", "1", 1), 0);
+	const int leak = open("/dev/null", O_RDONLY); /* NOLINT: on purpose without O_CLOEXEC */
+	assert_true(leak >= 0);
+	assert_true(signal(SIGUSR1, SIG_IGN) != SIG_ERR);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct row *r = &rows[i];
+		struct seen seen = { .allow = r->allow };
+		struct launch *l = NULL;
+		struct mh_err err = { 0 };
+
+		buf_init(&seen.said, 1u << 20);
+		buf_init(&seen.states, 1u << 20);
+		write_program(program, r->script);
+		struct launch_spec spec = spec_for(program, dir, &seen);
+		spec.raw = span_of(r->raw);
+		if (r->deadline_ms > 0)
+			spec.deadline_ms = r->deadline_ms;
+		if (launch_start(&spec, &l, &err) != MH_OK)
+			fail_msg("%s: %s", r->name, err.text);
+
+		const struct answer_line a = await(l);
+		const bool said_right =
+		    r->said == NULL || span_find(buf_span(&seen.said), span_of(r->said), 0) != SIZE_MAX;
+		if (a.outcome != r->outcome || strstr(a.summary, r->summary) == NULL || !said_right ||
+		    seen.checkpoints != r->checkpoints) {
+			print_error("%s: %s \"%s\", said \"%.300s\", %d checkpoints\n", r->name,
+			    outcome_names[a.outcome], a.summary, seen.said.p == NULL ? "" : seen.said.p,
+			    seen.checkpoints);
+			failed++;
+		}
+		launch_free(l);
+		buf_release(&seen.said);
+		buf_release(&seen.states);
+	}
+	(void)close(leak);
+	(void)signal(SIGUSR1, SIG_DFL);
+	assert_int_equal(failed, 0);
+}
+
+static void
+test_fields(void **state)
+{
+	static const struct {
+		const char *name, *line, *url, *state;
+		int64_t retry_after_s;
+		enum waiting_for waiting_for;
+	} fields[] = {
+		{ "nothing more", "{\"outcome\":\"waiting\",\"summary\":\"s\",\"waiting_for\":\"time\"}", NULL, NULL,
+		    -1, WAIT_TIME },
+		{ "all of it",
+		    "{\"outcome\":\"waiting\",\"summary\":\"s\",\"waiting_for\":\"approval\",\"retry_after_s\":90,"
+		    "\"url\":\"https://example.com/1\",\"state\":{\"a\":1},\"new\":2}",
+		    "https://example.com/1", "{\"a\":1}", 90, WAIT_APPROVAL },
+		{ "input", "{\"outcome\":\"waiting\",\"summary\":\"s\",\"waiting_for\":\"input\",\"url\":null}", NULL,
+		    NULL, -1, WAIT_INPUT },
+		{ "a url with a space is dropped",
+		    "{\"outcome\":\"waiting\",\"summary\":\"s\",\"waiting_for\":\"time\",\"url\":\"http://a b\"}", NULL,
+		    NULL, -1, WAIT_TIME },
+		{ "a pause below 0 or past a week is dropped",
+		    "{\"outcome\":\"waiting\",\"summary\":\"s\",\"waiting_for\":\"time\",\"retry_after_s\":604801}",
+		    NULL, NULL, -1, WAIT_TIME },
+		{ "a pause of a week",
+		    "{\"outcome\":\"waiting\",\"summary\":\"s\",\"waiting_for\":\"time\",\"retry_after_s\":604800}",
+		    NULL, NULL, 604800, WAIT_TIME },
+	};
+	const char *dir = *state;
+	char program[256], script[1024];
+
+	(void)snprintf(program, sizeof(program), "%s/action", dir);
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		struct seen seen = { 0 };
+		struct launch *l = NULL;
+
+		(void)snprintf(script, sizeof(script), SH "echo '%s'\n", fields[i].line);
+		write_program(program, script);
+		const struct launch_spec spec = spec_for(program, dir, &seen);
+		assert_int_equal(launch_start(&spec, &l, NULL), MH_OK);
+
+		const struct answer_line a = await(l);
+		const bool url_right =
+		    fields[i].url == NULL ? a.url == NULL : a.url != NULL && strcmp(a.url, fields[i].url) == 0;
+		if (a.outcome != OUTCOME_WAITING || !url_right || !span_eq(a.state, span_of(fields[i].state)) ||
+		    (a.state.p == NULL) != (fields[i].state == NULL) || a.retry_after_s != fields[i].retry_after_s ||
+		    a.waiting_for != fields[i].waiting_for)
+			fail_msg("%s: %s \"%s\"", fields[i].name, outcome_names[a.outcome], a.summary);
+		launch_free(l);
+	}
+}
+
+static void
+test_cannot_start(void **state)
+{
+	static const struct {
+		const char *name, *file, *text, *dir, *words;
+		mode_t mode;
+	} cases[] = {
+		{ "no such program", "nothing-here", NULL, NULL, "No such file", 0 },
+		{ "not executable", "plain", "#!/bin/sh\n", NULL, "Permission denied", 0600 },
+		{ "no program at all", "binary",
+		    "\x7f"
+		    "ELF",
+		    NULL, "cannot run", 0700 },
+		{ "an interpreter that is missing", "script", "#!/nothing/here\n", NULL, "No such file", 0700 },
+		{ "a folder that is missing", "good", "#!/bin/sh\n", "/nothing/here", "No such file", 0700 },
+	};
+	const char *dir = *state;
+	char program[256];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct seen seen = { 0 };
+		struct launch *l = NULL;
+		struct mh_err err = { 0 };
+
+		(void)snprintf(program, sizeof(program), "%s/%s", dir, cases[i].file);
+		if (cases[i].text != NULL) {
+			write_program(program, cases[i].text);
+			assert_int_equal(chmod(program, cases[i].mode), 0);
+		}
+		struct launch_spec spec = spec_for(program, dir, &seen);
+		if (cases[i].dir != NULL)
+			spec.dir = cases[i].dir;
+		if (launch_start(&spec, &l, &err) != MH_RETRY || strstr(err.text, cases[i].words) == NULL)
+			fail_msg("%s: %d \"%s\"", cases[i].name, (int)err.code, err.text);
+	}
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no zombie is left */
+	assert_int_equal(errno, ECHILD);
+}
+
+/* A request larger than a pipe, to an action that reads late: written in pieces, never blocking. */
+static void
+test_large_request(void **state)
+{
+	const char *dir = *state;
+	char program[256];
+	struct seen seen = { .allow = 1 };
+	struct launch *l = NULL;
+	struct buf request;
+
+	(void)snprintf(program, sizeof(program), "%s/action", dir);
+	write_program(program, PY "print('{\"say\":\"late\"}', flush=True)\ntime.sleep(0.2)\nr = sys.stdin.readline()\n"
+				  "print('{\"checkpoint\":{}}', flush=True)\na = sys.stdin.readline()\n"
+				  "print(json.dumps({'outcome': 'done', 'summary': '%d %s' % (len(r), a.strip())}))\n");
+	buf_init(&request, 1u << 20);
+	for (int i = 0; i < 500000; i++)
+		buf_putc(&request, 'x');
+	struct launch_spec spec = spec_for(program, dir, &seen);
+	spec.request = buf_span(&request);
+	assert_int_equal(launch_start(&spec, &l, NULL), MH_OK);
+	assert_string_equal(await(l).summary, "500001 {\"ok\":true}");
+	launch_free(l);
+	buf_release(&request);
+}
+
+/* The action holds the write end of a FIFO open: its death is end of file at ours. */
+static int
+open_lifeline(const char *fifo)
+{
+	const int fd = open(fifo, O_RDONLY | O_CLOEXEC);
+	char byte;
+
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, &byte, 1), 1);
+	return fd;
+}
+
+static void
+await_death(int fd)
+{
+	struct pollfd ended = { fd, POLLIN, 0 };
+	char byte;
+
+	assert_int_equal(poll(&ended, 1, 10000), 1);
+	assert_int_equal(read(fd, &byte, 1), 0);
+	(void)close(fd);
+}
+
+/* What is freed while it runs is gone, and its group with it. */
+static void
+test_free_kills(void **state)
+{
+	const char *dir = *state;
+	char program[256], fifo[256];
+	struct seen seen = { 0 };
+	struct launch *l = NULL;
+
+	(void)snprintf(program, sizeof(program), "%s/action", dir);
+	(void)snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
+	write_program(program, SH "exec 5>fifo\nsleep 60 &\necho >&5\nsleep 60\n");
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	struct launch_spec spec = spec_for(program, dir, &seen);
+	assert_int_equal(launch_start(&spec, &l, NULL), MH_OK);
+	const int fd = open_lifeline(fifo);
+	launch_free(l);
+	await_death(fd);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(unlink(fifo), 0);
+}
+
+/* The worker dies by SIGKILL: so does its action. */
+static void
+test_dies_with_parent(void **state)
+{
+	const char *dir = *state;
+	char program[256], fifo[256], script[600];
+
+	(void)snprintf(program, sizeof(program), "%s/action", dir);
+	(void)snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
+	(void)snprintf(script, sizeof(script), PY "f = open('%s', 'wb', 0)\nf.write(b'x')\ntime.sleep(60)\n", fifo);
+	write_program(program, script);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+
+	const pid_t parent = fork();
+	assert_true(parent >= 0);
+	if (parent == 0) {
+		struct seen seen = { 0 };
+		struct launch *l = NULL;
+		const struct launch_spec spec = spec_for(program, dir, &seen);
+
+		if (launch_start(&spec, &l, NULL) != MH_OK)
+			_exit(1);
+		for (;;)
+			(void)pause();
+	}
+	const int fd = open_lifeline(fifo);
+	assert_int_equal(kill(parent, SIGKILL), 0);
+	assert_int_equal(waitpid(parent, NULL, 0), parent);
+	await_death(fd);
+}
+
+static int
+make_folder(void **state)
+{
+	char *dir = strdup("/tmp/mailhook-launch-XXXXXX");
+
+	if (dir == NULL || mkdtemp(dir) == NULL)
+		return -1;
+	*state = dir;
+	return 0;
+}
+
+static int
+drop_folder(void **state)
+{
+	static const char *const files[] = { "action", "here", "plain", "binary", "script", "good", "fifo" };
+	char path[256];
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", (const char *)*state, files[i]);
+		(void)unlink(path);
+	}
+	const int result = rmdir(*state);
+	free(*state);
+	return result;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_cannot_start),
+		cmocka_unit_test(test_large_request),
+		cmocka_unit_test(test_free_kills),
+		cmocka_unit_test(test_dies_with_parent),
+	};
+
+	return cmocka_run_group_tests(tests, make_folder, drop_folder);
+}
