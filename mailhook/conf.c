@@ -1,0 +1,652 @@
+/* conf.c: blocks and values made into the plain structs of conf.h, and what only the whole can show to be wrong. */
+#include "mailhook/conf.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mailhook/conf_parts.h"
+
+#define ARENA_BYTES ((size_t)64 << 20)
+#define DAY_S 86400
+
+/* -- values ------------------------------------------------------------------------------------------------------- */
+
+/* The value of an option in one block; NULL: not given, or wrong. */
+static const struct conf_value *
+value_in(const struct conf_block *b, enum conf_key key)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->values[i].key == key && b->values[i].right)
+			return &b->values[i];
+	return NULL;
+}
+
+static const char *
+text_in(const struct conf_block *b, enum conf_key key)
+{
+	const struct conf_value *v = value_in(b, key);
+
+	return v == NULL ? NULL : v->text;
+}
+
+static bool
+given_in(const struct conf_block *b, enum conf_key key)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->values[i].key == key)
+			return true;
+	return false;
+}
+
+/* An option of the top or of trust, which many files may set: the last one counts. */
+static const struct conf_block *
+last_with(const struct conf_source *s, enum conf_key key)
+{
+	for (size_t i = s->n; i-- > 0;)
+		if (s->blocks[i].kind == conf_options[key].kind && value_in(&s->blocks[i], key) != NULL)
+			return &s->blocks[i];
+	return NULL;
+}
+
+static const char *
+text_of(const struct conf_source *s, enum conf_key key, const char *otherwise)
+{
+	const struct conf_block *b = last_with(s, key);
+
+	return b == NULL ? otherwise : text_in(b, key);
+}
+
+/* Values were checked when they were read; these readers cannot fail on them. */
+static int
+integer_of(const char *text, int otherwise)
+{
+	int64_t n;
+
+	return text != NULL && conf_integer(text, 0, INT32_MAX, &n) ? (int)n : otherwise;
+}
+
+static int
+seconds_of(const char *text, int otherwise)
+{
+	int64_t n;
+
+	return text != NULL && conf_duration(text, &n) && n <= INT32_MAX ? (int)n : otherwise;
+}
+
+static bool
+list_in(struct arena *a, const struct conf_block *b, enum conf_key key, struct conf_list *ret)
+{
+	*ret = (struct conf_list){ 0 };
+	if (b == NULL)
+		return true;
+	const char **items = arena_array(a, b->n, sizeof(*items));
+	if (items == NULL)
+		return false;
+	ret->items = items;
+	for (size_t i = 0; i < b->n; i++)
+		if (b->values[i].key == key && b->values[i].right)
+			ret->items[ret->n++] = b->values[i].text;
+	return true;
+}
+
+/* The array that the blocks of one kind need; NULL with *ret_n 0 where there are none. */
+static bool
+room_for(struct arena *a, const struct conf_source *s, enum conf_kind kind, size_t size, void **ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		n += s->blocks[i].kind == kind;
+	*ret = arena_array(a, n, size);
+	return *ret != NULL;
+}
+
+/* -- blocks to structs -------------------------------------------------------------------------------------------- */
+
+static void
+missing(struct conf_source *s, const struct conf_block *b, enum conf_key key)
+{
+	if (!b->cut && !given_in(b, key))
+		conf_wrong(s, b->file, b->line, "%s \"%s\" has no %s", conf_kind_names[b->kind], b->title,
+		    conf_options[key].name);
+}
+
+static const char *
+action_config(struct arena *a, const char *dir, const char *name)
+{
+	struct mh_span path;
+
+	return arena_printf(a, &path, NULL, "%s/actions/%s.conf", dir, name) == MH_OK ? path.p : NULL;
+}
+
+static void
+action_defaults(struct conf_action *x)
+{
+	x->role = strcmp(x->program, "ticket") == 0  ? ROLE_TICKET
+		  : strcmp(x->program, "reply") == 0 ? ROLE_REPLY
+						     : ROLE_EFFECT;
+	x->needs = x->role == ROLE_EFFECT ? TRUST_VERIFIED : TRUST_UNVERIFIED;
+	x->deadline_s = 60;
+	x->give_up_s = 3 * DAY_S;
+}
+
+static bool
+build_actions(struct conf *c, struct conf_source *s, const char *dir)
+{
+	void *items;
+
+	if (!room_for(&c->arena, s, CONF_ACTION, sizeof(*c->actions), &items))
+		return false;
+	c->actions = items;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct conf_block *b = &s->blocks[i];
+		if (b->kind != CONF_ACTION)
+			continue;
+		struct conf_action *x = &c->actions[c->n_actions++];
+		size_t at;
+
+		missing(s, b, KEY_PROGRAM);
+		*x = (struct conf_action){ .name = b->title, .file = b->file, .line = b->line };
+		x->program = text_in(b, KEY_PROGRAM);
+		if (x->program == NULL)
+			x->program = b->title; /* complained of, never used */
+		action_defaults(x);
+		x->config = action_config(&c->arena, dir, x->name);
+		if (text_in(b, KEY_ROLE) != NULL && conf_word(text_in(b, KEY_ROLE), conf_role_names, 3, &at)) {
+			x->role = (enum action_role)at;
+			x->needs = x->role == ROLE_EFFECT ? TRUST_VERIFIED : TRUST_UNVERIFIED;
+		}
+		if (text_in(b, KEY_NEEDS) != NULL && conf_word(text_in(b, KEY_NEEDS), trust_names, 3, &at))
+			x->needs = (enum trust_level)at;
+		x->mail_raw = text_in(b, KEY_MAIL) != NULL;
+		x->deadline_s = seconds_of(text_in(b, KEY_DEADLINE), x->deadline_s);
+		x->give_up_s = seconds_of(text_in(b, KEY_GIVE_UP), x->give_up_s);
+		if (x->config == NULL || !list_in(&c->arena, b, KEY_AFTER, &x->after) ||
+		    !list_in(&c->arena, b, KEY_PASS_ENV, &x->pass_env))
+			return false;
+	}
+	return true;
+}
+
+/* By order, equal orders as written: an insertion sort is stable, and rules are few. */
+static void
+sort_rules(struct conf *c)
+{
+	for (size_t i = 1; i < c->n_rules; i++) {
+		const struct conf_rule x = c->rules[i];
+		size_t j = i;
+
+		for (; j > 0 && c->rules[j - 1].order > x.order; j--)
+			c->rules[j] = c->rules[j - 1];
+		c->rules[j] = x;
+	}
+}
+
+static bool
+build_rules(struct conf *c, struct conf_source *s)
+{
+	void *items;
+
+	if (!room_for(&c->arena, s, CONF_RULE, sizeof(*c->rules), &items))
+		return false;
+	c->rules = items;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct conf_block *b = &s->blocks[i];
+		if (b->kind != CONF_RULE)
+			continue;
+		struct conf_rule *x = &c->rules[c->n_rules++];
+
+		missing(s, b, KEY_DO);
+		*x = (struct conf_rule){ .name = b->title, .file = b->file, .line = b->line };
+		x->order = integer_of(text_in(b, KEY_ORDER), 50);
+		if (!list_in(&c->arena, b, KEY_KINDS, &x->kinds) ||
+		    !list_in(&c->arena, b, KEY_ACCOUNTS, &x->accounts) || !list_in(&c->arena, b, KEY_DO, &x->actions))
+			return false;
+	}
+	return true;
+}
+
+static bool
+build_mailboxes(struct conf *c, struct conf_source *s)
+{
+	void *items;
+
+	if (!room_for(&c->arena, s, CONF_MAILBOX, sizeof(*c->mailboxes), &items))
+		return false;
+	c->mailboxes = items;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct conf_block *b = &s->blocks[i];
+		if (b->kind != CONF_MAILBOX)
+			continue;
+		missing(s, b, KEY_URL);
+		missing(s, b, KEY_USER);
+		const struct conf_value *command = value_in(b, KEY_PASSWORD_COMMAND);
+		if (command != NULL && given_in(b, KEY_PASSWORD_FILE))
+			conf_wrong(s, command->file, command->line,
+			    "mailbox \"%s\" has a password_file and a password_command", b->title);
+		c->mailboxes[c->n_mailboxes++] = (struct conf_mailbox){ .name = b->title,
+			.url = text_in(b, KEY_URL),
+			.user = text_in(b, KEY_USER),
+			.password_file = text_in(b, KEY_PASSWORD_FILE),
+			.password_command = text_in(b, KEY_PASSWORD_COMMAND),
+			.done = text_in(b, KEY_DONE),
+			.review = text_in(b, KEY_REVIEW),
+			.irrelevant = text_in(b, KEY_IRRELEVANT),
+			.file = b->file,
+			.line = b->line };
+	}
+	return true;
+}
+
+static bool
+build_trust(struct conf *c, const struct conf_source *s)
+{
+	static const struct {
+		enum conf_key key;
+		size_t at;
+	} lists[] = {
+		{ KEY_AUTHSERV_ID, offsetof(struct conf_trust, authserv_id) },
+		{ KEY_ARC_SEALERS, offsetof(struct conf_trust, arc_sealers) },
+		{ KEY_FORWARDERS, offsetof(struct conf_trust, forwarders) },
+		{ KEY_SNS_TOPICS, offsetof(struct conf_trust, sns_topics) },
+	};
+	const char *stripped = text_of(s, KEY_AUTHRES_STRIPPED, NULL);
+
+	c->trust.hops = integer_of(text_of(s, KEY_HOPS, NULL), 1);
+	c->trust.resolver = text_of(s, KEY_RESOLVER, NULL);
+	if (stripped != NULL)
+		(void)conf_bool(stripped, &c->trust.authres_stripped);
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		struct conf_list *list = (struct conf_list *)(void *)((char *)&c->trust + lists[i].at);
+		if (!list_in(&c->arena, last_with(s, lists[i].key), lists[i].key, list))
+			return false;
+	}
+	return true;
+}
+
+static int
+by_days_falling(const void *a, const void *b)
+{
+	const char *const *left = a, *const *right = b;
+	const int x = integer_of(*left, 0), y = integer_of(*right, 0);
+
+	return (x < y) - (x > y);
+}
+
+static bool
+build_thresholds(struct conf *c, const struct conf_source *s)
+{
+	static const char *const usual[] = { "60", "30", "14", "7", "3", "1" };
+
+	if (!list_in(&c->arena, last_with(s, KEY_THRESHOLDS), KEY_THRESHOLDS, &c->thresholds))
+		return false;
+	if (c->thresholds.n > 0) {
+		qsort(c->thresholds.items, c->thresholds.n, sizeof(*c->thresholds.items), by_days_falling);
+		return true;
+	}
+	c->thresholds.items = arena_array(&c->arena, sizeof(usual) / sizeof(usual[0]), sizeof(*usual));
+	if (c->thresholds.items == NULL)
+		return false;
+	for (; c->thresholds.n < sizeof(usual) / sizeof(usual[0]); c->thresholds.n++)
+		c->thresholds.items[c->thresholds.n] = usual[c->thresholds.n];
+	return true;
+}
+
+static bool
+build_top(struct conf *c, const struct conf_source *s, const char *dir)
+{
+	const char *observe = text_of(s, KEY_OBSERVE, NULL);
+	struct mh_span path;
+
+	c->accounts_file = text_of(s, KEY_ACCOUNTS_FILE, NULL);
+	if (observe != NULL)
+		(void)conf_bool(observe, &c->observe);
+	c->max_running = integer_of(text_of(s, KEY_MAX_RUNNING, NULL), 4);
+	c->flood_unlisted = integer_of(text_of(s, KEY_FLOOD_UNLISTED, NULL), 5);
+	c->quarantine_messages = integer_of(text_of(s, KEY_QUARANTINE_MESSAGES, NULL), 200);
+	(void)conf_size(text_of(s, KEY_QUARANTINE_BYTES, "64M"), &c->quarantine_bytes);
+
+	if (arena_printf(&c->arena, &path, NULL, "%s/intake", c->state_dir) != MH_OK)
+		return false;
+	c->intake_dir = path.p;
+	c->ledger = text_of(s, KEY_LEDGER, NULL);
+	if (c->ledger == NULL) {
+		if (arena_printf(&c->arena, &path, NULL, "sqlite:%s/ledger.db", c->state_dir) != MH_OK)
+			return false;
+		c->ledger = path.p;
+	}
+	const struct mh_span ledger = span_of(c->ledger);
+	c->ledger_path = span_starts(ledger, MH_LIT("sqlite:")) ? span_from(ledger, sizeof("sqlite:") - 1).p : NULL;
+	c->definitions_dir = text_of(s, KEY_DEFINITIONS_DIR, NULL);
+	if (c->definitions_dir == NULL) {
+		if (arena_printf(&c->arena, &path, NULL, "%s/definitions", dir) != MH_OK)
+			return false;
+		c->definitions_dir = path.p;
+	}
+	return true;
+}
+
+/* The built-in actions and their one rule. */
+static bool
+build_embedded(struct conf *c, const char *dir)
+{
+	static const char *const names[] = { "ticket", "reply" };
+	const char **order = arena_array(&c->arena, 2, sizeof(*order));
+
+	c->actions = arena_array(&c->arena, 2, sizeof(*c->actions));
+	c->rules = arena_array(&c->arena, 1, sizeof(*c->rules));
+	if (order == NULL || c->actions == NULL || c->rules == NULL)
+		return false;
+	for (size_t i = 0; i < 2; i++) {
+		struct conf_action *x = &c->actions[i];
+
+		order[i] = x->name = x->program = names[i];
+		action_defaults(x);
+		x->config = action_config(&c->arena, dir, x->name);
+		if (x->config == NULL)
+			return false;
+	}
+	c->rules[0] = (struct conf_rule){ .name = "default", .order = 50, .actions = { order, 2 } };
+	c->n_actions = 2;
+	c->n_rules = 1;
+	c->embedded = true;
+	return true;
+}
+
+/* -- what names what ---------------------------------------------------------------------------------------------- */
+
+static size_t
+action_index(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_actions; i++)
+		if (strcmp(c->actions[i].name, name) == 0)
+			return i;
+	return SIZE_MAX;
+}
+
+static size_t
+place_in(const struct conf_list *list, const char *name)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->items[i], name) == 0)
+			return i;
+	return SIZE_MAX;
+}
+
+/* Every name in "do" and "after" is an action's. */
+static void
+check_names(const struct conf *c, struct conf_source *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct conf_block *b = &s->blocks[i];
+
+		for (size_t k = 0; k < b->n; k++) {
+			const struct conf_value *v = &b->values[k];
+			if (v->right && (v->key == KEY_DO || v->key == KEY_AFTER) &&
+			    action_index(c, v->text) == SIZE_MAX)
+				conf_wrong(s, v->file, v->line, "%s \"%s\" names an unknown action \"%s\"",
+				    conf_kind_names[b->kind], b->title, v->text);
+		}
+	}
+}
+
+/* A rule starts its actions in the order of "do": one that must wait for a later one would never start. */
+static void
+check_order(const struct conf *c, struct conf_source *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct conf_block *b = &s->blocks[i];
+		struct conf_list done = { 0 };
+
+		if (b->kind != CONF_RULE)
+			continue;
+		for (size_t k = 0; k < c->n_rules; k++)
+			if (c->rules[k].name == b->title)
+				done = c->rules[k].actions;
+		for (size_t k = 0; k < b->n; k++) {
+			const struct conf_value *v = &b->values[k];
+			const size_t at = v->right && v->key == KEY_DO ? action_index(c, v->text) : SIZE_MAX;
+			if (at == SIZE_MAX)
+				continue;
+			const struct conf_list *after = &c->actions[at].after;
+			for (size_t j = 0; j < after->n; j++) {
+				const size_t other = place_in(&done, after->items[j]);
+				if (other != SIZE_MAX && other > place_in(&done, v->text))
+					conf_wrong(s, v->file, v->line,
+					    "rule \"%s\" does \"%s\" before \"%s\", after which it must come", b->title,
+					    v->text, after->items[j]);
+			}
+		}
+	}
+}
+
+/* Takes away, again and again, the actions that wait for nothing left: what stays waits for itself. */
+static bool
+check_cycles(struct conf *c, struct conf_source *s)
+{
+	bool *gone = arena_array(&c->arena, c->n_actions, sizeof(*gone));
+	bool moved = true;
+
+	if (gone == NULL)
+		return false;
+	while (moved) {
+		moved = false;
+		for (size_t i = 0; i < c->n_actions; i++) {
+			bool waits = false;
+
+			for (size_t k = 0; k < c->actions[i].after.n; k++) {
+				const size_t at = action_index(c, c->actions[i].after.items[k]);
+				waits = waits || (at != SIZE_MAX && !gone[at]);
+			}
+			moved = moved || (!gone[i] && !waits);
+			gone[i] = gone[i] || !waits;
+		}
+	}
+	for (size_t i = 0; i < c->n_actions; i++) {
+		if (!gone[i]) {
+			conf_wrong(s, c->actions[i].file, c->actions[i].line,
+			    "action \"%s\" comes after itself by way of \"after\"", c->actions[i].name);
+			break; /* the others of the same ring say the same */
+		}
+	}
+	return true;
+}
+
+/* -- loading ------------------------------------------------------------------------------------------------------ */
+
+static int
+by_name(const void *a, const void *b)
+{
+	const char *const *left = a, *const *right = b;
+
+	return strcmp(*left, *right);
+}
+
+static bool
+is_drop_in(const char *name)
+{
+	return name[0] != '.' && span_iends(span_of(name), MH_LIT(".conf")) && strlen(name) > sizeof(".conf") - 1;
+}
+
+/* FILE.d, its *.conf sorted. No such folder is no error. */
+static enum mh_status
+read_drop_ins(struct conf_source *s, const char *path, struct mh_err *err)
+{
+	struct mh_span folder, file;
+	const char **names = NULL;
+	size_t n = 0, cap = 0;
+
+	if (arena_printf(s->arena, &folder, err, "%s.d", path) != MH_OK)
+		return MH_RETRY;
+	DIR *d = opendir(folder.p);
+	if (d == NULL)
+		return errno == ENOENT || errno == ENOTDIR
+			   ? MH_OK
+			   : mh_fail_errno(err, MH_RETRY, "%s: cannot be opened", folder.p);
+
+	enum mh_status status = MH_OK;
+	for (const struct dirent *e = readdir(d); e != NULL && status == MH_OK; e = readdir(d)) {
+		if (!is_drop_in(e->d_name))
+			continue;
+		const char **more = conf_grow(s->arena, names, n, &cap, sizeof(*more));
+		if (more == NULL || arena_printf(s->arena, &file, err, "%s/%s", folder.p, e->d_name) != MH_OK) {
+			status = mh_fail(err, MH_RETRY, "%s: no memory for its names", folder.p);
+			break;
+		}
+		names = more;
+		names[n++] = file.p;
+	}
+	(void)closedir(d);
+	if (n > 0)
+		qsort(names, n, sizeof(*names), by_name);
+	for (size_t i = 0; i < n && status == MH_OK; i++) {
+		status = conf_read_file(s, names[i], err);
+		if (status == MH_SKIP)
+			status = MH_OK; /* removed since, or a link to nowhere */
+	}
+	return status;
+}
+
+/* The folder in which "actions" and "definitions" stand. */
+static const char *
+folder_of(struct arena *a, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	struct mh_span dir;
+
+	if (slash == NULL)
+		return ".";
+	if (slash == path)
+		return "";
+	return arena_copy(a, (struct mh_span){ path, (size_t)(slash - path) }, &dir, NULL) == MH_OK ? dir.p : NULL;
+}
+
+/* *ret_whole: all that was written was taken over. False: no memory. */
+static bool
+build(struct conf *c, struct conf_source *s, const char *dir, bool readable, bool *ret_whole)
+{
+	bool configured = false;
+
+	*ret_whole = false;
+	for (size_t i = 0; i < s->n; i++)
+		configured = configured || s->blocks[i].kind == CONF_ACTION || s->blocks[i].kind == CONF_RULE;
+	if (configured) {
+		if (!build_actions(c, s, dir) || !build_rules(c, s))
+			return false;
+		if (!s->cut && readable) { /* else a name may be unknown only for what was not read */
+			check_names(c, s);
+			check_order(c, s);
+			if (!check_cycles(c, s))
+				return false;
+		}
+		sort_rules(c);
+	}
+	if (!build_mailboxes(c, s))
+		return false;
+	*ret_whole = !s->wrong && readable;
+
+	/* What was half understood is not acted by; but the intake stays usable. */
+	const struct conf_source nothing = { .arena = s->arena };
+	const struct conf_source *from = *ret_whole ? s : &nothing;
+	if (!*ret_whole)
+		c->n_mailboxes = 0;
+	if ((!*ret_whole || !configured) && !build_embedded(c, dir))
+		return false;
+	return build_top(c, from, dir) && build_trust(c, from) && build_thresholds(c, from);
+}
+
+enum mh_status
+conf_load(const char *path, conf_complain *complain, void *user, struct conf **ret, struct mh_err *err)
+{
+	const char *file = path != NULL ? path : CONF_DEFAULT_FILE;
+	struct conf *c = calloc(1, sizeof(*c));
+	struct mh_span copy;
+	bool whole = false;
+
+	*ret = NULL;
+	if (c == NULL)
+		return mh_fail(err, MH_RETRY, "%s: no memory to read it", file);
+	arena_init(&c->arena, ARENA_BYTES);
+	struct conf_source s = { .arena = &c->arena, .complain = complain, .user = user };
+
+	enum mh_status status = arena_copy(&c->arena, span_of(file), &copy, err);
+	const char *dir = status == MH_OK ? folder_of(&c->arena, copy.p) : NULL;
+	if (dir == NULL) {
+		status = mh_fail(err, MH_RETRY, "%s: no memory to read it", file);
+		goto fail;
+	}
+	file = copy.p;
+	status = conf_read_file(&s, file, err);
+	if (status == MH_SKIP && path != NULL)
+		status = MH_RETRY;
+	if (status == MH_RETRY)
+		goto fail;
+	status = read_drop_ins(&s, file, err);
+
+	c->file = s.n > 0 ? file : NULL;
+	/* A file that was cut may have named another folder than the usual one: a guess would lose the mail. */
+	c->state_dir = s.state_dir != NULL || s.cut || status != MH_OK ? s.state_dir : CONF_DEFAULT_STATE_DIR;
+	for (size_t i = 0; i < s.n && s.state_dir == NULL; i++)
+		if (given_in(&s.blocks[i], KEY_STATE_DIR))
+			c->state_dir = NULL; /* it was given, and wrong */
+	const bool usable = c->state_dir != NULL;
+	if (!usable)
+		c->state_dir = CONF_DEFAULT_STATE_DIR; /* only so that the rest can be checked */
+	if (!build(c, &s, dir, status == MH_OK, &whole)) {
+		status = mh_fail(err, MH_RETRY, "%s: no memory to read it", file);
+		goto fail;
+	}
+	if (status == MH_OK && s.wrong)
+		status = mh_fail(err, MH_BAD, "%s: the configuration has errors", file);
+	if (!usable) /* only where something was complained of */
+		goto fail;
+	*ret = c;
+	return status;
+fail:
+	conf_free(c);
+	return status;
+}
+
+void
+conf_free(struct conf *c)
+{
+	if (c == NULL)
+		return;
+	arena_release(&c->arena);
+	free(c);
+}
+
+/* -- looking up --------------------------------------------------------------------------------------------------- */
+
+const struct conf_action *
+conf_action(const struct conf *c, const char *name)
+{
+	const size_t at = action_index(c, name);
+
+	return at == SIZE_MAX ? NULL : &c->actions[at];
+}
+
+/* An empty list takes all; '*' at a pattern's end takes any rest. */
+static bool
+takes(const struct conf_list *list, struct mh_span s)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		const struct mh_span pattern = span_of(list->items[i]);
+		const bool star = span_iends(pattern, MH_LIT("*"));
+
+		if (star ? span_starts(s, span_head(pattern, pattern.n - 1)) : span_eq(s, pattern))
+			return true;
+	}
+	return list->n == 0;
+}
+
+const struct conf_rule *
+conf_rule_for(const struct conf *c, struct mh_span kind, struct mh_span account)
+{
+	for (size_t i = 0; i < c->n_rules; i++)
+		if (takes(&c->rules[i].kinds, kind) && takes(&c->rules[i].accounts, account))
+			return &c->rules[i];
+	return NULL;
+}

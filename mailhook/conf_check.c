@@ -1,0 +1,385 @@
+/* conf_check.c: every option of the configuration in one table, and what a right value of each is. */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "mailhook/conf_parts.h"
+
+const char *const conf_kind_names[CONF_KINDS] = { NULL, "trust", "mailbox", "action", "rule" };
+const char *const conf_role_names[3] = { "ticket", "effect", "reply" };
+const char *const trust_names[] = { "unverified", "relayed", "verified" };
+
+/* -- readers of values -------------------------------------------------------------------------------------------- */
+
+/* Digits at the start of text; NULL where there are none or they do not fit. */
+static const char *
+digits(const char *text, int64_t *ret)
+{
+	int64_t n = 0;
+	const char *p = text;
+
+	for (; *p >= '0' && *p <= '9'; p++)
+		if (__builtin_mul_overflow(n, (int64_t)10, &n) || __builtin_add_overflow(n, (int64_t)(*p - '0'), &n))
+			return NULL;
+	if (p == text)
+		return NULL;
+	*ret = n;
+	return p;
+}
+
+bool
+conf_integer(const char *text, int64_t min, int64_t max, int64_t *ret)
+{
+	int64_t n;
+	const char *end = digits(text, &n);
+
+	if (end == NULL || *end != '\0' || n < min || n > max)
+		return false;
+	*ret = n;
+	return true;
+}
+
+/* A number and at most one letter of units, whose factors stand in the same order. */
+static bool
+with_unit(const char *text, const char *units, const int64_t *factors, int64_t *ret)
+{
+	int64_t n;
+	const char *end = digits(text, &n);
+
+	if (end == NULL)
+		return false;
+	if (*end != '\0') {
+		const char *unit = strchr(units, *end);
+		if (unit == NULL || end[1] != '\0' || __builtin_mul_overflow(n, factors[unit - units], &n))
+			return false;
+	}
+	*ret = n;
+	return true;
+}
+
+bool
+conf_duration(const char *text, int64_t *ret_s)
+{
+	static const int64_t factors[] = { 1, 60, 3600, 86400 };
+
+	return with_unit(text, "smhd", factors, ret_s);
+}
+
+bool
+conf_size(const char *text, int64_t *ret_bytes)
+{
+	static const int64_t factors[] = { 1 << 10, 1 << 20, 1 << 30 };
+
+	return with_unit(text, "kMG", factors, ret_bytes);
+}
+
+bool
+conf_word(const char *text, const char *const *words, size_t n, size_t *ret_at)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(text, words[i]) == 0) {
+			*ret_at = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool
+conf_bool(const char *text, bool *ret)
+{
+	static const char *const words[] = { "false", "true", "no", "yes", "off", "on" };
+	size_t at;
+
+	if (!conf_word(text, words, sizeof(words) / sizeof(words[0]), &at))
+		return false;
+	*ret = at % 2 == 1;
+	return true;
+}
+
+/* -- what is right ------------------------------------------------------------------------------------------------ */
+
+#define NAME_BYTES 64
+#define PATH_BYTES 1024 /* room below PATH_MAX for what is put behind it */
+
+static bool
+printable(const char *text, size_t max)
+{
+	const size_t n = strlen(text);
+
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			return false;
+	return n > 0 && n <= max && utf8_valid((struct mh_span){ text, n });
+}
+
+static bool
+only(const char *text, const char *others, size_t max)
+{
+	size_t n = 0;
+
+	for (; text[n] != '\0'; n++) {
+		const char c = text[n];
+		const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+		if (!plain && strchr(others, c) == NULL)
+			return false;
+	}
+	return n > 0 && n <= max;
+}
+
+bool
+conf_title_right(const char *text)
+{
+	return only(text, "._-@", NAME_BYTES) && text[0] != '.';
+}
+
+static bool
+is_path(const char *text)
+{
+	return text[0] == '/' && printable(text, PATH_BYTES);
+}
+
+static bool
+is_text(const char *text)
+{
+	return printable(text, PATH_BYTES);
+}
+
+static bool
+is_program(const char *text)
+{
+	return is_path(text) || conf_title_right(text);
+}
+
+static bool
+is_bool(const char *text)
+{
+	bool b;
+
+	return conf_bool(text, &b);
+}
+
+static bool
+is_ledger(const char *text)
+{
+	const struct mh_span s = span_of(text);
+
+	return (span_starts(s, MH_LIT("sqlite:/")) || span_starts(s, MH_LIT("postgresql://"))) &&
+	       printable(text, PATH_BYTES);
+}
+
+static bool
+is_domain(const char *text)
+{
+	return only(text, ".-_", 253) && text[0] != '.' && text[0] != '-';
+}
+
+static bool
+is_topic(const char *text)
+{
+	const struct mh_span s = span_of(text);
+
+	return span_starts(s, MH_LIT("arn:aws")) && span_find(s, MH_LIT(":sns:"), 0) != SIZE_MAX &&
+	       only(text, ":._-", 512);
+}
+
+static bool
+is_address(const char *text)
+{
+	unsigned char bytes[sizeof(struct in6_addr)];
+
+	return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
+}
+
+/* "192.0.2.1", "192.0.2.1:53", "2001:db8::1", "[2001:db8::1]:53" */
+static bool
+is_resolver(const char *text)
+{
+	char host[INET6_ADDRSTRLEN];
+	int64_t port;
+	const bool bracket = text[0] == '[';
+	const char *end = strrchr(text, bracket ? ']' : ':');
+
+	if (is_address(text))
+		return true;
+	if (end == NULL)
+		return false;
+	const char *start = text + (bracket ? 1 : 0), *number = end + (bracket ? 2 : 1);
+	const size_t n = (size_t)(end - start);
+	if (n >= sizeof(host) || (bracket && end[1] != ':'))
+		return false;
+	memcpy(host, start, n);
+	host[n] = '\0';
+	return is_address(host) && conf_integer(number, 1, 65535, &port) && bracket == (strchr(host, ':') != NULL);
+}
+
+static bool
+is_url(const char *text)
+{
+	const struct mh_span s = span_of(text);
+	const size_t scheme = span_istarts(s, MH_LIT("imaps://")) ? 8 : span_istarts(s, MH_LIT("imap://")) ? 7 : 0;
+
+	if (scheme == 0 || !printable(text, PATH_BYTES))
+		return false;
+	const struct mh_span rest = span_from(s, scheme);
+	const size_t slash = span_find(rest, MH_LIT("/"), 0);
+	/* a password in the URL would be a secret in the configuration */
+	return slash != SIZE_MAX && slash > 0 && slash + 1 < rest.n && span_find(rest, MH_LIT("@"), 0) == SIZE_MAX;
+}
+
+/* A kind, or its start with '*' behind. */
+static bool
+is_kind(const char *text)
+{
+	const size_t n = strlen(text);
+	const size_t star = n > 0 && text[n - 1] == '*' ? n - 1 : n;
+
+	for (size_t i = 0; i < star; i++)
+		if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9') ||
+			strchr(".-", text[i]) != NULL))
+			return false;
+	return n > 0 && n <= 128;
+}
+
+static bool
+is_account(const char *text)
+{
+	const char *star = strchr(text, '*');
+
+	return printable(text, 256) && (star == NULL || star[1] == '\0');
+}
+
+static bool
+is_variable(const char *text)
+{
+	return only(text, "_", 128) && !(text[0] >= '0' && text[0] <= '9');
+}
+
+static bool
+is_trust(const char *text)
+{
+	size_t at;
+
+	return conf_word(text, trust_names, 3, &at);
+}
+
+static bool
+is_role(const char *text)
+{
+	size_t at;
+
+	return conf_word(text, conf_role_names, 3, &at);
+}
+
+static bool
+is_raw(const char *text)
+{
+	return strcmp(text, "raw") == 0;
+}
+
+static bool
+is_duration(const char *text, int64_t max_s)
+{
+	int64_t s;
+
+	return conf_duration(text, &s) && s >= 1 && s <= max_s;
+}
+
+static bool
+is_deadline(const char *text)
+{
+	return is_duration(text, 3600);
+}
+
+static bool
+is_give_up(const char *text)
+{
+	return is_duration(text, 365 * (int64_t)86400);
+}
+
+static bool
+is_quarantine_bytes(const char *text)
+{
+	int64_t n;
+
+	return conf_size(text, &n) && n <= (int64_t)1 << 40;
+}
+
+static bool
+is_running(const char *text)
+{
+	int64_t n;
+
+	return conf_integer(text, 1, 64, &n);
+}
+
+static bool
+is_hops(const char *text)
+{
+	int64_t n;
+
+	return conf_integer(text, 1, 50, &n);
+}
+
+static bool
+is_days(const char *text)
+{
+	int64_t n;
+
+	return conf_integer(text, 1, 3650, &n);
+}
+
+static bool
+is_count(const char *text)
+{
+	int64_t n;
+
+	return conf_integer(text, 0, 1000000, &n);
+}
+
+#define COUNT_WORDS "a whole number from 0 to 1000000"
+#define PATH_WORDS "an absolute path"
+#define DOMAIN_WORDS "a domain name"
+#define BOOL_WORDS "true or false"
+#define TEXT_WORDS "one line of text"
+#define NAME_WORDS "the name of an action"
+
+const struct conf_option conf_options[CONF_KEYS] = {
+	[KEY_STATE_DIR] = { CONF_TOP, "state_dir", false, is_path, PATH_WORDS },
+	[KEY_ACCOUNTS_FILE] = { CONF_TOP, "accounts_file", false, is_path, PATH_WORDS },
+	[KEY_LEDGER] = { CONF_TOP, "ledger", false, is_ledger, "sqlite:/PATH or postgresql://..." },
+	[KEY_DEFINITIONS_DIR] = { CONF_TOP, "definitions_dir", false, is_path, PATH_WORDS },
+	[KEY_OBSERVE] = { CONF_TOP, "observe", false, is_bool, BOOL_WORDS },
+	[KEY_MAX_RUNNING] = { CONF_TOP, "max_running", false, is_running, "a whole number from 1 to 64" },
+	[KEY_FLOOD_UNLISTED] = { CONF_TOP, "flood_unlisted", false, is_count, COUNT_WORDS },
+	[KEY_QUARANTINE_MESSAGES] = { CONF_TOP, "quarantine_messages", false, is_count, COUNT_WORDS },
+	[KEY_QUARANTINE_BYTES] = { CONF_TOP, "quarantine_bytes", false, is_quarantine_bytes,
+	    "a number of bytes, or with k, M or G behind it" },
+	[KEY_THRESHOLDS] = { CONF_TOP, "thresholds", true, is_days, "a number of days from 1 to 3650" },
+	[KEY_AUTHSERV_ID] = { CONF_TRUST, "authserv_id", true, is_domain, DOMAIN_WORDS },
+	[KEY_HOPS] = { CONF_TRUST, "hops", false, is_hops, "a whole number from 1 to 50" },
+	[KEY_ARC_SEALERS] = { CONF_TRUST, "arc_sealers", true, is_domain, DOMAIN_WORDS },
+	[KEY_FORWARDERS] = { CONF_TRUST, "forwarders", true, is_domain, DOMAIN_WORDS },
+	[KEY_SNS_TOPICS] = { CONF_TRUST, "sns_topics", true, is_topic, "the ARN of an SNS topic" },
+	[KEY_RESOLVER] = { CONF_TRUST, "resolver", false, is_resolver, "an IP address, or one with :PORT behind it" },
+	[KEY_AUTHRES_STRIPPED] = { CONF_TRUST, "authres_stripped", false, is_bool, BOOL_WORDS },
+	[KEY_URL] = { CONF_MAILBOX, "url", false, is_url, "imaps://HOST/FOLDER without user or password" },
+	[KEY_USER] = { CONF_MAILBOX, "user", false, is_text, TEXT_WORDS },
+	[KEY_PASSWORD_FILE] = { CONF_MAILBOX, "password_file", false, is_path, PATH_WORDS },
+	[KEY_PASSWORD_COMMAND] = { CONF_MAILBOX, "password_command", false, is_path,
+	    "the absolute path of a program, with its arguments" },
+	[KEY_DONE] = { CONF_MAILBOX, "done", false, is_text, TEXT_WORDS },
+	[KEY_REVIEW] = { CONF_MAILBOX, "review", false, is_text, TEXT_WORDS },
+	[KEY_IRRELEVANT] = { CONF_MAILBOX, "irrelevant", false, is_text, TEXT_WORDS },
+	[KEY_PROGRAM] = { CONF_ACTION, "program", false, is_program, "the name of a program, or an absolute path" },
+	[KEY_ROLE] = { CONF_ACTION, "role", false, is_role, "ticket, effect or reply" },
+	[KEY_NEEDS] = { CONF_ACTION, "needs", false, is_trust, "unverified, relayed or verified" },
+	[KEY_AFTER] = { CONF_ACTION, "after", true, conf_title_right, NAME_WORDS },
+	[KEY_PASS_ENV] = { CONF_ACTION, "pass_env", true, is_variable, "the name of an environment variable" },
+	[KEY_MAIL] = { CONF_ACTION, "mail", false, is_raw, "raw" },
+	[KEY_DEADLINE] = { CONF_ACTION, "deadline", false, is_deadline, "a time from 1s to 1h" },
+	[KEY_GIVE_UP] = { CONF_ACTION, "give_up", false, is_give_up, "a time from 1s to 365d" },
+	[KEY_KINDS] = { CONF_RULE, "kinds", true, is_kind, "a kind in lower case, or its start with * behind it" },
+	[KEY_ACCOUNTS] = { CONF_RULE, "accounts", true, is_account, "an account, or its start with * behind it" },
+	[KEY_DO] = { CONF_RULE, "do", true, conf_title_right, NAME_WORDS },
+	[KEY_ORDER] = { CONF_RULE, "order", false, is_count, COUNT_WORDS },
+};

@@ -1,0 +1,119 @@
+/* conf_parts.h: what the files of the configuration's reader share: text as libconfuse handed it over, with its places.
+ *
+ * conf_read.c turns files into blocks and values (syntax), conf_check.c knows what a right value is, conf.c makes the
+ * structs of conf.h from them (meaning). No other module includes this header.
+ */
+#ifndef MAILHOOK_CONF_PARTS_H
+#define MAILHOOK_CONF_PARTS_H
+
+#include "mailhook/conf.h"
+
+enum conf_kind { CONF_TOP, CONF_TRUST, CONF_MAILBOX, CONF_ACTION, CONF_RULE };
+#define CONF_KINDS 5
+extern const char *const conf_kind_names[CONF_KINDS]; /* the top has no name in a file: NULL */
+
+enum conf_key {
+	KEY_STATE_DIR,
+	KEY_ACCOUNTS_FILE,
+	KEY_LEDGER,
+	KEY_DEFINITIONS_DIR,
+	KEY_OBSERVE,
+	KEY_MAX_RUNNING,
+	KEY_FLOOD_UNLISTED,
+	KEY_QUARANTINE_MESSAGES,
+	KEY_QUARANTINE_BYTES,
+	KEY_THRESHOLDS,
+	KEY_AUTHSERV_ID,
+	KEY_HOPS,
+	KEY_ARC_SEALERS,
+	KEY_FORWARDERS,
+	KEY_SNS_TOPICS,
+	KEY_RESOLVER,
+	KEY_AUTHRES_STRIPPED,
+	KEY_URL,
+	KEY_USER,
+	KEY_PASSWORD_FILE,
+	KEY_PASSWORD_COMMAND,
+	KEY_DONE,
+	KEY_REVIEW,
+	KEY_IRRELEVANT,
+	KEY_PROGRAM,
+	KEY_ROLE,
+	KEY_NEEDS,
+	KEY_AFTER,
+	KEY_PASS_ENV,
+	KEY_MAIL,
+	KEY_DEADLINE,
+	KEY_GIVE_UP,
+	KEY_KINDS,
+	KEY_ACCOUNTS,
+	KEY_DO,
+	KEY_ORDER
+};
+#define CONF_KEYS 36
+
+struct conf_option {
+	enum conf_kind kind;
+	const char *name;
+	bool list;
+	bool (*right)(const char *text);
+	const char *must; /* "an absolute path": what right() wants, in words that follow "must be" */
+};
+
+extern const struct conf_option conf_options[CONF_KEYS]; /* by enum conf_key */
+
+bool conf_title_right(const char *text); /* of a mailbox, action or rule: also a file name, so no slash */
+/* A whole number without sign; false: not one, or outside [min, max]. */
+bool conf_integer(const char *text, int64_t min, int64_t max, int64_t *ret);
+bool conf_duration(const char *text, int64_t *ret_s); /* "90", "90s", "15m", "6h", "3d" */
+bool conf_size(const char *text, int64_t *ret_bytes); /* "65536", "64k", "64M", "1G" */
+bool conf_bool(const char *text, bool *ret);          /* true, yes, on; false, no, off */
+bool conf_word(const char *text, const char *const *words, size_t n, size_t *ret_at);
+extern const char *const conf_role_names[3]; /* by enum action_role */
+
+struct conf_value {
+	enum conf_key key;
+	const char *text, *file;
+	int line;
+	bool right; /* false: complained of, and of no further use than to know that the option was given */
+};
+
+struct conf_block {
+	enum conf_kind kind;
+	const char *title; /* NULL for the top and trust */
+	const char *file;
+	int line;
+	bool cut;                  /* a syntax error ended it: what is missing in it may have stood behind */
+	struct conf_value *values; /* as written; of a list given twice the last */
+	size_t n, cap;
+};
+
+struct conf_source {
+	struct arena *arena; /* borrowed */
+	conf_complain *complain;
+	void *user;
+	struct conf_block *blocks; /* one for the top of each file, then its blocks */
+	size_t n, cap;
+	bool wrong;            /* something was complained of */
+	bool cut;              /* a file ended in a syntax error: names may be unknown only for that */
+	const char *state_dir; /* the last one that was read or scanned */
+};
+
+/* Complains of a place: "FILE:LINE: what". */
+void conf_wrong(struct conf_source *s, const char *file, int line, const char *fmt, ...) MH_PRINTF(4, 5);
+
+/* Reads one file into the source.
+ *   errors  MH_SKIP it does not exist; MH_RETRY it cannot be read, or no memory. What is wrong in it is no error here:
+ *           it was complained of, and s->wrong is set */
+enum mh_status conf_read_file(struct conf_source *s, const char *path, struct mh_err *err);
+
+/* A growing array in an arena: room for one more item of size bytes; NULL when the arena is full. */
+void *conf_grow(struct arena *a, void *items, size_t n, size_t *cap, size_t size);
+
+/* The bytes of a configuration file with a NUL behind them that ret does not count. Not libconfuse's business, so that
+ * the line scan needs none of it. MH_SKIP: it does not exist; MH_RETRY: not readable; MH_LIMIT: too big. */
+enum mh_status conf_slurp(const char *path, struct arena *a, struct mh_span *ret, struct mh_err *err);
+/* state_dir by a line scan of a text; NULL where no line has one. */
+const char *conf_scan_text(struct mh_span text, struct arena *a);
+
+#endif

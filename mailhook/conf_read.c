@@ -1,0 +1,396 @@
+/* conf_read.c: one file through libconfuse into blocks and values with their places.
+ *
+ * libconfuse is the syntax and no more: all options are strings to it, since its own type errors would end the file.
+ * Traps of 3.3 that stand behind this code: it takes one line of "#" or "//" comment for three, and a comment inside a
+ * list for a value; so comments are blanked before it sees the text. It expands ${VAR} in double quotes; refused here.
+ * Its error callback has no user pointer; ours travels as a hidden option of each section.
+ */
+#include <confuse.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mailhook/conf_parts.h"
+
+/* '#' cannot be written in a file as a name, so these names are only ours. */
+#define SELF "#self"   /* points to the reader */
+#define START "#start" /* its default is parsed when a section begins: the one moment that knows the section's line */
+
+struct reader {
+	void *self; /* what the hidden option points to */
+	struct conf_source *source;
+	const char *file;
+	struct mh_span text;
+	size_t block; /* index of the open block in source->blocks */
+	size_t top;   /* and of the file's top */
+	bool failed;  /* the first syntax error was complained of */
+	bool no_memory;
+};
+
+/* -- places and complaints ---------------------------------------------------------------------------------------- */
+
+void
+conf_wrong(struct conf_source *s, const char *file, int line, const char *fmt, ...)
+{
+	char text[1024], clean[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	const int n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (n > 0 && (size_t)n >= sizeof(text))
+		text[utf8_cut((struct mh_span){ text, sizeof(text) - 1 }, sizeof(text) - 4)] = '\0';
+	for (char *p = text; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?'; /* one complaint is one line */
+	(void)snprintf(clean, sizeof(clean), "%.400s:%d: %.600s", file, line, text);
+	s->wrong = true;
+	if (s->complain != NULL)
+		s->complain(s->user, clean);
+}
+
+void *
+conf_grow(struct arena *a, void *items, size_t n, size_t *cap, size_t size)
+{
+	if (n < *cap)
+		return items;
+	const size_t more = *cap == 0 ? 8 : *cap * 2;
+	void *p = arena_array(a, more, size);
+	if (p == NULL)
+		return NULL;
+	if (n > 0)
+		memcpy(p, items, n * size);
+	*cap = more;
+	return p;
+}
+
+static const char *
+keep(struct reader *r, const char *text)
+{
+	struct mh_span copy;
+
+	if (arena_copy(r->source->arena, span_of(text), &copy, NULL) == MH_OK)
+		return copy.p;
+	r->no_memory = true;
+	return NULL;
+}
+
+static bool
+open_block(struct reader *r, enum conf_kind kind, const char *title, int line)
+{
+	struct conf_source *s = r->source;
+	struct conf_block *items = conf_grow(s->arena, s->blocks, s->n, &s->cap, sizeof(*items));
+
+	if (items == NULL) {
+		r->no_memory = true;
+		return false;
+	}
+	s->blocks = items;
+	s->blocks[s->n] = (struct conf_block){ .kind = kind, .title = title, .file = r->file, .line = line };
+	r->block = s->n++;
+	return true;
+}
+
+/* -- libconfuse's callbacks --------------------------------------------------------------------------------------- */
+
+static struct reader *
+reader_of(cfg_t *cfg)
+{
+	const cfg_opt_t *self = cfg_getopt(cfg, SELF);
+
+	return *self->simple_value.ptr;
+}
+
+static void
+on_error(cfg_t *cfg, const char *fmt, va_list ap)
+{
+	struct reader *r = reader_of(cfg);
+	char text[256];
+
+	if (r->failed)
+		return; /* what follows the first one is mostly its echo */
+	r->failed = true;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the library's own format, with the library's arguments */
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+#pragma GCC diagnostic pop
+	conf_wrong(r->source, r->file, cfg->line, "%s", text);
+}
+
+static int
+on_start(cfg_t *cfg, cfg_opt_t *opt)
+{
+	struct reader *r = reader_of(cfg);
+	const char *title = cfg->title == NULL ? NULL : keep(r, cfg->title);
+	size_t kind;
+
+	(void)opt;
+	if (!conf_word(cfg->name, conf_kind_names + 1, CONF_KINDS - 1, &kind))
+		return 1;
+	kind++;
+	if (!open_block(r, (enum conf_kind)kind, title, cfg->line))
+		return 1;
+	if (title == NULL)
+		return 0;
+	if (!conf_title_right(title))
+		conf_wrong(r->source, r->file, cfg->line,
+		    "the name of %s \"%s\" must be 1 to 64 letters, digits or any of .-_@", cfg->name, title);
+	for (size_t i = 0; i + 1 < r->source->n; i++) {
+		const struct conf_block *b = &r->source->blocks[i];
+		if (b->kind == (enum conf_kind)kind && b->title != NULL && strcmp(b->title, title) == 0) {
+			conf_wrong(r->source, r->file, cfg->line, "%s \"%s\" stands already at %s:%d", cfg->name, title,
+			    b->file, b->line);
+			break;
+		}
+	}
+	return 0;
+}
+
+static int
+on_end(cfg_t *cfg, cfg_opt_t *opt)
+{
+	struct reader *r = reader_of(cfg);
+
+	(void)opt;
+	r->block = r->top;
+	return 0;
+}
+
+static const struct conf_option *
+option_of(enum conf_kind kind, const char *name)
+{
+	for (size_t i = 0; i < CONF_KEYS; i++)
+		if (conf_options[i].kind == kind && strcmp(conf_options[i].name, name) == 0)
+			return &conf_options[i];
+	return NULL;
+}
+
+/* Called behind each value, and once more at the '}' of a list. */
+static int
+on_value(cfg_t *cfg, cfg_opt_t *opt)
+{
+	struct reader *r = reader_of(cfg);
+	struct conf_source *s = r->source;
+	struct conf_block *b = &s->blocks[r->block];
+	const struct conf_option *o = option_of(b->kind, opt->name);
+	const enum conf_key key = (enum conf_key)(o - conf_options);
+	const char *written = opt->nvalues == 0 ? NULL : opt->values[opt->nvalues - 1]->string;
+	const struct conf_value *last = NULL;
+	size_t have = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		if (b->values[i].key == key) {
+			last = &b->values[i];
+			have++;
+		}
+	}
+	if (written == NULL || (o->list && have == opt->nvalues && strcmp(last->text, written) == 0))
+		return 0; /* the '}' */
+	if (have > 0 && (!o->list || have >= opt->nvalues)) {
+		conf_wrong(s, r->file, cfg->line, "%s was set already in line %d", o->name, last->line);
+		return 0;
+	}
+
+	struct conf_value *values = conf_grow(s->arena, b->values, b->n, &b->cap, sizeof(*values));
+	const char *text = keep(r, written);
+	if (values == NULL || text == NULL) {
+		r->no_memory = true;
+		return 1;
+	}
+	bool right = o->right(text);
+	if (!right && key == KEY_URL) /* it may hold a password, and complaints are logged */
+		conf_wrong(s, r->file, cfg->line, "%s must be %s", o->name, o->must);
+	else if (!right)
+		conf_wrong(s, r->file, cfg->line, "%s must be %s, not \"%s\"", o->name, o->must, text);
+	for (size_t i = 0; right && o->list && i < b->n; i++) {
+		if (b->values[i].key == key && strcmp(b->values[i].text, text) == 0) {
+			conf_wrong(s, r->file, cfg->line, "%s has \"%s\" twice", o->name, text);
+			right = false;
+		}
+	}
+	b->values = values;
+	b->values[b->n++] = (struct conf_value){ key, text, r->file, cfg->line, right };
+	if (right && key == KEY_STATE_DIR)
+		s->state_dir = text;
+	return 0;
+}
+
+/* -- before libconfuse -------------------------------------------------------------------------------------------- */
+
+static int
+line_of(struct mh_span text, size_t at)
+{
+	int line = 1;
+
+	for (size_t i = 0; i < at; i++)
+		line += text.p[i] == '\n';
+	return line;
+}
+
+static void
+refuse(struct reader *r, size_t at, const char *what)
+{
+	r->failed = true;
+	conf_wrong(r->source, r->file, line_of(r->text, at), "%s", what);
+}
+
+/* The offset behind a string that starts at at, or SIZE_MAX where it has no end. */
+static size_t
+behind_string(struct mh_span t, size_t at)
+{
+	const char quote = t.p[at];
+
+	for (size_t i = at + 1; i < t.n; i++) {
+		if (t.p[i] == '\\')
+			i++;
+		else if (t.p[i] == quote)
+			return i + 1;
+	}
+	return SIZE_MAX;
+}
+
+/* The offset of a comment's end (its line end stays), at itself where none starts there, SIZE_MAX: it is not closed. */
+static size_t
+behind_comment(struct mh_span t, size_t at, bool token_start)
+{
+	const struct mh_span rest = span_from(t, at);
+
+	if (rest.p[0] == '#' || (token_start && span_starts(rest, MH_LIT("//")))) {
+		const size_t end = span_find(t, MH_LIT("\n"), at);
+		return end == SIZE_MAX ? t.n : end;
+	}
+	if (token_start && span_starts(rest, MH_LIT("/*"))) {
+		const size_t end = span_find(t, MH_LIT("*/"), at + 2);
+		return end == SIZE_MAX ? SIZE_MAX : end + 2;
+	}
+	return at;
+}
+
+/* Blanks comments and finds what libconfuse would get wrong. A copy in the arena: p may be written. */
+static bool
+prepare(struct reader *r, char *p)
+{
+	const struct mh_span t = r->text;
+	size_t bad = span_find(t, MH_LIT("${"), 0);
+	bool token_start = true;
+
+	if (bad != SIZE_MAX) {
+		refuse(r, bad, "\"${\" is refused: variables are not expanded here");
+		return false;
+	}
+	if ((bad = span_find(t, (struct mh_span){ "", 1 }, 0)) != SIZE_MAX) {
+		refuse(r, bad, "NUL byte");
+		return false;
+	}
+	if (!utf8_valid(t)) {
+		refuse(r, utf8_cut(t, t.n), "the file is not UTF-8");
+		return false;
+	}
+	for (size_t i = 0; i < t.n;) {
+		if (p[i] == '"' || p[i] == '\'') {
+			const size_t end = behind_string(t, i);
+			if (end == SIZE_MAX) {
+				refuse(r, i, "a string starts here and has no end");
+				return false;
+			}
+			i = end;
+			token_start = true;
+			continue;
+		}
+		const size_t end = behind_comment(t, i, token_start);
+		if (end == SIZE_MAX) {
+			refuse(r, i, "a comment starts here and has no end");
+			return false;
+		}
+		for (; i < end; i++)
+			if (p[i] != '\n')
+				p[i] = ' ';
+		if (i < t.n) {
+			if (p[i] == '"' || p[i] == '\'')
+				continue;
+			token_start = strchr(" \t\r\n{}=,+", p[i]) != NULL;
+			i++;
+		}
+	}
+	return true;
+}
+
+/* -- one file ----------------------------------------------------------------------------------------------------- */
+
+/* Fills opts for one kind; ends with the empty option. */
+static void
+options_of(struct reader *r, enum conf_kind kind, cfg_opt_t *opts)
+{
+	size_t n = 0;
+
+	opts[n++] = (cfg_opt_t){ .name = SELF, .type = CFGT_PTR, .simple_value.ptr = &r->self };
+	if (kind != CONF_TOP)
+		opts[n++] = (cfg_opt_t){ .name = START, .type = CFGT_STR, .def.parsed = "x", .validcb = on_start };
+	for (size_t i = 0; i < CONF_KEYS; i++)
+		if (conf_options[i].kind == kind)
+			opts[n++] = (cfg_opt_t){ .name = conf_options[i].name,
+				.type = CFGT_STR,
+				.flags = CFGF_NODEFAULT | (conf_options[i].list ? CFGF_LIST : 0),
+				.validcb = on_value };
+	opts[n] = (cfg_opt_t)CFG_END();
+}
+
+#define MAX_OPTIONS 20 /* of one kind, hidden ones and the end included */
+
+static enum mh_status
+parse(struct reader *r, const char *text, struct mh_err *err)
+{
+	cfg_opt_t opts[CONF_KINDS][MAX_OPTIONS];
+	size_t n = 0;
+
+	for (size_t k = 0; k < CONF_KINDS; k++)
+		options_of(r, (enum conf_kind)k, opts[k]);
+	while (opts[CONF_TOP][n].name != NULL)
+		n++;
+	for (size_t k = 1; k < CONF_KINDS; k++)
+		opts[CONF_TOP][n++] = (cfg_opt_t){ .name = conf_kind_names[k],
+			.type = CFGT_SEC,
+			.flags = CFGF_MULTI | (k == CONF_TRUST ? 0 : CFGF_TITLE),
+			.subopts = opts[k],
+			.validcb = on_end };
+	opts[CONF_TOP][n] = (cfg_opt_t)CFG_END();
+
+	cfg_t *cfg = cfg_init(opts[CONF_TOP], CFGF_NONE);
+	if (cfg == NULL)
+		return mh_fail(err, MH_RETRY, "%s: no memory to read it", r->file);
+	(void)cfg_set_error_function(cfg, on_error);
+	const int rc = cfg_parse_buf(cfg, text);
+	(void)cfg_free(cfg);
+	if (r->no_memory || (rc != CFG_SUCCESS && !r->failed))
+		return mh_fail(err, MH_RETRY, "%s: no memory to read it", r->file);
+	return MH_OK;
+}
+
+enum mh_status
+conf_read_file(struct conf_source *s, const char *path, struct mh_err *err)
+{
+	struct reader r = { .source = s, .file = path };
+	struct mh_span text, copy;
+
+	r.self = &r;
+	enum mh_status status = conf_slurp(path, s->arena, &text, err);
+	if (status != MH_OK)
+		return status == MH_LIMIT ? MH_RETRY : status;
+	if ((status = arena_copy(s->arena, text, &copy, err)) != MH_OK)
+		return MH_RETRY;
+	r.text = text;
+	if (!open_block(&r, CONF_TOP, NULL, 1))
+		return mh_fail(err, MH_RETRY, "%s: no memory to read it", path);
+	r.top = r.block;
+
+	if (prepare(&r, (char *)(uintptr_t)copy.p))
+		status = parse(&r, copy.p, err);
+	if (!r.failed)
+		return status;
+	s->cut = true;
+	s->blocks[r.block].cut = true;
+	s->blocks[r.top].cut = true;
+	const char *dir = conf_scan_text(text, s->arena);
+	if (dir != NULL)
+		s->state_dir = dir;
+	return status;
+}

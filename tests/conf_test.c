@@ -1,0 +1,548 @@
+/* conf_test.c: snippets of configuration against the exact complaints that they must bring. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "mailhook/conf.h"
+
+/* -- a folder with a main file and drop-ins ----------------------------------------------------------------------- */
+
+struct box {
+	char dir[64], file[128], drop_ins[160];
+};
+
+static void
+box_open(struct box *b)
+{
+	(void)snprintf(b->dir, sizeof(b->dir), "/tmp/mailhook-conf-XXXXXX");
+	assert_non_null(mkdtemp(b->dir));
+	(void)snprintf(b->file, sizeof(b->file), "%s/mailhook.conf", b->dir);
+	(void)snprintf(b->drop_ins, sizeof(b->drop_ins), "%s.d", b->file);
+}
+
+static void
+write_file(const char *path, const char *text, size_t n)
+{
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(text, 1, n, f), n);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void
+box_drop_in(const struct box *b, const char *name, const char *text)
+{
+	char path[256];
+
+	assert_true(mkdir(b->drop_ins, 0700) == 0 || errno == EEXIST);
+	(void)snprintf(path, sizeof(path), "%s/%s", b->drop_ins, name);
+	write_file(path, text, strlen(text));
+}
+
+static void
+box_close(const struct box *b)
+{
+	static const char *const names[] = { "10.conf", "20.conf", ".30.conf", "40.conf~" };
+	char path[256];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", b->drop_ins, names[i]);
+		(void)unlink(path);
+	}
+	(void)rmdir(b->drop_ins);
+	(void)unlink(b->file);
+	assert_int_equal(rmdir(b->dir), 0);
+}
+
+/* Complaints joined by '\n', the folder's path taken away. */
+struct heard {
+	char text[4096];
+	const char *dir;
+};
+
+static void
+hear(void *user, const char *line)
+{
+	struct heard *h = user;
+	const size_t n = strlen(h->text), skip = strlen(h->dir) + 1;
+
+	assert_true(strncmp(line, h->dir, skip - 1) == 0);
+	(void)snprintf(h->text + n, sizeof(h->text) - n, "%s%s", n == 0 ? "" : "\n", line + skip);
+}
+
+/* -- complaints --------------------------------------------------------------------------------------------------- */
+
+#define M "mailhook.conf:"
+#define D "mailhook.conf.d/10.conf:"
+#define T "action \"t\" { program = ticket }\n"
+#define R "rule \"r\" { do = {\"t\"} }\n"
+
+struct row {
+	const char *name, *text, *drop_in; /* drop_in: 10.conf, or NULL */
+	const char *complaints;            /* "": none, MH_OK */
+	const char *state_dir;             /* NULL: none can be known */
+};
+
+static const struct row rows[] = {
+	{ "an empty file is right", "", NULL, "", "/var/lib/mailhook" },
+	{ "only state_dir", "state_dir = \"/s\"\n", NULL, "", "/s" },
+	{ "everything of the manual's example",
+	    "# a comment\nstate_dir = \"/s\" // and another\naccounts_file = \"/etc/mailhook/accounts.csv\"\n"
+	    "ledger = \"sqlite:/s/ledger.db\"\ndefinitions_dir = /d\nobserve = yes\nmax_running = 8\nflood_unlisted = "
+	    "0\n"
+	    "quarantine_messages = 10\nquarantine_bytes = 1M\nthresholds = {7, 30 /* days */, 1}\n"
+	    "trust { authserv_id = {\"mx.example.com\"} hops = 2 arc_sealers = {\"google.com\"}\n"
+	    "forwarders = {example.com} sns_topics = {\"arn:aws:sns:eu-west-1:123456789012:expiry\"}\n"
+	    "resolver = \"127.0.0.53:53\" authres_stripped = true }\n"
+	    "mailbox \"ops\" { url = \"imaps://imap.example.com/INBOX\" user = \"ops\" password_file = \"/etc/p\"\n"
+	    "done = \"mailhook/done\" review = \"mailhook/review\" irrelevant = \"rest\" }\n"
+	    "action \"jira\" { program = \"ticket\" pass_env = {\"LANG\"} deadline = 2m give_up = 1d }\n"
+	    "action \"entra\" { program = \"rotate\" after = {\"jira\"} needs = verified mail = raw role = effect }\n"
+	    "action \"tell\" { program = \"/usr/bin/tell\" role = \"reply\" }\n"
+	    "rule \"scim\" { kinds = {\"aws.identity-center.*\"} accounts = {\"123456789012\"}\n"
+	    "do = {\"jira\", \"entra\", \"tell\"} order = 10 }\n",
+	    NULL, "", "/s" },
+	{ "every wrong value in one go",
+	    "state_dir = \"/s\"\nmax_running = 0\n\n# note\nobserve = maybe\nflood_unlisted = -1\nthresholds = {7,\n  "
+	    "x, 7}\n"
+	    "quarantine_bytes = 4T\nledger = \"mysql://x\"\naccounts_file = \"a.csv\"\ndefinitions_dir = \"\"\n"
+	    "quarantine_messages = 1.5\n",
+	    NULL,
+	    M "2: max_running must be a whole number from 1 to 64, not \"0\"\n" M
+	      "5: observe must be true or false, not \"maybe\"\n" M
+	      "6: flood_unlisted must be a whole number from 0 to 1000000, not \"-1\"\n" M
+	      "8: thresholds must be a number of days from 1 to 3650, not \"x\"\n" M "8: thresholds has \"7\" twice\n" M
+	      "9: quarantine_bytes must be a number of bytes, or with k, M or G behind it, not \"4T\"\n" M
+	      "10: ledger must be sqlite:/PATH or postgresql://..., not \"mysql://x\"\n" M
+	      "11: accounts_file must be an absolute path, not \"a.csv\"\n" M
+	      "12: definitions_dir must be an absolute path, not \"\"\n" M
+	      "13: quarantine_messages must be a whole number from 0 to 1000000, not \"1.5\"",
+	    "/s" },
+	{ "wrong values of trust",
+	    "trust {\n authserv_id = {\"a b\"}\n hops = 0\n resolver = \"localhost\"\n sns_topics = {\"expiry\"}\n"
+	    "authres_stripped = 1\n}\n",
+	    NULL,
+	    M "2: authserv_id must be a domain name, not \"a b\"\n" M
+	      "3: hops must be a whole number from 1 to 50, not \"0\"\n" M
+	      "4: resolver must be an IP address, or one with :PORT behind it, not \"localhost\"\n" M
+	      "5: sns_topics must be the ARN of an SNS topic, not \"expiry\"\n" M
+	      "6: authres_stripped must be true or false, not \"1\"",
+	    "/var/lib/mailhook" },
+	{ "a resolver of each right form, the last is not",
+	    "trust { resolver = \"[2001:db8::1]:53\" }\ntrust { resolver = \"2001:db8::1\" }\n"
+	    "trust { resolver = \"192.0.2.1:99999\" }",
+	    NULL, M "3: resolver must be an IP address, or one with :PORT behind it, not \"192.0.2.1:99999\"",
+	    "/var/lib/mailhook" },
+	{ "a mailbox without url and user",
+	    "\nmailbox \"ops\" {\n password_file = \"/p\"\n password_command = \"/bin/x y\"\n}\n", NULL,
+	    M "2: mailbox \"ops\" has no url\n" M "2: mailbox \"ops\" has no user\n" M
+	      "4: mailbox \"ops\" has a password_file and a password_command",
+	    "/var/lib/mailhook" },
+	{ "a password in a url is not repeated",
+	    "mailbox \"ops\" { user = u url = \"imaps://u:secret@imap.example.com/INBOX\" }\n", NULL,
+	    M "1: url must be imaps://HOST/FOLDER without user or password", "/var/lib/mailhook" },
+	{ "wrong words of an action",
+	    "action \"t\" {\n program = \"../x\"\n needs = trusted\n role = tickets\n mail = yes\n deadline = 2h\n"
+	    " give_up = 0\n pass_env = {\"A=b\"}\n after = {\"a b\"}\n}\n" R,
+	    NULL,
+	    M "2: program must be the name of a program, or an absolute path, not \"../x\"\n" M
+	      "3: needs must be unverified, relayed or verified, not \"trusted\"\n" M
+	      "4: role must be ticket, effect or reply, not \"tickets\"\n" M "5: mail must be raw, not \"yes\"\n" M
+	      "6: deadline must be a time from 1s to 1h, not \"2h\"\n" M
+	      "7: give_up must be a time from 1s to 365d, not \"0\"\n" M
+	      "8: pass_env must be the name of an environment variable, not \"A=b\"\n" M
+	      "9: after must be the name of an action, not \"a b\"",
+	    "/var/lib/mailhook" },
+	{ "an action without program, a rule without do", "action \"t\" { }\nrule \"r\" { }\n", NULL,
+	    M "1: action \"t\" has no program\n" M "2: rule \"r\" has no do", "/var/lib/mailhook" },
+	{ "names that are no names", "action \"../t\" { program = ticket }\naction \".x\" { program = ticket }\n", NULL,
+	    M "1: the name of action \"../t\" must be 1 to 64 letters, digits or any of .-_@\n" M
+	      "2: the name of action \".x\" must be 1 to 64 letters, digits or any of .-_@",
+	    "/var/lib/mailhook" },
+	{ "a rule that names unknown actions", T "rule \"r\" { do = {\n\"t\",\n\"x\",\n\"y\"} }\n", NULL,
+	    M "4: rule \"r\" names an unknown action \"x\"\n" M "5: rule \"r\" names an unknown action \"y\"",
+	    "/var/lib/mailhook" },
+	{ "an after that names an unknown action", "action \"t\" { program = ticket\n after = {\"x\"} }\n" R, NULL,
+	    M "2: action \"t\" names an unknown action \"x\"", "/var/lib/mailhook" },
+	{ "an after that names a later action",
+	    T "action \"e\" { program = rotate }\naction \"f\" { program = rotate after = {\"e\"} }\n"
+	      "rule \"r\" {\n do = {\"t\", \"f\", \"e\"} }\n",
+	    NULL, M "5: rule \"r\" does \"f\" before \"e\", after which it must come", "/var/lib/mailhook" },
+	{ "a cycle",
+	    T "action \"a\" { program = x after = {\"b\"} }\naction \"b\" { program = x after = {\"c\"} }\n"
+	      "action \"c\" { program = x after = {\"a\"} }\n" R,
+	    NULL, M "2: action \"a\" comes after itself by way of \"after\"", "/var/lib/mailhook" },
+	{ "an action after itself", "action \"t\" { program = ticket after = {\"t\"} }\n" R, NULL,
+	    M "1: action \"t\" comes after itself by way of \"after\"", "/var/lib/mailhook" },
+	{ "a title twice in one file", T R "rule \"r\" { do = {\"t\"} }\n", NULL,
+	    M "3: rule \"r\" stands already at ^/" M "2", "/var/lib/mailhook" },
+	{ "a title twice across drop-ins", T R, "\n" T, D "2: action \"t\" stands already at ^/" M "1",
+	    "/var/lib/mailhook" },
+	{ "an action and a rule may share a name", T "rule \"t\" { do = {\"t\"} }\n", NULL, "", "/var/lib/mailhook" },
+	{ "an option twice", "max_running = 2\n\nmax_running = 3\n", NULL, M "3: max_running was set already in line 1",
+	    "/var/lib/mailhook" },
+	{ "a list twice", "thresholds = {3}\nthresholds = {5}\n", NULL, M "2: thresholds was set already in line 1",
+	    "/var/lib/mailhook" },
+	{ "a list that grows", "thresholds = {3}\nthresholds += {5}\n", NULL, "", "/var/lib/mailhook" },
+	{ "an unknown option ends the file", "state_dir = \"/s\"\nmax_running = 0\ncolour = red\nobserve = maybe\n",
+	    NULL, M "2: max_running must be a whole number from 1 to 64, not \"0\"\n" M "3: no such option 'colour'",
+	    "/s" },
+	{ "an unknown option of a block", "# c\n\naction \"t\" {\n  # c\n programme = ticket }\n", NULL,
+	    M "5: no such option 'programme'", NULL },
+	{ "a variable in double quotes", "state_dir = \"/s\"\n\nledger = \"sqlite:${HOME}/x\"\n", NULL,
+	    M "3: \"${\" is refused: variables are not expanded here", "/s" },
+	{ "a variable in a comment", "state_dir = \"/s\"\n# ${HOME}\n", NULL,
+	    M "2: \"${\" is refused: variables are not expanded here", "/s" },
+	{ "a variable in state_dir itself", "state_dir = \"${HOME}\"\n", NULL,
+	    M "1: \"${\" is refused: variables are not expanded here", NULL },
+	{ "a string without end", "state_dir = \"/s\"\naccounts_file = \"/a\nmax_running = 2\n", NULL,
+	    M "2: a string starts here and has no end", "/s" },
+	{ "a comment without end", "\n/* state_dir\n", NULL, M "2: a comment starts here and has no end", NULL },
+	{ "an open block", "state_dir = '/s'\naction \"t\" {\n program = ticket\n", NULL, M "4: premature end of file",
+	    "/s" },
+	{ "a broken file still names its folder", "state_dir == \"/s\"\nstate_dir = \"/t\"\n", NULL,
+	    M "1: unexpected token '='", "/t" },
+	{ "a broken file without folder", "action {\n", NULL, M "1: missing title for section 'action'", NULL },
+	{ "a wrong state_dir", "state_dir = \"var\"\n", NULL, M "1: state_dir must be an absolute path, not \"var\"",
+	    NULL },
+	{ "Latin-1", "# \xe4\nstate_dir = \"/s\"\n", NULL, M "1: the file is not UTF-8", "/s" },
+	{ "a drop-in overrides", "state_dir = \"/s\"\nmax_running = 2\n", "state_dir = \"/t\"\nmax_running = 3\n", "",
+	    "/t" },
+	{ "a broken drop-in", "state_dir = \"/s\"\n", "\nfoo\n", D "2: no such option 'foo'", "/s" },
+	{ "what a cut file may have held is not complained of", R, "nonsense\n", D "1: no such option 'nonsense'",
+	    NULL },
+	{ "comments where libconfuse has none", "thresholds = { # one\n 3, // two\n /* three */ 5 # \"\n}\nuser = 1\n",
+	    NULL, M "5: no such option 'user'", NULL },
+	{ "no comment inside a word or a string",
+	    "mailbox \"a\" { url = 'imaps://h/I#1' user = x//y }\naction \"t\" { program = '/a//b#c' }\n" R "x = 1\n",
+	    NULL, M "4: no such option 'x'", NULL },
+};
+
+/* '^' in a complaint stands for the folder. */
+static void
+expected(const struct box *b, const struct row *r, char *dst, size_t n)
+{
+	const char *at = strchr(r->complaints, '^');
+
+	if (at == NULL)
+		(void)snprintf(dst, n, "%s", r->complaints);
+	else
+		(void)snprintf(dst, n, "%.*s%s%s", (int)(at - r->complaints), r->complaints, b->dir, at + 1);
+}
+
+static void
+test_complaints(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct row *r = &rows[i];
+		struct box b;
+		struct heard h = { .dir = b.dir };
+		struct mh_err err;
+		struct conf *c;
+		char want[4096] = "";
+
+		box_open(&b);
+		write_file(b.file, r->text, strlen(r->text));
+		if (r->drop_in != NULL)
+			box_drop_in(&b, "10.conf", r->drop_in);
+		const enum mh_status s = conf_load(b.file, hear, &h, &c, &err);
+		expected(&b, r, want, sizeof(want));
+		const char *dir = c == NULL ? NULL : c->state_dir;
+		if (strcmp(want, h.text) != 0 || (s == MH_OK) != (want[0] == '\0') || (s != MH_OK && s != MH_BAD) ||
+		    (dir == NULL) != (r->state_dir == NULL) || (dir != NULL && strcmp(dir, r->state_dir) != 0))
+			fail_msg("%s: status %d, state_dir %s, complaints\n%s\ninstead of\n%s", r->name, (int)s,
+			    dir == NULL ? "none" : dir, h.text, want);
+		if (c != NULL && s != MH_OK)
+			assert_true(c->embedded); /* what was half understood is not acted by */
+		conf_free(c);
+		box_close(&b);
+	}
+}
+
+/* -- meaning ------------------------------------------------------------------------------------------------------ */
+
+static struct conf *
+loaded(const struct box *b, const char *text)
+{
+	struct heard h = { .dir = b->dir };
+	struct mh_err err = { 0 };
+	struct conf *c;
+
+	write_file(b->file, text, strlen(text));
+	if (conf_load(b->file, hear, &h, &c, &err) != MH_OK)
+		fail_msg("%s: %s", err.text, h.text);
+	return c;
+}
+
+static void
+test_values(void **state)
+{
+	struct box b;
+	char path[256];
+
+	(void)state;
+	box_open(&b);
+	struct conf *c = loaded(&b,
+	    "state_dir = \"/s\"\nobserve = on\nmax_running = 8\nflood_unlisted = 0\nquarantine_messages = 10\n"
+	    "quarantine_bytes = 1M\nthresholds = {7, 30, 100}\n"
+	    "trust { authserv_id = {\"mx.example.com\", \"mx2.example.com\"} hops = 2 }\n"
+	    "mailbox \"ops\" { url = \"imaps://imap.example.com/INBOX\" user = \"ops\" done = \"a b\" }\n"
+	    "action \"jira\" { program = \"ticket\" pass_env = {\"LANG\"} deadline = 2m give_up = 1d }\n"
+	    "action \"entra\" { program = \"rotate\" after = {\"jira\"} }\n"
+	    "action \"tell\" { program = \"/usr/bin/tell\" role = \"reply\" mail = raw }\n"
+	    "action \"go\" { program = \"trigger\" needs = relayed }\n"
+	    "rule \"rest\" { order = 100 do = {\"jira\"} }\n"
+	    "rule \"scim\" { kinds = {\"aws.identity-center.*\"} accounts = {\"1234*\"} do = {\"jira\", \"entra\", "
+	    "\"tell\"} }\n"
+	    "rule \"odd\" { kinds = {\"unrecognised\"} do = {\"tell\"} }\n");
+
+	assert_string_equal(c->file, b.file);
+	assert_string_equal(c->intake_dir, "/s/intake");
+	assert_string_equal(c->ledger, "sqlite:/s/ledger.db");
+	assert_string_equal(c->ledger_path, "/s/ledger.db");
+	(void)snprintf(path, sizeof(path), "%s/definitions", b.dir);
+	assert_string_equal(c->definitions_dir, path);
+	assert_null(c->accounts_file);
+	assert_true(c->observe);
+	assert_false(c->embedded);
+	assert_int_equal(c->max_running, 8);
+	assert_int_equal(c->flood_unlisted, 0);
+	assert_int_equal(c->quarantine_messages, 10);
+	assert_int_equal(c->quarantine_bytes, 1 << 20);
+	assert_int_equal(c->thresholds.n, 3);
+	assert_string_equal(c->thresholds.items[0], "100");
+	assert_string_equal(c->thresholds.items[2], "7");
+	assert_int_equal(c->trust.hops, 2);
+	assert_int_equal(c->trust.authserv_id.n, 2);
+	assert_string_equal(c->trust.authserv_id.items[1], "mx2.example.com");
+	assert_int_equal(c->n_mailboxes, 1);
+	assert_string_equal(c->mailboxes[0].done, "a b");
+	assert_null(c->mailboxes[0].review);
+
+	const struct conf_action *a = conf_action(c, "jira");
+	assert_non_null(a);
+	assert_int_equal(a->role, ROLE_TICKET);
+	assert_int_equal(a->needs, TRUST_UNVERIFIED);
+	assert_int_equal(a->deadline_s, 120);
+	assert_int_equal(a->give_up_s, 86400);
+	assert_string_equal(a->pass_env.items[0], "LANG");
+	assert_int_equal(a->line, 10);
+	(void)snprintf(path, sizeof(path), "%s/actions/jira.conf", b.dir);
+	assert_string_equal(a->config, path);
+	a = conf_action(c, "entra");
+	assert_int_equal(a->role, ROLE_EFFECT);
+	assert_int_equal(a->needs, TRUST_VERIFIED);
+	assert_int_equal(a->deadline_s, 60);
+	assert_int_equal(a->give_up_s, 3 * 86400);
+	assert_false(a->mail_raw);
+	a = conf_action(c, "tell");
+	assert_int_equal(a->role, ROLE_REPLY);
+	assert_int_equal(a->needs, TRUST_UNVERIFIED);
+	assert_true(a->mail_raw);
+	assert_int_equal(conf_action(c, "go")->needs, TRUST_RELAYED);
+	assert_null(conf_action(c, "other"));
+
+	assert_int_equal(c->n_rules, 3);
+	assert_string_equal(c->rules[0].name, "scim");
+	assert_string_equal(c->rules[1].name, "odd");
+	assert_string_equal(c->rules[2].name, "rest");
+	conf_free(c);
+	box_close(&b);
+}
+
+static void
+test_rule_for(void **state)
+{
+	static const struct {
+		const char *name, *kind, *account, *rule;
+	} cases[] = {
+		{ "kind and account", "aws.acm.certificate", "123456789012", "one" },
+		{ "another account", "aws.acm.certificate", "999999999999", "family" },
+		{ "an unknown account is no listed one", "aws.acm.certificate", NULL, "family" },
+		{ "the family's own name without its dot", "aws", NULL, "any" },
+		{ "a kind of another family", "github.token", "x", "any" },
+		{ "a star takes an account's rest", "gitlab.token", "group/project", "group" },
+		{ "unrecognised", "unrecognised", NULL, "odd" },
+	};
+	struct box b;
+
+	(void)state;
+	box_open(&b);
+	struct conf *c = loaded(&b,
+	    T "rule \"any\" { order = 90 do = {\"t\"} }\nrule \"family\" { kinds = {\"aws.*\"} do = {\"t\"} }\n"
+	      "rule \"one\" { order = 1 kinds = {\"x\", \"aws.acm.certificate\"} accounts = {\"1\", \"123456789012\"} "
+	      "do = {\"t\"} }\n"
+	      "rule \"group\" { accounts = {\"group/*\"} do = {\"t\"} }\n"
+	      "rule \"odd\" { kinds = {\"unrecognised\"} do = {\"t\"} }\n");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct conf_rule *r = conf_rule_for(c, span_of(cases[i].kind), span_of(cases[i].account));
+		if (r == NULL || strcmp(r->name, cases[i].rule) != 0)
+			fail_msg(
+			    "%s: rule %s instead of %s", cases[i].name, r == NULL ? "none" : r->name, cases[i].rule);
+	}
+	conf_free(c);
+	c = loaded(&b, T "rule \"family\" { kinds = {\"aws.*\"} do = {\"t\"} }\n");
+	assert_null(conf_rule_for(c, MH_LIT("github.token"), MH_NONE));
+	conf_free(c);
+	box_close(&b);
+}
+
+static void
+test_embedded(void **state)
+{
+	struct box b;
+
+	(void)state;
+	box_open(&b);
+	struct conf *c = loaded(&b, "state_dir = \"/s\"\n");
+	assert_true(c->embedded);
+	assert_int_equal(c->n_actions, 2);
+	assert_string_equal(c->actions[0].program, "ticket");
+	assert_int_equal(c->actions[1].role, ROLE_REPLY);
+	assert_int_equal(c->n_rules, 1);
+	assert_string_equal(c->rules[0].name, "default");
+	assert_int_equal(c->rules[0].actions.n, 2);
+	assert_string_equal(c->rules[0].actions.items[0], "ticket");
+	assert_string_equal(c->rules[0].actions.items[1], "reply");
+	assert_int_equal(c->thresholds.n, 6);
+	assert_string_equal(c->thresholds.items[0], "60");
+	assert_int_equal(c->trust.hops, 1);
+	assert_int_equal(c->max_running, 4);
+	assert_int_equal(c->flood_unlisted, 5);
+	assert_int_equal(c->quarantine_messages, 200);
+	assert_int_equal(c->quarantine_bytes, 64 << 20);
+	assert_non_null(conf_rule_for(c, MH_LIT("aws.acm.certificate"), MH_NONE));
+	conf_free(c);
+	box_close(&b);
+}
+
+static void
+test_drop_ins(void **state)
+{
+	struct box b;
+
+	(void)state;
+	box_open(&b);
+	box_drop_in(&b, "20.conf", "trust { hops = 4 }\nthresholds = {2}\nmax_running = 20\n");
+	box_drop_in(&b, "10.conf", T "max_running = 10\ntrust { hops = 3 arc_sealers = {\"google.com\"} }\n");
+	box_drop_in(&b, ".30.conf", "max_running = 30\n");
+	box_drop_in(&b, "40.conf~", "max_running = 40\n");
+	struct conf *c = loaded(&b, R "max_running = 1\nthresholds = {9, 8}\n");
+	assert_int_equal(c->max_running, 20);
+	assert_int_equal(c->trust.hops, 4);
+	assert_int_equal(c->trust.arc_sealers.n, 1);
+	assert_int_equal(c->thresholds.n, 1);
+	assert_int_equal(c->n_actions, 1);
+	assert_string_equal(c->rules[0].actions.items[0], "t");
+	conf_free(c);
+	box_close(&b);
+}
+
+static void
+test_unreadable(void **state)
+{
+	struct box b;
+	struct heard h = { .dir = b.dir };
+	struct mh_err err;
+	struct conf *c = (struct conf *)(uintptr_t)1;
+	const size_t far = MH_MAX_CONF_BYTES + 1;
+
+	(void)state;
+	box_open(&b);
+	assert_int_equal(conf_load(b.file, hear, &h, &c, &err), MH_RETRY); /* a path that was named must exist */
+	assert_null(c);
+	assert_int_equal(conf_load(b.dir, hear, &h, &c, &err), MH_RETRY); /* a folder */
+	assert_null(c);
+	assert_int_equal(mkfifo(b.file, 0600), 0); /* must not hold up a mail */
+	assert_int_equal(conf_load(b.file, hear, &h, &c, &err), MH_RETRY);
+	assert_null(c);
+	assert_int_equal(unlink(b.file), 0);
+
+	char *text = malloc(far);
+	assert_non_null(text);
+	memset(text, '\n', far);
+	write_file(b.file, text, far);
+	assert_int_equal(conf_load(b.file, hear, &h, &c, &err), MH_RETRY);
+	assert_null(c);
+	write_file(b.file, text, far - 1);
+	assert_int_equal(conf_load(b.file, hear, &h, &c, &err), MH_OK);
+	conf_free(c);
+	memcpy(text, "state_dir = \"/s\"\n\0", 18);
+	write_file(b.file, text, 18);
+	assert_int_equal(conf_load(b.file, hear, &h, &c, &err), MH_BAD);
+	assert_string_equal(h.text, M "2: NUL byte");
+	assert_string_equal(c->state_dir, "/s");
+	conf_free(c);
+	free(text);
+	box_close(&b);
+}
+
+/* -- the line scan ------------------------------------------------------------------------------------------------ */
+
+static void
+test_scan(void **state)
+{
+	static const struct {
+		const char *name, *text, *dir;
+	} cases[] = {
+		{ "plain", "state_dir=/s\n", "/s" },
+		{ "double quotes", "  state_dir = \"/a b\" # c\n", "/a b" },
+		{ "single quotes, CRLF", "x\r\nstate_dir = '/s'\r\ny", "/s" },
+		{ "the last one counts", "state_dir = /a\nstate_dir = /b\n", "/b" },
+		{ "a comment behind it", "state_dir = /s# c\n", "/s" },
+		{ "no value", "state_dir =\n", NULL },
+		{ "a comment", "# state_dir = /s\n", NULL },
+		{ "another option", "state_dirs = /s\n", NULL },
+		{ "a relative path", "state_dir = s\n", NULL },
+		{ "an open quote", "state_dir = \"/s\n", NULL },
+		{ "a variable", "state_dir = \"/s/$X\"\n", NULL },
+		{ "an escape", "state_dir = \"/s\\x41\"\n", NULL },
+		{ "empty", "", NULL },
+	};
+	struct box b;
+
+	(void)state;
+	box_open(&b);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct arena a;
+		struct mh_err err;
+		const char *dir = NULL;
+
+		arena_init(&a, 1 << 20);
+		write_file(b.file, cases[i].text, strlen(cases[i].text));
+		const enum mh_status s = conf_scan_state_dir(b.file, &a, &dir, &err);
+		if (s != (cases[i].dir == NULL ? MH_SKIP : MH_OK) || (dir == NULL) != (cases[i].dir == NULL) ||
+		    (dir != NULL && strcmp(dir, cases[i].dir) != 0))
+			fail_msg("%s: status %d, \"%s\"", cases[i].name, (int)s, dir == NULL ? "none" : dir);
+		arena_release(&a);
+	}
+	box_close(&b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_complaints),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_rule_for),
+		cmocka_unit_test(test_embedded),
+		cmocka_unit_test(test_drop_ins),
+		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_scan),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
