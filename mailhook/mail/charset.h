@@ -16,11 +16,13 @@ void charset_set_free(struct charset_set *set);
 /* Opens the converters of the charsets that the raw message names ("charset=", "=?name?"), and of no others.
  * Costs one pass over the bytes; an UTF-8 or ASCII mail opens nothing. Call it before sandbox_enter(). */
 void charset_set_open(struct charset_set *set, struct mh_span raw);
+/* How many converters are open: where a call of charset_set_open raised it, a child forked before lacks one. */
+size_t charset_set_opened(const struct charset_set *set);
 
 /* Converts to UTF-8; bytes that are not of that charset become U+FFFD.
  *   in      set may be NULL; charset: as the mail names it, any case, known aliases; empty means US-ASCII, and 8-bit
  *           bytes in "US-ASCII" are taken as UTF-8 where they are valid, else as Windows-1252
- *   out     ret_text: in the arena, at most max bytes; ret_unknown: the charset is not on the list or not open, and the
+ *   out     ret_text: in the arena, or in bytes where nothing had to change; at most max bytes; ret_unknown: the charset is not on the list or not open, and the
  *           text was taken as for US-ASCII; ret_cut: max was hit
  *   errors  MH_LIMIT the arena is full
  */
