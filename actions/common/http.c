@@ -23,18 +23,10 @@ http_answer_init(struct http_answer *a)
 	buf_init(&a->kept, HTTP_MAX_HEADER_BYTES);
 }
 
-static void
-zero_buf(struct buf *b)
-{
-	if (b->p != NULL)
-		explicit_bzero(b->p, b->cap);
-	buf_release(b);
-}
-
 void
 http_answer_release(struct http_answer *a)
 {
-	zero_buf(&a->body);
+	secret_buf_release(&a->body);
 	buf_release(&a->kept);
 }
 
@@ -80,7 +72,7 @@ static enum mh_status
 build_headers(const struct http_request *q, struct curl_slist **ret, struct mh_err *err)
 {
 	MH_AUTO(drop_slist) struct curl_slist *list = NULL;
-	MH_AUTO(zero_buf) struct buf line;
+	MH_AUTO(secret_buf_release) struct buf line;
 
 	buf_init(&line, 2 * HTTP_MAX_HEADER_BYTES);
 	for (size_t i = 0; i < q->n_headers; i++) {
@@ -348,7 +340,7 @@ http_form_put(struct buf *out, const char *name, struct mh_span value)
 void
 http_basic(struct buf *out, struct mh_span user, struct mh_span password)
 {
-	MH_AUTO(zero_buf) struct buf pair;
+	MH_AUTO(secret_buf_release) struct buf pair;
 
 	buf_init(&pair, SECRET_MAX_BYTES);
 	buf_put(&pair, user);

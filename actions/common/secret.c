@@ -27,6 +27,14 @@ secret_release(struct secret *s)
 	*s = (struct secret){ 0 };
 }
 
+void
+secret_buf_release(struct buf *b)
+{
+	if (b->p != NULL)
+		explicit_bzero(b->p, b->cap);
+	buf_release(b);
+}
+
 struct mh_span
 secret_span(const struct secret *s)
 {

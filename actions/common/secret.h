@@ -18,6 +18,7 @@ struct secret {
 
 void secret_release(struct secret *s); /* zeroes and frees; for MH_AUTO too */
 struct mh_span secret_span(const struct secret *s);
+void secret_buf_release(struct buf *b); /* the same for a buffer that held one */
 
 /* Reads a secret file, without one final line end.
  *   errors  MH_BAD: missing, not a regular file, of another owner than us or root, readable or writable by group or
