@@ -1,4 +1,4 @@
-/* conf.c: blocks and values made into the plain structs of conf.h, and what only the whole can show to be wrong. */
+/* conf.c: blocks and values made into the plain structs of conf.h, with the built-in ones where nothing was configured. */
 #include "mailhook/conf.h"
 
 #include <dirent.h>
@@ -355,105 +355,6 @@ build_embedded(struct conf *c, const char *dir)
 	return true;
 }
 
-/* -- what names what ---------------------------------------------------------------------------------------------- */
-
-static size_t
-action_index(const struct conf *c, const char *name)
-{
-	for (size_t i = 0; i < c->n_actions; i++)
-		if (strcmp(c->actions[i].name, name) == 0)
-			return i;
-	return SIZE_MAX;
-}
-
-static size_t
-place_in(const struct conf_list *list, const char *name)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(list->items[i], name) == 0)
-			return i;
-	return SIZE_MAX;
-}
-
-/* Every name in "do" and "after" is an action's. */
-static void
-check_names(const struct conf *c, struct conf_source *s)
-{
-	for (size_t i = 0; i < s->n; i++) {
-		const struct conf_block *b = &s->blocks[i];
-
-		for (size_t k = 0; k < b->n; k++) {
-			const struct conf_value *v = &b->values[k];
-			if (v->right && (v->key == KEY_DO || v->key == KEY_AFTER) &&
-			    action_index(c, v->text) == SIZE_MAX)
-				conf_wrong(s, v->file, v->line, "%s \"%s\" names an unknown action \"%s\"",
-				    conf_kind_names[b->kind], b->title, v->text);
-		}
-	}
-}
-
-/* A rule starts its actions in the order of "do": one that must wait for a later one would never start. */
-static void
-check_order(const struct conf *c, struct conf_source *s)
-{
-	for (size_t i = 0; i < s->n; i++) {
-		const struct conf_block *b = &s->blocks[i];
-		struct conf_list done = { 0 };
-
-		if (b->kind != CONF_RULE)
-			continue;
-		for (size_t k = 0; k < c->n_rules; k++)
-			if (c->rules[k].name == b->title)
-				done = c->rules[k].actions;
-		for (size_t k = 0; k < b->n; k++) {
-			const struct conf_value *v = &b->values[k];
-			const size_t at = v->right && v->key == KEY_DO ? action_index(c, v->text) : SIZE_MAX;
-			if (at == SIZE_MAX)
-				continue;
-			const struct conf_list *after = &c->actions[at].after;
-			for (size_t j = 0; j < after->n; j++) {
-				const size_t other = place_in(&done, after->items[j]);
-				if (other != SIZE_MAX && other > place_in(&done, v->text))
-					conf_wrong(s, v->file, v->line,
-					    "rule \"%s\" does \"%s\" before \"%s\", after which it must come", b->title,
-					    v->text, after->items[j]);
-			}
-		}
-	}
-}
-
-/* Takes away, again and again, the actions that wait for nothing left: what stays waits for itself. */
-static bool
-check_cycles(struct conf *c, struct conf_source *s)
-{
-	bool *gone = arena_array(&c->arena, c->n_actions, sizeof(*gone));
-	bool moved = true;
-
-	if (gone == NULL)
-		return false;
-	while (moved) {
-		moved = false;
-		for (size_t i = 0; i < c->n_actions; i++) {
-			bool waits = false;
-
-			for (size_t k = 0; k < c->actions[i].after.n; k++) {
-				const size_t at = action_index(c, c->actions[i].after.items[k]);
-				waits = waits || (at != SIZE_MAX && !gone[at]);
-			}
-			moved = moved || (!gone[i] && !waits);
-			gone[i] = gone[i] || !waits;
-		}
-	}
-	for (size_t i = 0; i < c->n_actions; i++) {
-		if (!gone[i]) {
-			conf_wrong(s, c->actions[i].file, c->actions[i].line,
-			    "action \"%s\" comes after itself by way of \"after\"", c->actions[i].name);
-			break; /* the others of the same ring say the same */
-		}
-	}
-	return true;
-}
-
 /* -- loading ------------------------------------------------------------------------------------------------------ */
 
 static int
@@ -536,9 +437,7 @@ build(struct conf *c, struct conf_source *s, const char *dir, bool readable, boo
 		if (!build_actions(c, s, dir) || !build_rules(c, s))
 			return false;
 		if (!s->cut && readable) { /* else a name may be unknown only for what was not read */
-			check_names(c, s);
-			check_order(c, s);
-			if (!check_cycles(c, s))
+			if (!conf_check_names(c, s))
 				return false;
 		}
 		sort_rules(c);
@@ -623,9 +522,10 @@ conf_free(struct conf *c)
 const struct conf_action *
 conf_action(const struct conf *c, const char *name)
 {
-	const size_t at = action_index(c, name);
-
-	return at == SIZE_MAX ? NULL : &c->actions[at];
+	for (size_t i = 0; i < c->n_actions; i++)
+		if (strcmp(c->actions[i].name, name) == 0)
+			return &c->actions[i];
+	return NULL;
 }
 
 /* An empty list takes all; '*' at a pattern's end takes any rest. */

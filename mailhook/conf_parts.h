@@ -1,7 +1,8 @@
 /* conf_parts.h: what the files of the configuration's reader share: text as libconfuse handed it over, with its places.
  *
  * conf_read.c turns files into blocks and values (syntax), conf_check.c knows what a right value is, conf.c makes the
- * structs of conf.h from them (meaning). No other module includes this header.
+ * structs of conf.h from them (meaning), conf_names.c looks at how they name each
+ * other. No other module includes this header.
  */
 #ifndef MAILHOOK_CONF_PARTS_H
 #define MAILHOOK_CONF_PARTS_H
@@ -54,8 +55,8 @@ enum conf_key {
 
 struct conf_option {
 	enum conf_kind kind;
-	const char *name;
 	bool list;
+	const char *name;
 	bool (*right)(const char *text);
 	const char *must; /* "an absolute path": what right() wants, in words that follow "must be" */
 };
@@ -106,6 +107,9 @@ void conf_wrong(struct conf_source *s, const char *file, int line, const char *f
  *   errors  MH_SKIP it does not exist; MH_RETRY it cannot be read, or no memory. What is wrong in it is no error here:
  *           it was complained of, and s->wrong is set */
 enum mh_status conf_read_file(struct conf_source *s, const char *path, struct mh_err *err);
+
+/* Complains of names of no action, of an "after" that a rule's order or a cycle makes impossible. False: no memory. */
+bool conf_check_names(struct conf *c, struct conf_source *s);
 
 /* A growing array in an arena: room for one more item of size bytes; NULL when the arena is full. */
 void *conf_grow(struct arena *a, void *items, size_t n, size_t *cap, size_t size);

@@ -11,9 +11,9 @@
 
 #include "mailhook/conf_parts.h"
 
-/* '#' cannot be written in a file as a name, so these names are only ours. */
-#define SELF "#self"   /* points to the reader */
-#define START "#start" /* its default is parsed when a section begins: the one moment that knows the section's line */
+/* '#' cannot be written in a file as a name, so this name is only ours. */
+#define ROOT "root"  /* libconfuse's name of the top */
+#define SELF "#self" /* points to the reader */
 
 struct reader {
 	void *self; /* what the hidden option points to */
@@ -22,8 +22,14 @@ struct reader {
 	struct mh_span text;
 	size_t block; /* index of the open block in source->blocks */
 	size_t top;   /* and of the file's top */
-	bool failed;  /* the first syntax error was complained of */
+	int *lines;   /* of each block's '{', in the file's order */
+	size_t n_lines, cap_lines, next_line;
+	const cfg_opt_t *twice; /* complained of already */
+	bool failed;            /* the first syntax error was complained of */
 	bool no_memory;
+	const char *bad; /* what libconfuse would not find, or NULL; it sees the text only up to there */
+	size_t bad_at;
+	int bad_line;
 };
 
 /* -- places and complaints ---------------------------------------------------------------------------------------- */
@@ -31,7 +37,7 @@ struct reader {
 void
 conf_wrong(struct conf_source *s, const char *file, int line, const char *fmt, ...)
 {
-	char text[1024], clean[1024];
+	char text[1024], line_text[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -42,10 +48,10 @@ conf_wrong(struct conf_source *s, const char *file, int line, const char *fmt, .
 	for (char *p = text; *p != '\0'; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = '?'; /* one complaint is one line */
-	(void)snprintf(clean, sizeof(clean), "%.400s:%d: %.600s", file, line, text);
+	(void)snprintf(line_text, sizeof(line_text), "%.400s:%d: %.600s", file, line, text);
 	s->wrong = true;
 	if (s->complain != NULL)
-		s->complain(s->user, clean);
+		s->complain(s->user, line_text);
 }
 
 void *
@@ -108,6 +114,8 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 
 	if (r->failed)
 		return; /* what follows the first one is mostly its echo */
+	if (r->bad != NULL && cfg->line >= r->bad_line)
+		return; /* an echo of where the text was cut */
 	r->failed = true;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the library's own format, with the library's arguments */
@@ -116,42 +124,53 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 	conf_wrong(r->source, r->file, cfg->line, "%s", text);
 }
 
-static int
-on_start(cfg_t *cfg, cfg_opt_t *opt)
+/* libconfuse has no call at a section's start: a section opens with its first value, or at its end. */
+static bool
+open_section(struct reader *r, const cfg_t *section)
 {
-	struct reader *r = reader_of(cfg);
-	const char *title = cfg->title == NULL ? NULL : keep(r, cfg->title);
+	struct conf_source *s = r->source;
+	const char *title = section->title == NULL ? NULL : keep(r, section->title);
+	const int line = r->next_line < r->n_lines ? r->lines[r->next_line++] : section->line;
 	size_t kind;
 
-	(void)opt;
-	if (!conf_word(cfg->name, conf_kind_names + 1, CONF_KINDS - 1, &kind))
-		return 1;
+	if (!conf_word(section->name, conf_kind_names + 1, CONF_KINDS - 1, &kind))
+		return false;
 	kind++;
-	if (!open_block(r, (enum conf_kind)kind, title, cfg->line))
-		return 1;
+	if (!open_block(r, (enum conf_kind)kind, title, line))
+		return false;
 	if (title == NULL)
-		return 0;
+		return true;
 	if (!conf_title_right(title))
-		conf_wrong(r->source, r->file, cfg->line,
-		    "the name of %s \"%s\" must be 1 to 64 letters, digits or any of .-_@", cfg->name, title);
-	for (size_t i = 0; i + 1 < r->source->n; i++) {
-		const struct conf_block *b = &r->source->blocks[i];
+		conf_wrong(s, r->file, line, "the name of %s \"%s\" must be 1 to 64 letters, digits or any of .-_@",
+		    section->name, title);
+	for (size_t i = 0; i + 1 < s->n; i++) {
+		const struct conf_block *b = &s->blocks[i];
 		if (b->kind == (enum conf_kind)kind && b->title != NULL && strcmp(b->title, title) == 0) {
-			conf_wrong(r->source, r->file, cfg->line, "%s \"%s\" stands already at %s:%d", cfg->name, title,
-			    b->file, b->line);
+			conf_wrong(s, r->file, line, "%s \"%s\" stands already at %s:%d", section->name, title, b->file,
+			    b->line);
 			break;
 		}
 	}
-	return 0;
+	return true;
 }
+
+#define ENDED (-1) /* in a section's line, which counts from 1 */
 
 static int
 on_end(cfg_t *cfg, cfg_opt_t *opt)
 {
 	struct reader *r = reader_of(cfg);
+	unsigned at = opt->nvalues - 1;
 
-	(void)opt;
+	/* Mostly the last one; a title that stood already takes its place. */
+	while (at > 0 && opt->values[at]->section->line == ENDED)
+		at--;
+	cfg_t *section = opt->values[at]->section;
+	if (r->block == r->top && !open_section(r, section))
+		return 1;
+	section->line = ENDED;
 	r->block = r->top;
+	r->twice = NULL;
 	return 0;
 }
 
@@ -170,6 +189,9 @@ on_value(cfg_t *cfg, cfg_opt_t *opt)
 {
 	struct reader *r = reader_of(cfg);
 	struct conf_source *s = r->source;
+
+	if (r->block == r->top && strcmp(cfg->name, ROOT) != 0 && !open_section(r, cfg))
+		return 1;
 	struct conf_block *b = &s->blocks[r->block];
 	const struct conf_option *o = option_of(b->kind, opt->name);
 	const enum conf_key key = (enum conf_key)(o - conf_options);
@@ -185,8 +207,11 @@ on_value(cfg_t *cfg, cfg_opt_t *opt)
 	}
 	if (written == NULL || (o->list && have == opt->nvalues && strcmp(last->text, written) == 0))
 		return 0; /* the '}' */
+	if (r->twice == opt)
+		return 0;
 	if (have > 0 && (!o->list || have >= opt->nvalues)) {
 		conf_wrong(s, r->file, cfg->line, "%s was set already in line %d", o->name, last->line);
+		r->twice = opt;
 		return 0;
 	}
 
@@ -226,11 +251,15 @@ line_of(struct mh_span text, size_t at)
 	return line;
 }
 
+/* The first place counts. */
 static void
-refuse(struct reader *r, size_t at, const char *what)
+bad(struct reader *r, size_t at, const char *what)
 {
-	r->failed = true;
-	conf_wrong(r->source, r->file, line_of(r->text, at), "%s", what);
+	if (r->bad != NULL && r->bad_at <= at)
+		return;
+	r->bad = what;
+	r->bad_at = at;
+	r->bad_line = line_of(r->text, at);
 }
 
 /* The offset behind a string that starts at at, or SIZE_MAX where it has no end. */
@@ -265,53 +294,91 @@ behind_comment(struct mh_span t, size_t at, bool token_start)
 	return at;
 }
 
-/* Blanks comments and finds what libconfuse would get wrong. A copy in the arena: p may be written. */
+/* What no file may have, wherever it stands. */
+static void
+clean(struct reader *r)
+{
+	const size_t variable = span_find(r->text, MH_LIT("${"), 0), nul = span_find(r->text, MH_LIT("\0"), 0);
+
+	if (variable != SIZE_MAX)
+		bad(r, variable, "\"${\" is refused: variables are not expanded here");
+	if (nul != SIZE_MAX)
+		bad(r, nul, "NUL byte");
+	struct mh_span rest = r->text, line;
+	while (span_line(&rest, &line)) {
+		if (!utf8_valid(line)) {
+			bad(r, (size_t)(line.p - r->text.p), "the file is not UTF-8");
+			break;
+		}
+	}
+}
+
+/* Where the next token is looked for. */
+struct walk {
+	size_t at;
+	int line;
+	size_t opened;    /* where the outermost open brace stands */
+	unsigned depth;   /* of braces */
+	char last;        /* the last character that is no white space */
+	bool token_start; /* the one before was white space or stands for itself */
+};
+
+/* One character outside strings and comments. */
 static bool
+walk_plain(struct reader *r, struct walk *w)
+{
+	const char c = r->text.p[w->at++];
+
+	if (c == '{' && w->depth == 0)
+		w->opened = w->at - 1;
+	if (c == '{' && w->depth++ == 0 && w->last != '=') {
+		int *lines = conf_grow(r->source->arena, r->lines, r->n_lines, &r->cap_lines, sizeof(*lines));
+		if (lines == NULL)
+			return !(r->no_memory = true);
+		r->lines = lines;
+		r->lines[r->n_lines++] = w->line;
+	}
+	if (c == '}' && w->depth > 0)
+		w->depth--;
+	w->line += c == '\n';
+	w->token_start = strchr(" \t\r\n{}=,+", c) != NULL;
+	if (strchr(" \t\r\n", c) == NULL)
+		w->last = c;
+	return true;
+}
+
+/* Blanks comments in p, a copy of the text, notes where blocks begin and what has no end. */
+static void
 prepare(struct reader *r, char *p)
 {
 	const struct mh_span t = r->text;
-	size_t bad = span_find(t, MH_LIT("${"), 0);
-	bool token_start = true;
+	struct walk w = { .line = 1, .token_start = true };
 
-	if (bad != SIZE_MAX) {
-		refuse(r, bad, "\"${\" is refused: variables are not expanded here");
-		return false;
-	}
-	if ((bad = span_find(t, (struct mh_span){ "", 1 }, 0)) != SIZE_MAX) {
-		refuse(r, bad, "NUL byte");
-		return false;
-	}
-	if (!utf8_valid(t)) {
-		refuse(r, utf8_cut(t, t.n), "the file is not UTF-8");
-		return false;
-	}
-	for (size_t i = 0; i < t.n;) {
-		if (p[i] == '"' || p[i] == '\'') {
-			const size_t end = behind_string(t, i);
-			if (end == SIZE_MAX) {
-				refuse(r, i, "a string starts here and has no end");
-				return false;
-			}
-			i = end;
-			token_start = true;
+	while (w.at < t.n) {
+		const bool string = p[w.at] == '"' || p[w.at] == '\'';
+		const size_t start = w.at,
+			     end = string ? behind_string(t, start) : behind_comment(t, start, w.token_start);
+
+		if (end == SIZE_MAX) {
+			bad(r, start,
+			    string ? "a string starts here and has no end" : "a comment starts here and has no end");
+			return;
+		}
+		if (end == start) {
+			if (!walk_plain(r, &w))
+				return;
 			continue;
 		}
-		const size_t end = behind_comment(t, i, token_start);
-		if (end == SIZE_MAX) {
-			refuse(r, i, "a comment starts here and has no end");
-			return false;
+		for (; w.at < end; w.at++) {
+			w.line += p[w.at] == '\n';
+			if (!string && p[w.at] != '\n')
+				p[w.at] = ' ';
 		}
-		for (; i < end; i++)
-			if (p[i] != '\n')
-				p[i] = ' ';
-		if (i < t.n) {
-			if (p[i] == '"' || p[i] == '\'')
-				continue;
-			token_start = strchr(" \t\r\n{}=,+", p[i]) != NULL;
-			i++;
-		}
+		w.token_start = true;
+		w.last = string ? '"' : w.last;
 	}
-	return true;
+	if (w.depth > 0)
+		bad(r, w.opened, "a \"{\" stands here and has no \"}\"");
 }
 
 /* -- one file ----------------------------------------------------------------------------------------------------- */
@@ -323,8 +390,6 @@ options_of(struct reader *r, enum conf_kind kind, cfg_opt_t *opts)
 	size_t n = 0;
 
 	opts[n++] = (cfg_opt_t){ .name = SELF, .type = CFGT_PTR, .simple_value.ptr = &r->self };
-	if (kind != CONF_TOP)
-		opts[n++] = (cfg_opt_t){ .name = START, .type = CFGT_STR, .def.parsed = "x", .validcb = on_start };
 	for (size_t i = 0; i < CONF_KEYS; i++)
 		if (conf_options[i].kind == kind)
 			opts[n++] = (cfg_opt_t){ .name = conf_options[i].name,
@@ -360,7 +425,7 @@ parse(struct reader *r, const char *text, struct mh_err *err)
 	(void)cfg_set_error_function(cfg, on_error);
 	const int rc = cfg_parse_buf(cfg, text);
 	(void)cfg_free(cfg);
-	if (r->no_memory || (rc != CFG_SUCCESS && !r->failed))
+	if (r->no_memory || (rc != CFG_SUCCESS && !r->failed && r->bad == NULL))
 		return mh_fail(err, MH_RETRY, "%s: no memory to read it", r->file);
 	return MH_OK;
 }
@@ -369,21 +434,28 @@ enum mh_status
 conf_read_file(struct conf_source *s, const char *path, struct mh_err *err)
 {
 	struct reader r = { .source = s, .file = path };
-	struct mh_span text, copy;
+	struct mh_span text;
 
 	r.self = &r;
 	enum mh_status status = conf_slurp(path, s->arena, &text, err);
 	if (status != MH_OK)
 		return status == MH_LIMIT ? MH_RETRY : status;
-	if ((status = arena_copy(s->arena, text, &copy, err)) != MH_OK)
-		return MH_RETRY;
-	r.text = text;
-	if (!open_block(&r, CONF_TOP, NULL, 1))
+	char *p = arena_alloc(s->arena, text.n + 1); /* libconfuse's copy, without comments */
+	if (p == NULL || !open_block(&r, CONF_TOP, NULL, 1))
 		return mh_fail(err, MH_RETRY, "%s: no memory to read it", path);
+	memcpy(p, text.p, text.n + 1);
+	r.text = text;
 	r.top = r.block;
 
-	if (prepare(&r, (char *)(uintptr_t)copy.p))
-		status = parse(&r, copy.p, err);
+	clean(&r);
+	prepare(&r, p);
+	if (r.bad != NULL)
+		p[r.bad_at] = '\0';
+	status = r.no_memory ? mh_fail(err, MH_RETRY, "%s: no memory to read it", path) : parse(&r, p, err);
+	if (r.bad != NULL && !r.failed) {
+		r.failed = true;
+		conf_wrong(s, path, r.bad_line, "%s", r.bad);
+	}
 	if (!r.failed)
 		return status;
 	s->cut = true;
