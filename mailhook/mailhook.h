@@ -43,6 +43,8 @@ size_t span_find(struct mh_span s, struct mh_span needle, size_t from);
 size_t span_ifind(struct mh_span s, struct mh_span needle, size_t from);
 
 bool utf8_valid(struct mh_span s);
+size_t utf8_sequence(struct mh_span s); /* length of the well-formed sequence (Unicode table 3-7) s starts with, or 0 */
+size_t utf8_ascii(struct mh_span s);    /* how many ASCII bytes s starts with */
 /* Length of the longest prefix of at most max bytes that does not split a UTF-8 sequence. */
 size_t utf8_cut(struct mh_span s, size_t max);
 
@@ -146,6 +148,7 @@ enum mail_type { MAIL_PLAIN, MAIL_HTML };
 struct mail_part {
 	enum mail_type type;
 	struct mh_span text;   /* UTF-8, LF; for HTML the rendered text (html.h says how) */
+	struct mh_span links;  /* HTML: the href of each <a>, decoded, one a line, in their order; else empty */
 	struct mh_span source; /* the part's bytes in the message, still encoded: for --explain */
 	size_t message;        /* index in mail.messages of the message that it belongs to */
 	size_t alternative;    /* parts of one multipart/alternative share a number > 0; 0: none */

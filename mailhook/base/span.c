@@ -148,8 +148,7 @@ span_ifind(struct mh_span s, struct mh_span needle, size_t from)
 	return SIZE_MAX;
 }
 
-/* Length of the well-formed UTF-8 sequence at s (Unicode table 3-7), or 0. */
-static size_t
+size_t
 utf8_sequence(struct mh_span s)
 {
 	const unsigned char *u = (const unsigned char *)s.p;
@@ -175,24 +174,50 @@ utf8_sequence(struct mh_span s)
 	return need;
 }
 
+size_t
+utf8_ascii(struct mh_span s)
+{
+	size_t n = 0;
+
+	for (uint64_t word; s.n - n >= sizeof(word); n += sizeof(word)) {
+		memcpy(&word, s.p + n, sizeof(word));
+		if ((word & 0x8080808080808080u) != 0)
+			break;
+	}
+	while (n < s.n && (unsigned char)s.p[n] < 0x80)
+		n++;
+	return n;
+}
+
 bool
 utf8_valid(struct mh_span s)
 {
-	while (s.n > 0) {
+	for (;;) {
+		s = span_from(s, utf8_ascii(s));
+		if (s.n == 0)
+			return true;
+
 		const size_t n = utf8_sequence(s);
 		if (n == 0)
 			return false;
 		s = span_from(s, n);
 	}
-	return true;
+}
+
+static bool
+continues(char c)
+{
+	return ((unsigned char)c & 0xC0) == 0x80;
 }
 
 size_t
 utf8_cut(struct mh_span s, size_t max)
 {
+	size_t at = max;
+
 	if (s.n <= max)
 		return s.n;
-	while (max > 0 && ((unsigned char)s.p[max] & 0xC0) == 0x80)
-		max--;
-	return max;
+	while (at > 0 && max - at < 3 && continues(s.p[at]))
+		at--;
+	return continues(s.p[at]) ? max : at; /* four in a row belong to no character: nothing is split */
 }

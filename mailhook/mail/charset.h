@@ -22,8 +22,8 @@ size_t charset_set_opened(const struct charset_set *set);
 /* Converts to UTF-8; bytes that are not of that charset become U+FFFD.
  *   in      set may be NULL; charset: as the mail names it, any case, known aliases; empty means US-ASCII, and 8-bit
  *           bytes in "US-ASCII" are taken as UTF-8 where they are valid, else as Windows-1252
- *   out     ret_text: in the arena, or in bytes where nothing had to change; at most max bytes; ret_unknown: the charset is not on the list or not open, and the
- *           text was taken as for US-ASCII; ret_cut: max was hit
+ *   out     ret_text: in the arena, or in bytes where nothing had to change; at most max bytes; ret_unknown: the
+ *           charset is not on the list or not open, and the text was taken as for US-ASCII; ret_cut: max was hit
  *   errors  MH_LIMIT the arena is full
  */
 enum mh_status charset_to_utf8(const struct charset_set *set, struct mh_span charset, struct mh_span bytes, size_t max,

@@ -1,0 +1,59 @@
+/* charset_names.h: which charsets there are. Private to mail/. */
+#ifndef MAILHOOK_MAIL_CHARSET_NAMES_H
+#define MAILHOOK_MAIL_CHARSET_NAMES_H
+
+#include "mailhook/mailhook.h"
+
+#define CHARSET_NAME_BYTES 40 /* the longest name that mail has for a charset is shorter */
+
+enum charset_id {
+	CHARSET_UTF8,
+	CHARSET_ASCII,
+	CHARSET_WINDOWS_1252,
+	CHARSET_ISO_8859_2,
+	CHARSET_ISO_8859_3,
+	CHARSET_ISO_8859_4,
+	CHARSET_ISO_8859_5,
+	CHARSET_ISO_8859_6,
+	CHARSET_ISO_8859_7,
+	CHARSET_ISO_8859_8,
+	CHARSET_ISO_8859_9,
+	CHARSET_ISO_8859_10,
+	CHARSET_ISO_8859_11,
+	CHARSET_ISO_8859_13,
+	CHARSET_ISO_8859_14,
+	CHARSET_ISO_8859_15,
+	CHARSET_ISO_8859_16,
+	CHARSET_WINDOWS_874,
+	CHARSET_WINDOWS_1250,
+	CHARSET_WINDOWS_1251,
+	CHARSET_WINDOWS_1253,
+	CHARSET_WINDOWS_1254,
+	CHARSET_WINDOWS_1255,
+	CHARSET_WINDOWS_1256,
+	CHARSET_WINDOWS_1257,
+	CHARSET_WINDOWS_1258,
+	CHARSET_KOI8_R,
+	CHARSET_KOI8_U,
+	CHARSET_ISO_2022_JP,
+	CHARSET_SHIFT_JIS,
+	CHARSET_EUC_JP,
+	CHARSET_EUC_KR,
+	CHARSET_ISO_2022_KR,
+	CHARSET_GB18030,
+	CHARSET_BIG5,
+	CHARSET_UTF_16,
+	CHARSET_UTF_16LE,
+	CHARSET_UTF_16BE,
+	CHARSET_UTF_7,
+	CHARSETS,
+	CHARSET_UNKNOWN = CHARSETS
+};
+
+/* The name to give to iconv; NULL for those that need none (UTF-8, US-ASCII, Windows-1252). */
+extern const char *const charset_iconv_names[CHARSETS];
+
+/* Any case, with or without punctuation: "utf8", "UTF-8", "iso_8859-1:1987". */
+enum charset_id charset_id(struct mh_span name);
+
+#endif
