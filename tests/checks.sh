@@ -1,0 +1,42 @@
+#!/bin/sh
+# tests/checks.sh includes|calls|format|manuals|marks: what can be seen without running anything.
+set -eu
+cd "$(dirname "$0")/.."
+
+sources() {
+	find mailhook parsers actions samples tests -name '*.[ch]' | sort
+}
+
+# Prints what stdin holds; fails when that is anything.
+nothing() {
+	! grep . >&2
+}
+
+case "${1-}" in
+includes) # a parser knows of no action, an action of no parser
+	{
+		grep -rnE '#[[:space:]]*include.*actions/' parsers --include='*.[ch]' || true
+		grep -rnE '#[[:space:]]*include.*parsers/' actions --include='*.[ch]' || true
+		grep -nE 'mh_parsers' actions/CMakeLists.txt || true
+		grep -nE 'mh_(action|ticket|http|secret)' parsers/CMakeLists.txt || true
+	} | nothing
+	;;
+calls) # what the house style rules out
+	sources | xargs grep -nE \
+		'(^|[^A-Za-z0-9_>.])(system|popen|strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|strncpy|gets|sleep|usleep)[[:space:]]*\(' |
+		grep -vE '^[^:]*:[0-9]+:[[:space:]]*(/?\*|//)' | nothing
+	;;
+format)
+	sources | xargs clang-format --dry-run -Werror
+	;;
+manuals) # what warns or worse; STYLE asks for manuals that may not be installed
+	find mailhook/man -name '*.[1-8]' | sort | xargs mandoc -T lint -W warning | nothing
+	;;
+marks) # nothing is left for later
+	sources | xargs grep -nE '\b(TODO|FIXME|XXX)\b' | nothing
+	;;
+*)
+	echo 'usage: tests/checks.sh includes|calls|format|manuals|marks' >&2
+	exit 2
+	;;
+esac

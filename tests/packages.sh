@@ -1,0 +1,32 @@
+#!/bin/sh
+# tests/packages.sh build|test: installs what Debian 12 lacks of the packages for building, or for building and testing.
+set -eu
+
+build='gcc cmake ninja-build pkg-config libpcre2-dev libcurl4-gnutls-dev libcjson-dev libssl-dev libsqlite3-dev
+  libconfuse-dev libcmocka-dev libetpan-dev sqlite3 ca-certificates'
+test='clang clang-14 libclang-rt-14-dev llvm-14 clang-format clang-tidy python3 procmail maildrop mandoc git util-linux'
+
+case "${1-}" in
+build) wanted=$build ;;
+test) wanted="$build $test" ;;
+*)
+	echo 'usage: tests/packages.sh build|test' >&2
+	exit 2
+	;;
+esac
+
+missing=
+for package in $wanted; do
+	state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) || state=
+	[ "$state" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+	as_root='sudo -n'
+fi
+echo "installing:$missing"
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+# shellcheck disable=SC2086 # the list is words
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
