@@ -19,6 +19,7 @@ enum view_kind {
 struct view {
 	enum view_kind kind;
 	struct mh_span text;    /* normalised for matching: carriage.h says how */
+	struct mh_span lines;   /* the same as it stood, with line ends and quote marks: where sentences end */
 	struct mh_span from;    /* address, lower case: of this carriage, so unproven in a forward */
 	struct mh_span subject; /* decoded */
 	bool has_date;          /* of this carriage: in a forward only the forward's own Date counts */
@@ -27,6 +28,8 @@ struct view {
 	struct mh_span resource;
 	bool has_days; /* the event's DaysToExpiry */
 	int32_t days;
+	bool has_event_time; /* the event's own "time": what its days are counted from */
+	int64_t event_time;
 	bool backup_event;            /* AWS's duplicate for the backup region: not a notice */
 	const struct mail_part *part; /* where it stands, for --explain */
 	size_t alternative;           /* views of one multipart/alternative must not contradict each other */

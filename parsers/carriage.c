@@ -1,0 +1,392 @@
+/* carriage.c: a mail's texts, cut where one message stands in another. */
+#include "parsers/carriage.h"
+
+#include <string.h>
+
+#include "parsers/address.h"
+#include "parsers/date.h"
+#include "parsers/event_json.h"
+#include "parsers/fields.h"
+
+/* A stretch of a part's lines that belongs to one view. */
+struct segment {
+	size_t view;
+	struct mh_span lines;
+};
+
+struct cutter { /* one text part */
+	struct view_list *list;
+	struct arena *a;
+	struct mh_err *err;
+	struct segment *segments;
+	size_t n_segments, cap_segments;
+	struct {
+		size_t view;
+		unsigned depth; /* quote marks in front of its lines */
+	} open[MH_MAX_DEPTH];
+	size_t n_open;
+	const char *segment_at;
+};
+
+struct view *
+view_add(struct view_list *list, struct arena *a)
+{
+	if (list->n == MH_MAX_VIEWS) {
+		list->more = true;
+		return NULL;
+	}
+	if (list->n == list->cap) {
+		const size_t cap = list->cap == 0 ? 8 : list->cap * 2;
+		struct view *items = arena_array(a, cap, sizeof(*items));
+
+		if (items == NULL)
+			return NULL;
+		if (list->n > 0)
+			memcpy(items, list->items, list->n * sizeof(*items));
+		list->items = items;
+		list->cap = cap;
+	}
+	return &list->items[list->n++];
+}
+
+/* -- text for matching -------------------------------------------------------------------------------------------- */
+
+/* Bytes at s.p[at] that are one white-space character beyond ASCII. */
+static size_t
+wide_blank(struct mh_span s, size_t at)
+{
+	const struct mh_span r = span_from(s, at);
+
+	if (span_starts(r, MH_LIT("\xC2\xA0"))) /* U+00A0 */
+		return 2;
+	if (span_starts(r, MH_LIT("\xE2\x80\xAF")) || span_starts(r, MH_LIT("\xE3\x80\x80"))) /* U+202F, U+3000 */
+		return 3;
+	return r.n >= 3 && r.p[0] == '\xE2' && r.p[1] == '\x80' && (unsigned char)r.p[2] <= 0x8A ? 3 : 0;
+}
+
+/* Bytes of a character that nobody sees: soft hyphen, zero-width space and joiners, direction marks, word joiner, BOM. */
+static size_t
+hidden(struct mh_span s, size_t at)
+{
+	const struct mh_span r = span_from(s, at);
+
+	if (span_starts(r, MH_LIT("\xC2\xAD")))
+		return 2;
+	if (r.n < 3)
+		return 0;
+	if (r.p[0] == '\xE2' && r.p[1] == '\x80' && (unsigned char)r.p[2] >= 0x8B && (unsigned char)r.p[2] <= 0x8F)
+		return 3;
+	return span_starts(r, MH_LIT("\xE2\x81\xA0")) || span_starts(r, MH_LIT("\xEF\xBB\xBF")) ? 3 : 0;
+}
+
+bool
+carriage_hides(struct mh_span text)
+{
+	static const char leads[] = { '\xC2', '\xE2', '\xEF' };
+
+	for (size_t i = 0; i < sizeof(leads); i++) {
+		size_t at = 0;
+
+		while (at < text.n) {
+			const char *hit = memchr(text.p + at, leads[i], text.n - at);
+
+			if (hit == NULL)
+				break;
+			at = (size_t)(hit - text.p);
+			if (hidden(text, at) > 0)
+				return true;
+			at++;
+		}
+	}
+	return false;
+}
+
+struct flat {
+	char *p;
+	size_t n;
+	bool blank; /* the last byte is one, or nothing is there yet */
+};
+
+static void
+put_blank(struct flat *f)
+{
+	if (!f->blank)
+		f->p[f->n++] = ' ';
+	f->blank = true;
+}
+
+static void
+flatten(struct flat *f, struct mh_span s)
+{
+	bool at_line = true;
+
+	for (size_t i = 0; i < s.n;) {
+		const char c = s.p[i];
+
+		if (c == '\n') {
+			put_blank(f);
+			at_line = true;
+			i++;
+		} else if (c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f') {
+			put_blank(f);
+			i++;
+		} else if (at_line && c == '>') {
+			i++;
+		} else if ((unsigned char)c < 0x80) {
+			f->p[f->n++] = c;
+			f->blank = at_line = false;
+			i++;
+		} else if (wide_blank(s, i) > 0) {
+			put_blank(f);
+			i += wide_blank(s, i);
+		} else if (hidden(s, i) > 0) {
+			i += hidden(s, i);
+		} else if (span_starts(span_from(s, i), MH_LIT("\xE2\x80\x99")) ||
+			   span_starts(span_from(s, i), MH_LIT("\xE2\x80\x98"))) {
+			f->p[f->n++] = '\'';
+			f->blank = at_line = false;
+			i += 3;
+		} else {
+			f->p[f->n++] = c;
+			f->blank = at_line = false;
+			i++;
+		}
+	}
+}
+
+static struct mh_span
+flat_end(const struct flat *f)
+{
+	return (struct mh_span){ f->p, f->blank && f->n > 0 ? f->n - 1 : f->n };
+}
+
+enum mh_status
+carriage_flatten(struct mh_span text, struct arena *a, struct mh_span *ret, struct mh_err *err)
+{
+	struct flat f = { .p = arena_alloc(a, text.n + 1), .blank = true };
+
+	if (f.p == NULL)
+		return mh_fail(err, MH_LIMIT, "no room for a text in the message's arena");
+	flatten(&f, text);
+	*ret = flat_end(&f);
+	return MH_OK;
+}
+
+/* -- cutting a part ----------------------------------------------------------------------------------------------- */
+
+static enum mh_status
+end_segment(struct cutter *c, const char *at)
+{
+	const size_t n = (size_t)(at - c->segment_at);
+
+	if (n == 0)
+		return MH_OK;
+	if (c->n_segments == c->cap_segments) {
+		const size_t cap = c->cap_segments == 0 ? 8 : c->cap_segments * 2;
+		struct segment *more = arena_array(c->a, cap, sizeof(*more));
+
+		if (more == NULL)
+			return mh_fail(c->err, MH_LIMIT, "no room for views in the message's arena");
+		if (c->n_segments > 0)
+			memcpy(more, c->segments, c->n_segments * sizeof(*more));
+		c->segments = more;
+		c->cap_segments = cap;
+	}
+	c->segments[c->n_segments++] = (struct segment){ c->open[c->n_open - 1].view, { c->segment_at, n } };
+	c->segment_at = at;
+	return MH_OK;
+}
+
+/* Opens the view of a forward whose field lines begin at the line. Too many or too deep: its text stays where it is. */
+static enum mh_status
+open_forward(struct cutter *c, const struct field_block *block, unsigned depth, const char *line)
+{
+	if (c->n_open == MH_MAX_DEPTH) {
+		c->list->more = true;
+		return MH_OK;
+	}
+
+	enum mh_status status = end_segment(c, line);
+	if (status != MH_OK)
+		return status;
+
+	struct view *v = view_add(c->list, c->a);
+	if (v == NULL)
+		return c->list->more ? MH_OK : mh_fail(c->err, MH_LIMIT, "no room for views in the message's arena");
+
+	const struct view *around = &c->list->items[c->open[c->n_open - 1].view];
+	v->kind = VIEW_FORWARD;
+	v->part = around->part;
+	v->alternative = around->alternative;
+
+	size_t count;
+	status = address_read(block->values[FIELD_FROM], c->a, &v->from, &count, c->err);
+	if (status == MH_OK)
+		status = carriage_flatten(block->values[FIELD_SUBJECT], c->a, &v->subject, c->err);
+
+	struct mh_span date = MH_NONE;
+	if (status == MH_OK)
+		status = carriage_flatten(block->values[FIELD_DATE], c->a, &date, c->err);
+	if (status != MH_OK)
+		return status;
+	v->has_date = date.n > 0 && date_read_header(date, &v->date, NULL) == MH_OK;
+	c->open[c->n_open].view = (size_t)(v - c->list->items);
+	c->open[c->n_open++].depth = depth;
+	return MH_OK;
+}
+
+static enum mh_status
+cut_lines(struct cutter *c, struct mh_span text)
+{
+	struct mh_span rest = text, line;
+	size_t skip_bytes = 0; /* of a field block that was read already */
+
+	for (;;) {
+		const struct mh_span here = rest;
+
+		if (!span_line(&rest, &line))
+			return end_segment(c, here.p);
+		if (skip_bytes > 0) {
+			const size_t n = here.n - rest.n;
+
+			skip_bytes = n < skip_bytes ? skip_bytes - n : 0;
+			continue;
+		}
+
+		struct mh_span words;
+		const unsigned depth = quote_depth(line, &words);
+		if (words.n == 0 && depth == 0) /* some programs quote no empty lines */
+			continue;
+
+		enum mh_status status = MH_OK;
+		if (depth < c->open[c->n_open - 1].depth && c->n_open > 1) {
+			status = end_segment(c, here.p);
+			while (c->n_open > 1 && depth < c->open[c->n_open - 1].depth)
+				c->n_open--;
+		}
+
+		struct field_block block;
+		if (status == MH_OK && field_block_read(here, &block)) {
+			status = open_forward(c, &block, depth, here.p);
+			skip_bytes = block.bytes - (here.n - rest.n);
+		}
+		if (status != MH_OK)
+			return status;
+	}
+}
+
+/* Gives each view opened in this part its text, from its segments. */
+static enum mh_status
+fill_texts(struct cutter *c, size_t first_view)
+{
+	for (size_t v = first_view; v < c->list->n; v++) {
+		struct view *view = &c->list->items[v];
+		size_t bytes = 0;
+		const char *from = NULL, *to = NULL;
+
+		for (size_t i = 0; i < c->n_segments; i++) {
+			if (c->segments[i].view != v)
+				continue;
+			bytes += c->segments[i].lines.n + 1;
+			from = from == NULL ? c->segments[i].lines.p : from;
+			to = c->segments[i].lines.p + c->segments[i].lines.n;
+		}
+
+		struct flat f = { .p = arena_alloc(c->a, bytes + 1), .blank = true };
+		if (f.p == NULL)
+			return mh_fail(c->err, MH_LIMIT, "no room for a text in the message's arena");
+		for (size_t i = 0; i < c->n_segments; i++) {
+			if (c->segments[i].view != v)
+				continue;
+			flatten(&f, c->segments[i].lines);
+			put_blank(&f);
+		}
+		view->text = flat_end(&f);
+		view->lines = (struct mh_span){ from, (size_t)(to - from) };
+	}
+	return MH_OK;
+}
+
+/* -- facts of a carriage ------------------------------------------------------------------------------------------ */
+
+/* The event code of AWS's own header fields: most likely unsigned, so a hint and no more. */
+static struct mh_span
+header_event(const struct mail_message *m)
+{
+	const struct mail_field *f = mail_field(m, "X-SM-COMMUNICATION-TYPE");
+
+	if (f != NULL && f->value.n > 0)
+		return f->value;
+	f = mail_field(
+	    m, "X-NOTIFICATIONS-CLIENT-REQUEST-ID"); /* arn:aws:silverwire:REGION:silvermine:CODE/CODE_id/... */
+	if (f == NULL)
+		return MH_NONE;
+
+	struct mh_span rest = f->value;
+	for (int colons = 0; colons < 5; colons++) {
+		const size_t at = span_find(rest, MH_LIT(":"), 0);
+		if (at == SIZE_MAX)
+			return MH_NONE;
+		rest = span_from(rest, at + 1);
+	}
+	const size_t slash = span_find(rest, MH_LIT("/"), 0);
+	return slash == SIZE_MAX || slash == 0 ? MH_NONE : span_head(rest, slash);
+}
+
+static enum mh_status
+part_views(
+    const struct mail *m, const struct mail_part *part, struct arena *a, struct view_list *list, struct mh_err *err)
+{
+	const struct mail_message *message = &m->messages[part->message];
+	const size_t first = list->n;
+	struct view *v = view_add(list, a);
+	size_t count;
+
+	if (v == NULL)
+		return list->more ? MH_OK : mh_fail(err, MH_LIMIT, "no room for views in the message's arena");
+	v->kind = message->depth == 0 ? VIEW_MESSAGE : VIEW_RFC822;
+	v->part = part;
+	v->alternative = part->alternative;
+	v->event = header_event(message);
+
+	const struct mail_field *from = mail_field(message, "From"), *subject = mail_field(message, "Subject"),
+				*date = mail_field(message, "Date");
+	if (subject != NULL)
+		v->subject = subject->value;
+	if (date != NULL)
+		v->has_date = date_read_header(date->value, &v->date, NULL) == MH_OK;
+	if (from != NULL && address_read(from->raw, a, &v->from, &count, err) != MH_OK)
+		return MH_LIMIT;
+
+	struct cutter c = { .list = list, .a = a, .err = err, .n_open = 1, .segment_at = part->text.p };
+	c.open[0].view = first;
+	enum mh_status status = cut_lines(&c, part->text);
+	if (status == MH_OK)
+		status = fill_texts(&c, first);
+
+	const size_t end = list->n;
+	for (size_t i = first; i < end && status == MH_OK; i++) {
+		bool found = false;
+
+		status = event_views(i, list, a, &found, err);
+		if (status == MH_OK && found)
+			list->items[i].text = MH_NONE; /* it was not written for a person */
+		else if (status == MH_OK)
+			metadata_facts(&list->items[i], a);
+	}
+	return status;
+}
+
+enum mh_status
+carriage_views(const struct mail *m, struct arena *a, struct view_list *ret, struct mh_err *err)
+{
+	*ret = (struct view_list){ 0 };
+	for (size_t i = 0; i < m->n_parts; i++) {
+		if (m->messages[m->parts[i].message].report)
+			continue;
+		const enum mh_status status = part_views(m, &m->parts[i], a, ret, err);
+		if (status != MH_OK)
+			return status;
+	}
+	return MH_OK;
+}

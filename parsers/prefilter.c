@@ -1,0 +1,243 @@
+/* prefilter.c: many phrases in one pass. */
+#include "parsers/prefilter.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK 3
+#define HASHES (1u << 15) /* five bits of each of three bytes: ASCII case falls out of it by itself */
+#define MAX_WINDOW 12
+#define BUCKETS 1024u /* few, so that the table costs a short-lived process only some pages */
+#define NO_ENTRY UINT16_MAX
+
+struct entry {
+	struct phrase phrase;
+	size_t word; /* offset of the longest word in the phrase */
+	uint16_t next;
+};
+
+struct prefilter {
+	size_t window;
+	size_t n;
+	struct entry *entries; /* own */
+	uint8_t shift[HASHES];
+	uint16_t first[BUCKETS]; /* entries by the hash of their window's end */
+};
+
+static unsigned
+hash_of(const char *p)
+{
+	const unsigned char *u = (const unsigned char *)p;
+
+	return (u[0] & 31u) << 10 | (u[1] & 31u) << 5 | (u[2] & 31u);
+}
+
+static unsigned
+bucket_of(unsigned hash)
+{
+	return (hash ^ hash >> 6) % BUCKETS;
+}
+
+static void
+longest_word(struct mh_span s, size_t *ret_at, size_t *ret_n)
+{
+	size_t start = 0;
+
+	*ret_at = 0;
+	*ret_n = 0;
+	for (size_t i = 0; i <= s.n; i++) {
+		if (i < s.n && s.p[i] != ' ' && s.p[i] != '\'')
+			continue;
+		if (i - start > *ret_n) {
+			*ret_at = start;
+			*ret_n = i - start;
+		}
+		start = i + 1;
+	}
+}
+
+static void
+add_entry(struct prefilter *f, uint16_t number)
+{
+	struct entry *e = &f->entries[number];
+	const char *word = e->phrase.text.p + e->word;
+	const size_t last = f->window - BLOCK;
+
+	for (size_t i = 0; i <= last; i++) {
+		const unsigned h = hash_of(word + i);
+
+		if (last - i < f->shift[h])
+			f->shift[h] = (uint8_t)(last - i);
+	}
+
+	uint16_t *bucket = &f->first[bucket_of(hash_of(word + last))];
+	e->next = *bucket;
+	*bucket = number;
+}
+
+struct prefilter *
+prefilter_new(const struct phrase *phrases, size_t n)
+{
+	struct prefilter *f = malloc(sizeof(*f));
+
+	if (f == NULL)
+		return NULL;
+	if (n >= NO_ENTRY)
+		n = NO_ENTRY - 1; /* 1,000 definitions of 65 phrases each */
+	f->entries = calloc(n + 1, sizeof(*f->entries));
+	if (f->entries == NULL) {
+		free(f);
+		return NULL;
+	}
+	f->n = 0;
+	f->window = MAX_WINDOW;
+	for (size_t i = 0; i < n; i++) {
+		size_t at, length;
+
+		longest_word(phrases[i].text, &at, &length);
+		if (length < BLOCK)
+			continue;
+		f->entries[f->n++] = (struct entry){ .phrase = phrases[i], .word = at };
+		if (length < f->window)
+			f->window = length;
+	}
+	memset(f->shift, (int)(f->window - BLOCK + 1), sizeof(f->shift));
+	memset(f->first, 0xFF, sizeof(f->first));
+	for (size_t i = 0; i < f->n; i++)
+		add_entry(f, (uint16_t)i);
+	return f;
+}
+
+void
+prefilter_free(struct prefilter *f)
+{
+	if (f == NULL)
+		return;
+	free(f->entries);
+	free(f);
+}
+
+/* -- a phrase around its word ------------------------------------------------------------------------------------- */
+
+/* Bytes of white space at text[at]: SP, TAB, CR, LF, U+00A0, U+202F; and ">", which quoting puts behind a line end. */
+static size_t
+blank_at(struct mh_span text, size_t at)
+{
+	const char c = text.p[at];
+
+	if (c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '>')
+		return 1;
+	if (c == '\xC2' && text.n - at >= 2 && text.p[at + 1] == '\xA0')
+		return 2;
+	if (c == '\xE2' && text.n - at >= 3 && text.p[at + 1] == '\x80' && text.p[at + 2] == '\xAF')
+		return 3;
+	return 0;
+}
+
+/* The same for what ends before at. */
+static size_t
+blank_before(struct mh_span text, size_t at)
+{
+	for (size_t n = 1; n <= 3 && n <= at; n++)
+		if (blank_at(text, at - n) == n)
+			return n;
+	return 0;
+}
+
+static char
+fold(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+size_t
+phrase_at(struct mh_span text, size_t at, struct mh_span phrase)
+{
+	for (size_t i = 0; i < phrase.n; i++) {
+		const char c = phrase.p[i];
+
+		if (at >= text.n)
+			return SIZE_MAX;
+		if (c == ' ') {
+			size_t n = blank_at(text, at);
+
+			if (n == 0)
+				return SIZE_MAX;
+			while (n > 0) {
+				at += n;
+				n = at < text.n ? blank_at(text, at) : 0;
+			}
+		} else if (fold(text.p[at]) == fold(c)) {
+			at++;
+		} else if (c == '\'' && span_starts(span_from(text, at), MH_LIT("\xE2\x80\x99"))) {
+			at += 3;
+		} else {
+			return SIZE_MAX;
+		}
+	}
+	return at;
+}
+
+/* Where the phrase would begin, going back from its word at text[at]; SIZE_MAX: it cannot stand there. */
+static size_t
+start_before(struct mh_span text, size_t at, struct mh_span head)
+{
+	while (head.n > 0) {
+		const char c = head.p[head.n - 1];
+
+		if (at == 0)
+			return SIZE_MAX;
+		if (c == ' ') {
+			size_t n = blank_before(text, at);
+
+			if (n == 0)
+				return SIZE_MAX;
+			while (n > 0) {
+				at -= n;
+				n = at > 0 ? blank_before(text, at) : 0;
+			}
+		} else if (c == '\'' && at >= 3 && span_starts(span_from(text, at - 3), MH_LIT("\xE2\x80\x99"))) {
+			at -= 3;
+		} else if (fold(text.p[at - 1]) == fold(c)) {
+			at--;
+		} else {
+			return SIZE_MAX;
+		}
+		head.n--;
+	}
+	return at;
+}
+
+void
+prefilter_run(
+    const struct prefilter *f, struct mh_span text, void (*hit)(void *user, const struct phrase *p), void *user)
+{
+	if (f->n == 0 || text.n < f->window)
+		return;
+
+	const char *p = text.p;
+	const size_t last = text.n - BLOCK;
+	size_t at = f->window - BLOCK; /* of the window's last block */
+
+	while (at <= last) {
+		const unsigned h = hash_of(p + at);
+
+		if (f->shift[h] != 0) {
+			at += f->shift[h];
+			continue;
+		}
+
+		const size_t window_at = at - (f->window - BLOCK);
+		for (uint16_t i = f->first[bucket_of(h)]; i != NO_ENTRY; i = f->entries[i].next) {
+			const struct entry *e = &f->entries[i];
+			const struct mh_span phrase = e->phrase.text;
+
+			if (fold(phrase.p[e->word]) != fold(p[window_at]))
+				continue;
+			const size_t start = start_before(text, window_at, span_head(phrase, e->word));
+			if (start != SIZE_MAX && phrase_at(text, start, phrase) != SIZE_MAX)
+				hit(user, &e->phrase);
+		}
+		at++;
+	}
+}
