@@ -44,7 +44,8 @@ start_server(void **state)
 		(void)dup2(in[0], STDIN_FILENO);
 		(void)dup2(out[1], STDOUT_FILENO);
 		(void)close(in[1]); /* else its stdin would never end */
-		(void)execlp("python3", "python3", SOURCE_DIR "/tests/servers/http_faults.py", s->dir, (char *)NULL);
+		(void)execl(
+		    "/usr/bin/python3", "python3", SOURCE_DIR "/tests/servers/http_faults.py", s->dir, (char *)NULL);
 		_exit(127);
 	}
 	(void)close(in[0]);
