@@ -1,0 +1,306 @@
+/* case_text.c: the request's facts as template variables. */
+#include "actions/common/case_text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_VARS 32
+#define MAX_BLOCK_BYTES ((size_t)64 << 10)
+#define MAX_LINE_BYTES ((size_t)8 << 10)
+#define WRAP_COLUMN 74 /* a line of plain text that is quoted twice still fits 78 */
+
+struct vars {
+	struct template_var *items;
+	size_t n;
+	struct arena *a;
+	struct mh_err *err;
+};
+
+static void
+add(struct vars *v, const char *name, struct mh_span value, bool lines)
+{
+	v->items[v->n++] = (struct template_var){ name, value, lines };
+}
+
+static void
+add_text(struct vars *v, const char *name, const char *value)
+{
+	add(v, name, span_of(value), false);
+}
+
+struct mh_span
+case_var(const struct template_vars *vars, const char *name)
+{
+	for (size_t i = 0; i < vars->n; i++)
+		if (strcmp(vars->items[i].name, name) == 0)
+			return vars->items[i].value;
+	return MH_NONE;
+}
+
+enum mh_status
+due_words(int64_t days_left, struct arena *a, struct mh_span *ret, struct mh_err *err)
+{
+	if (days_left == 0)
+		return arena_copy(a, MH_LIT("within a day"), ret, err);
+	if (days_left == -1) /* rounded down: past by a second is -1 */
+		return arena_copy(a, MH_LIT("within the last day"), ret, err);
+	const int64_t days = days_left > 0 ? days_left : -days_left - 1;
+	const char *unit = days == 1 ? "day" : "days";
+	if (days_left > 0)
+		return arena_printf(a, ret, err, "in %" PRId64 " %s", days, unit);
+	return arena_printf(a, ret, err, "%" PRId64 " %s ago", days, unit);
+}
+
+static enum mh_status
+add_expiry(struct vars *v, const struct request *r)
+{
+	char text[MH_TIME_TEXT];
+	struct mh_span expires = MH_NONE, days = MH_NONE, due = MH_NONE;
+	enum mh_status status = MH_OK;
+
+	if (r->expiry.has_expires) {
+		(void)time_text(text, r->expiry.expires);
+		if (r->expiry.by_the_second)
+			status = arena_printf(v->a, &expires, v->err, "%.10s %.8s UTC", text, text + 11);
+		else
+			status = arena_printf(v->a, &expires, v->err, "%.10s", text);
+		if (status == MH_OK)
+			status = arena_printf(v->a, &days, v->err, "%" PRId64, r->expiry.days_left);
+		if (status == MH_OK)
+			status = due_words(r->expiry.days_left, v->a, &due, v->err);
+	}
+	add(v, "expires", expires, false);
+	add(v, "expires_day", span_head(expires, 10), false);
+	add(v, "days_left", days, false);
+	add(v, "due", due, false);
+	return status;
+}
+
+/* A block for {name}: its template line brings the last line end. */
+static enum mh_status
+copy_block(struct vars *v, const struct buf *text, struct mh_span *ret)
+{
+	if (!buf_ok(text))
+		return mh_fail(v->err, MH_LIMIT, "a text for people becomes longer than %zu bytes", text->max);
+	return arena_copy(v->a, span_trim(buf_span(text)), ret, v->err);
+}
+
+static enum mh_status
+add_trust(struct vars *v, const struct request *r)
+{
+	const char *where = kind_words(r->expiry.kind)->where;
+	const char *by = r->trust.by;
+	struct mh_span words = MH_NONE;
+	enum mh_status status = MH_OK;
+
+	switch (r->trust.level) {
+	case TRUST_FULL:
+		status = arena_printf(v->a, &words, v->err,
+		    "The mail is proven to come from the sender that it names%s%.200s%s.", by == NULL ? "" : " (",
+		    by == NULL ? "" : by, by == NULL ? "" : ")");
+		break;
+	case TRUST_HALF:
+		status = arena_printf(v->a, &words, v->err,
+		    "A forwarder that you have named vouches for the mail%s%.200s%s; on its word alone nothing is "
+		    "changed "
+		    "without a person's approval.",
+		    by == NULL ? "" : " (", by == NULL ? "" : by, by == NULL ? "" : ")");
+		break;
+	case TRUST_NONE:
+		status = arena_printf(v->a, &words, v->err,
+		    "Nothing proves who sent the mail: it may be forged. Look at %s before you act on it, and follow "
+		    "no "
+		    "link in the mail.",
+		    where);
+		break;
+	}
+	add_text(v, "trust_level", trust_words[r->trust.level]);
+	if (status == MH_OK) {
+		struct buf wrapped;
+
+		buf_init(&wrapped, MAX_LINE_BYTES);
+		text_wrap(&wrapped, words, "", "");
+		status = copy_block(v, &wrapped, &words);
+		buf_release(&wrapped);
+	}
+	add(v, "trust", words, true);
+	return status;
+}
+
+void
+text_wrap(struct buf *out, struct mh_span text, const char *head, const char *indent)
+{
+	size_t column = strlen(head);
+	bool first = true;
+
+	buf_puts(out, head);
+	text = span_trim(text);
+	while (text.n > 0) {
+		size_t n = span_find(text, MH_LIT(" "), 0);
+		const struct mh_span word = span_head(text, n);
+
+		if (!first && column + 1 + word.n > WRAP_COLUMN) {
+			buf_putc(out, '\n');
+			buf_puts(out, indent);
+			column = strlen(indent);
+		} else if (!first) {
+			buf_putc(out, ' ');
+			column++;
+		}
+		buf_put(out, word);
+		column += word.n;
+		first = false;
+		text = span_trim(span_from(text, word.n));
+	}
+	buf_putc(out, '\n');
+}
+
+/* Text from another action as part of one line. */
+static void
+put_words(struct buf *out, const char *before, const char *text)
+{
+	const struct template_var one = { "", span_of(text), false };
+
+	if (text == NULL || text[0] == '\0')
+		return;
+	buf_puts(out, before);
+	template_plain(out, &one);
+}
+
+static enum mh_status
+add_outcomes(struct vars *v, const struct request *r)
+{
+	struct buf text, line;
+	struct mh_span lines = MH_NONE, ticket = span_of(r->expiry.ticket_url);
+	enum mh_status status = MH_OK;
+
+	buf_init(&text, MAX_BLOCK_BYTES);
+	buf_init(&line, MAX_LINE_BYTES);
+	for (size_t i = 0; i < r->n_outcomes; i++) {
+		const struct job_outcome *o = &r->outcomes[i];
+		/* What renews the credential is one job a case, so it belongs to an earlier event than most. */
+		const bool of_event = o->event == NULL || strcmp(o->event, event_names[r->event]) == 0 ||
+				      (o->role != NULL && strcmp(o->role, "effect") == 0);
+
+		if (o->role != NULL && strcmp(o->role, "ticket") == 0 && o->url != NULL && ticket.p == NULL)
+			ticket = span_of(o->url);
+		if (!of_event || (o->role != NULL && strcmp(o->role, "reply") == 0))
+			continue;
+		buf_clear(&line);
+		put_words(&line, "", o->action);
+		put_words(&line, ": ", o->outcome);
+		put_words(&line, " for ", o->waiting_for);
+		put_words(&line, ": ", o->summary);
+		text_wrap(&text, buf_span(&line), "- ", "  ");
+	}
+	if (text.n > 0)
+		status = copy_block(v, &text, &lines);
+	buf_release(&text);
+	buf_release(&line);
+	add(v, "outcomes", lines, true);
+	add(v, "ticket", ticket, false);
+	return status;
+}
+
+/* Numbered, and only while something is left to do. */
+static enum mh_status
+add_steps(struct vars *v, const struct request *r)
+{
+	const struct template_vars so_far = { v->items, v->n };
+	struct buf filled, numbered;
+	struct mh_span rest, line, lines = MH_NONE;
+	enum mh_status status = MH_OK;
+
+	buf_init(&filled, MAX_BLOCK_BYTES);
+	buf_init(&numbered, MAX_BLOCK_BYTES);
+	if (r->event != EVENT_SUCCEEDED && r->event != EVENT_CLOSED) {
+		status = template_render(
+		    "steps", 1, span_of(kind_words(r->expiry.kind)->steps), &so_far, template_plain, &filled, v->err);
+		rest = buf_span(&filled);
+		for (int n = 1; status == MH_OK && span_line(&rest, &line); n++) {
+			char head[16];
+
+			(void)snprintf(head, sizeof(head), "%d. ", n);
+			text_wrap(&numbered, line, head, "   ");
+		}
+		if (status == MH_OK)
+			status = copy_block(v, &numbered, &lines);
+	}
+	buf_release(&filled);
+	buf_release(&numbered);
+	add(v, "steps", lines, true);
+	return status;
+}
+
+static const char *
+event_sentence(enum case_event event)
+{
+	switch (event) {
+	case EVENT_OPENED:
+		return "A notice of an expiry came in.";
+	case EVENT_TRUSTED:
+		return "The notice is better proven than before.";
+	case EVENT_APPROVED:
+		return "A person has approved the case.";
+	case EVENT_REMINDED:
+		return "A reminder: this is still open.";
+	case EVENT_SUCCEEDED:
+		return "It has been renewed.";
+	case EVENT_FAILED:
+		return "Renewing it has failed: a person must see to it.";
+	case EVENT_EXPIRED:
+		return "The expiry is past.";
+	case EVENT_CLOSED:
+		return "The case was closed.";
+	}
+	return NULL;
+}
+
+enum mh_status
+case_vars(const struct request *r, struct arena *a, struct template_vars *ret, struct mh_err *err)
+{
+	struct vars v = { arena_array(a, MAX_VARS, sizeof(struct template_var)), 0, a, err };
+	struct mh_span id = MH_NONE;
+	char now[MH_TIME_TEXT];
+
+	if (v.items == NULL)
+		return mh_fail(err, MH_LIMIT, "no memory for a text");
+	add_text(&v, "what", kind_words(r->expiry.kind)->what);
+	add_text(&v, "kind", r->expiry.kind);
+	add_text(&v, "account", r->expiry.account);
+	add_text(&v, "account_name", r->expiry.account_name);
+	add_text(&v, "owner", r->expiry.owner);
+	add_text(&v, "region", r->expiry.region);
+	add_text(&v, "resource", r->expiry.resource);
+	add_text(&v, "reason", r->expiry.reason);
+	add_text(&v, "closed_by", r->expiry.closed_by);
+	add_text(&v, "event", event_names[r->event]);
+	add_text(&v, "event_words", event_sentence(r->event));
+	add_text(&v, "action", r->action);
+	add_text(&v, "case_key", r->case_key);
+	add_text(&v, "job_key", r->job_key);
+
+	enum mh_status status = MH_OK;
+	if (r->expiry.id > 0)
+		status = arena_printf(a, &id, err, "%" PRId64, r->expiry.id);
+	add(&v, "case", id, false);
+	if (status == MH_OK) {
+		struct mh_span text;
+
+		status = arena_copy(a, span_of(time_text(now, r->now)), &text, err);
+		if (status == MH_OK)
+			add(&v, "now", text, false);
+	}
+	if (status == MH_OK)
+		status = add_expiry(&v, r);
+	if (status == MH_OK)
+		status = add_trust(&v, r);
+	if (status == MH_OK)
+		status = add_outcomes(&v, r);
+	if (status == MH_OK)
+		status = add_steps(&v, r);
+	if (status == MH_OK)
+		*ret = (struct template_vars){ v.items, v.n };
+	return status;
+}

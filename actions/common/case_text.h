@@ -1,0 +1,33 @@
+/* case_text.h: a case in words, for tickets, mails and whatever else a person reads. */
+#ifndef ACTIONS_COMMON_CASE_TEXT_H
+#define ACTIONS_COMMON_CASE_TEXT_H
+
+#include "actions/common/protocol.h"
+#include "actions/common/template.h"
+
+/* The variables that every template may use; mailhook-action-reply(7) lists them.
+ *   out     ret: in the arena, and pointing into r
+ *   errors  MH_LIMIT the arena is full */
+enum mh_status case_vars(const struct request *r, struct arena *a, struct template_vars *ret, struct mh_err *err);
+
+/* "in 12 days", "within a day", "3 days ago". */
+enum mh_status due_words(int64_t days_left, struct arena *a, struct mh_span *ret, struct mh_err *err);
+
+/* One paragraph, broken at spaces; head before its first line, indent before the others; a line end behind it. */
+void text_wrap(struct buf *out, struct mh_span text, const char *head, const char *indent);
+
+/* One of the variables; MH_NONE where it is unknown. */
+struct mh_span case_var(const struct template_vars *vars, const char *name);
+
+/* -- kinds.c ------------------------------------------------------------------------------------------------------ */
+
+struct kind_words {
+	const char *kind;       /* NULL: any other */
+	const char *what;       /* what expires */
+	const char *short_name; /* for file names: [a-z0-9-] */
+	const char *where;      /* where its truth stands: "AWS" */
+	const char *steps;      /* template: what a person does by hand, one step a line */
+};
+const struct kind_words *kind_words(const char *kind);
+
+#endif

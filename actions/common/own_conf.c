@@ -1,0 +1,129 @@
+/* own_conf.c: libconfuse with its complaints gathered. */
+#include "actions/common/own_conf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actions/common/folder.h"
+
+#define HEAD "(complaints)"
+#define MAX_BYTES ((size_t)256 << 10)
+
+struct complaints {
+	struct mh_err first;
+	int n;
+};
+
+void
+drop_own_conf(cfg_t **cfg)
+{
+	if (*cfg != NULL)
+		(void)cfg_free(*cfg);
+	*cfg = NULL;
+}
+
+static void
+complain(struct complaints *c, const char *file, int line, const char *what)
+{
+	struct mh_err e;
+
+	(void)mh_fail(&e, MH_BAD, "%s:%d: %s", file, line, what);
+	(void)fprintf(stderr, "mailhook: %s\n", e.text);
+	if (c->n++ == 0)
+		c->first = e;
+}
+
+static void on_error(cfg_t *cfg, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+
+static void
+on_error(cfg_t *cfg, const char *fmt, va_list ap)
+{
+	cfg_opt_t *head = cfg_getopt(cfg, HEAD);
+	struct complaints *c = head == NULL ? NULL : (struct complaints *)(void *)head->simple_value.ptr;
+	char what[160];
+
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	if (c != NULL)
+		complain(c, cfg->filename == NULL ? "?" : cfg->filename, cfg->line, what);
+}
+
+/* "${" would be filled from the environment by libconfuse: a secret's way into the open. */
+static void
+refuse_variables(const char *path, struct mh_span text, struct complaints *c)
+{
+	struct mh_span line;
+
+	for (int n = 1; span_line(&text, &line); n++)
+		if (!span_starts(span_trim(line), MH_LIT("#")) && span_find(line, MH_LIT("${"), 0) != SIZE_MAX)
+			complain(c, path, n, "${ is not taken here: write the value, or name a file");
+}
+
+static enum mh_status
+parse(cfg_t *cfg, const char *path, struct mh_span text, struct complaints *c, struct mh_err *err)
+{
+	if (text.n == 0)
+		return MH_OK;
+	if (memchr(text.p, '\0', text.n) != NULL) {
+		complain(c, path, 1, "a NUL is no text");
+		return MH_OK;
+	}
+
+	FILE *in = fmemopen((void *)(uintptr_t)text.p, text.n, "r");
+	cfg->filename = strdup(path); /* cfg_free ends it */
+	if (in == NULL || cfg->filename == NULL) {
+		if (in != NULL)
+			(void)fclose(in);
+		return mh_fail(err, MH_RETRY, "no memory to read %s", path);
+	}
+	/* What is wrong has been said, by libconfuse or by a check; a failure without words must not pass. */
+	if (cfg_parse_fp(cfg, in) != CFG_SUCCESS && c->n == 0)
+		complain(c, path, cfg->line, "not understood");
+	(void)fclose(in);
+	return MH_OK;
+}
+
+enum mh_status
+own_conf_read(const char *path, cfg_opt_t *opts, const struct own_conf_check *checks, cfg_t **ret, struct mh_err *err)
+{
+	struct complaints c = { .n = 0 };
+	struct buf text;
+	enum mh_status status = MH_OK;
+
+	buf_init(&text, MAX_BYTES);
+	opts[0].simple_value.ptr = (void **)(void *)&c;
+	MH_AUTO(drop_own_conf) cfg_t *cfg = cfg_init(opts, CFGF_NONE);
+	if (cfg == NULL) {
+		status = mh_fail(err, MH_RETRY, "no memory for a configuration");
+		goto out;
+	}
+	(void)cfg_set_error_function(cfg, on_error);
+	for (size_t i = 0; checks[i].option != NULL; i++)
+		(void)cfg_set_validate_func(cfg, checks[i].option, checks[i].check);
+
+	if (path != NULL) {
+		status = file_read(AT_FDCWD, path, &text, err);
+		if (status == MH_SKIP)
+			status = MH_OK;
+	}
+	if (status == MH_OK && text.n > 0) {
+		refuse_variables(path, buf_span(&text), &c);
+		if (c.n == 0)
+			status = parse(cfg, path, buf_span(&text), &c, err);
+	}
+	if (status == MH_OK && c.n > 0) {
+		if (err != NULL)
+			*err = c.first;
+		status = MH_BAD;
+	}
+	if (status == MH_OK) {
+		cfg_getopt(cfg, HEAD)->simple_value.ptr = NULL; /* c ends here */
+		*ret = cfg;
+		cfg = NULL;
+	}
+out:
+	buf_release(&text);
+	return status;
+}

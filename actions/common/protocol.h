@@ -1,0 +1,86 @@
+/* protocol.h: the action's end of mailhook-action(7): the request as a struct, and the lines that go back. */
+#ifndef ACTIONS_COMMON_PROTOCOL_H
+#define ACTIONS_COMMON_PROTOCOL_H
+
+#include "mailhook/json.h"
+#include "mailhook/mailhook.h"
+
+enum verb { VERB_RUN, VERB_CHECK, VERB_DESCRIBE, VERB_INPUT, VERB_UNKNOWN };
+enum case_event {
+	EVENT_OPENED,
+	EVENT_TRUSTED,
+	EVENT_APPROVED,
+	EVENT_REMINDED,
+	EVENT_SUCCEEDED,
+	EVENT_FAILED,
+	EVENT_EXPIRED,
+	EVENT_CLOSED
+};
+enum trust { TRUST_NONE, TRUST_HALF, TRUST_FULL }; /* unverified, relayed, verified */
+extern const char *const event_names[8], *const trust_words[3];
+
+struct job_outcome { /* another job of the case; action and outcome are never NULL */
+	const char *action, *role, *event, *outcome, *waiting_for, *summary, *url;
+};
+
+/* Strings point into json and are NULL where the request has none. */
+struct request {
+	enum verb verb;
+	cJSON *json; /* own */
+	int64_t now, deadline;
+	const char *action, *config, *state_dir; /* config: may be NULL */
+	bool observe;
+	/* not for VERB_CHECK: */
+	enum case_event event;
+	const char *job_key, *case_key; /* 32 hex digits */
+	struct {
+		const char *kind, *account, *account_name, *owner, *region, *resource, *reason, *closed_by, *ticket_url;
+		int64_t id; /* 0: not said */
+		bool has_expires;
+		int64_t expires, days_left;
+		bool by_the_second; /* precision is "second" */
+	} expiry;
+	struct {
+		enum trust level;
+		const char *by;
+	} trust;
+	struct {
+		const char *id, *references, *reply_to, *envelope_from;
+		bool automatic, list, own;
+	} message;
+	struct job_outcome *outcomes; /* own */
+	size_t n_outcomes;
+	const cJSON *state; /* NULL: none */
+};
+
+struct protocol {
+	int in_fd, out_fd;
+	struct buf input;    /* read, not yet taken */
+	int64_t deadline_ms; /* monotonic; when waiting for an answer ends */
+};
+
+void protocol_init(struct protocol *p, int in_fd, int out_fd);
+void protocol_release(struct protocol *p);
+
+/* Reads the request from p.
+ *   in      verb: the program's first argument; NULL if there was none
+ *   out     ret: request_release is due in every case
+ *   errors  MH_BAD it is not what mailhook-action(7) says; MH_RETRY read error, no memory */
+enum mh_status request_read(struct protocol *p, const char *verb, struct request *ret, struct mh_err *err);
+void request_release(struct request *r);
+
+/* Stores state, which stays the caller's. True: it is durable and the effect may follow. False: no further effect. */
+bool checkpoint(struct protocol *p, const cJSON *state);
+void say(struct protocol *p, const char *fmt, ...) MH_PRINTF(2, 3);
+
+struct outcome_line {
+	const char *outcome; /* done, retry, failed, waiting, skipped */
+	const char *url, *waiting_for;
+	int64_t retry_after_s; /* below 0: not said */
+};
+/* The last line. A summary that is too long is cut. */
+void outcome(struct protocol *p, const struct outcome_line *o, const char *fmt, ...) MH_PRINTF(3, 4);
+/* The outcome that fits an error: MH_RETRY is retry, all else failed. */
+void outcome_of_error(struct protocol *p, const struct mh_err *err);
+
+#endif
