@@ -1,0 +1,66 @@
+/* front.h: the commands that the face does itself, and the seams between their files. */
+#ifndef MAILHOOK_FRONT_H
+#define MAILHOOK_FRONT_H
+
+#include "mailhook/conf.h"
+#include "mailhook/mailhook.h"
+
+struct sandbox_batch;
+struct batch_answer;
+
+/* Commands: argv[0] is the command's name; the exit code comes back. */
+int front_pipe(int argc, char **argv);
+int front_filter(int argc, char **argv);
+int front_parse(int argc, char **argv);
+
+/* What reads a mail. The test of a hostile reader links its own in place of front_parser.c. */
+struct mh_parser;
+const struct mh_parser *front_parser(void);
+
+/* -- options: front_options.c ------------------------------------------------------------------------------------- */
+
+struct front_options {
+	const char *config, *sender; /* NULL: not given */
+	bool explain;
+	char **paths; /* the rest, of argv */
+	size_t n_paths;
+};
+
+/* Reads the options of a command. flags: those which it has of "s" (--sender), "e" (--explain), "p" (paths). */
+enum mh_status front_options(int argc, char **argv, const char *flags, struct front_options *ret, struct mh_err *err);
+
+/* -- the envelope sender: front_sender.c -------------------------------------------------------------------------- */
+
+/* Who the mail server says the message is from. MH_NONE: nobody said so; empty: the empty sender <>. */
+struct mh_span front_sender(const char *option, struct mh_span raw);
+
+/* -- a message with our fields: front_fields.c -------------------------------------------------------------------- */
+
+typedef bool front_put(void *user, struct mh_span bytes);
+
+/* Puts the message with the X-Mailhook fields of r on top, behind a leading "From " line, with the message's own line
+ * ends; without the X-Mailhook fields that it came with. All other bytes as they are. False: put failed. */
+bool front_fields(struct mh_span raw, const struct reading *r, front_put *put, void *user);
+
+/* -- the worker: front_wake.c ------------------------------------------------------------------------------------- */
+
+/* Starts `mailhook-work run --once` detached where nobody works and the state is ours. config: as named by the user, or
+ * NULL. Nothing here can fail the message: it is durable, and whoever works next takes it. */
+void front_wake(const struct conf *conf, const char *config);
+
+/* -- messages to parse: front_source.c ---------------------------------------------------------------------------- */
+
+/* Where messages go, one after the other; false: stop. */
+struct front_sink {
+	char *(*room)(void *user); /* MH_MAX_MESSAGE_BYTES and one more */
+	bool (*add)(void *user, size_t n, const char *source);
+	void (*trouble)(void *user, const char *path, const struct mh_err *err);
+	void *user;
+};
+
+/* Reads a message, a Maildir or an mbox; "-" is standard input. What cannot be opened is told, and the rest goes on. */
+bool front_source(const char *path, const struct front_sink *sink);
+/* The mbox in these bytes; source is path:N. */
+bool front_mbox(struct mh_span bytes, const char *path, const struct front_sink *sink);
+
+#endif

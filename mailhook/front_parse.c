@@ -1,0 +1,200 @@
+/* front_parse.c: `parse`: what messages say, as JSON, without any effect. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mailhook/cli.h"
+#include "mailhook/front.h"
+#include "mailhook/sandbox.h"
+#include "parsers/parser.h"
+#include "parsers/render.h"
+
+#define MAX_OUT_BYTES ((size_t)32 << 20) /* one answer of 1 MB, escaped, and what was not yet written */
+#define FLUSH_BYTES ((size_t)64 << 10)
+
+struct parse {
+	struct sandbox_batch *batch; /* own */
+	struct arena arena;
+	struct buf out;
+	char *sources[MH_BATCH]; /* own; of what was added since the last run */
+	size_t n;
+	int code;
+};
+
+static void
+complain(void *user, const char *line)
+{
+	(void)user;
+	(void)fprintf(stderr, "mailhook: %s\n", line);
+}
+
+/* Stops everything with an exit code. */
+static bool
+stop(struct parse *p, int code, const char *why)
+{
+	complain(NULL, why);
+	p->code = code;
+	return false;
+}
+
+static bool
+write_out(struct parse *p)
+{
+	for (struct mh_span s = buf_span(&p->out); s.n > 0;) {
+		const ssize_t n = write(STDOUT_FILENO, s.p, s.n);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return stop(p, CLI_ATTENTION, "standard output cannot be written");
+		s = span_from(s, (size_t)n);
+	}
+	buf_clear(&p->out);
+	return true;
+}
+
+static void
+print_explained(const char *source, struct mh_span text)
+{
+	char where[1024], what[4096];
+	struct mh_span line;
+
+	(void)mh_escape(where, sizeof(where), span_of(source));
+	while (span_line(&text, &line))
+		(void)fprintf(stderr, "%s: %s\n", where, mh_escape(what, sizeof(what), line));
+}
+
+/* Reads what was added, and prints it. */
+static bool
+run(struct parse *p)
+{
+	struct batch_answer answers[MH_BATCH];
+	struct mh_err err;
+	size_t n = 0;
+	bool ok = true;
+
+	arena_reset(&p->arena);
+	if (sandbox_batch_run(p->batch, &p->arena, answers, &n, &err) != MH_OK)
+		ok = stop(p, CLI_LATER, err.text);
+	for (size_t i = 0; ok && i < n; i++) {
+		print_explained(p->sources[i], answers[i].explained);
+		if (!reading_render(&answers[i].reading, p->sources[i], &p->out))
+			ok = stop(p, CLI_LATER, "no memory for the answer");
+		buf_putc(&p->out, '\n');
+		if (ok && p->out.n >= FLUSH_BYTES)
+			ok = write_out(p);
+	}
+	for (size_t i = 0; i < p->n; i++)
+		free(p->sources[i]);
+	p->n = 0;
+	return ok && write_out(p);
+}
+
+static char *
+room(void *user)
+{
+	return sandbox_batch_room(((struct parse *)user)->batch);
+}
+
+static bool
+add(void *user, size_t n, const char *source)
+{
+	struct parse *p = user;
+
+	p->sources[p->n] = strdup(source);
+	if (p->sources[p->n] == NULL)
+		return stop(p, CLI_LATER, "no memory");
+	p->n++;
+	return sandbox_batch_add(p->batch, n) ? run(p) : true;
+}
+
+static void
+trouble(void *user, const char *path, const struct mh_err *err)
+{
+	struct parse *p = user;
+	char name[1024];
+
+	(void)fprintf(stderr, "mailhook: %s: %s\n", mh_escape(name, sizeof(name), span_of(path)), err->text);
+	p->code = CLI_ATTENTION;
+}
+
+static void
+explain(void *state, const struct explain_sink *sink)
+{
+	definitions_explain(state, sink);
+}
+
+/* The shipped definitions, and those beside the configuration. No configuration is needed, but one that was named must
+ * be right. */
+static enum mh_status
+definitions_of(const char *config, struct definitions *d, struct mh_err *err)
+{
+	struct conf *conf = NULL;
+
+	const enum mh_status st = conf_load(config, config == NULL ? NULL : complain, NULL, &conf, err);
+	if (conf != NULL) {
+		struct mh_err folder = { 0 };
+
+		if (definitions_add_folder(d, conf->definitions_dir, complain, NULL, &folder) == MH_RETRY)
+			complain(NULL, folder.text);
+	}
+	conf_free(conf);
+	return config == NULL ? MH_OK : st;
+}
+
+static void
+parse_paths(struct parse *p, const struct front_options *o)
+{
+	const struct front_sink sink = { .room = room, .add = add, .trouble = trouble, .user = p };
+	bool go_on = true;
+
+	if (o->n_paths == 0)
+		go_on = front_source("-", &sink);
+	for (size_t i = 0; go_on && i < o->n_paths; i++)
+		go_on = front_source(o->paths[i], &sink);
+	if (go_on)
+		(void)run(p);
+	for (size_t i = 0; i < p->n; i++)
+		free(p->sources[i]);
+}
+
+int
+front_parse(int argc, char **argv)
+{
+	struct parse p = { 0 };
+	struct front_options o;
+	struct mh_err err = { 0 };
+
+	if (front_options(argc, argv, "ep", &o, &err) != MH_OK) {
+		complain(NULL, err.text);
+		return CLI_USAGE;
+	}
+
+	struct definitions *d = definitions_new();
+	if (d == NULL) {
+		complain(NULL, "no memory for the definitions");
+		return CLI_LATER;
+	}
+	arena_init(&p.arena, MH_BATCH * (size_t)MH_MAX_ANSWER_BYTES * 2);
+	buf_init(&p.out, MAX_OUT_BYTES);
+
+	const struct reader reader = {
+		.parser = front_parser(), .parser_state = d, .explain = o.explain ? explain : NULL
+	};
+	if (definitions_of(o.config, d, &err) != MH_OK) {
+		if (err.code == MH_RETRY)
+			complain(NULL, err.text);
+		p.code = CLI_USAGE;
+	} else if (sandbox_batch_new(&reader, &p.batch, &err) != MH_OK) {
+		(void)stop(&p, CLI_LATER, err.text);
+	} else {
+		parse_paths(&p, &o);
+	}
+	sandbox_batch_free(p.batch);
+	buf_release(&p.out);
+	arena_release(&p.arena);
+	definitions_free(d);
+	return p.code;
+}
