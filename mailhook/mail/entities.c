@@ -425,9 +425,13 @@ entity_read(struct mh_span s, bool in_attribute, size_t *ret_used)
 {
 	if (s.n > 1 && s.p[1] == '#')
 		return read_number(s, ret_used);
-	if (span_starts(s, MH_LIT("&nbsp;"))) { /* half of all that mail has */
+	if (s.n >= 6 && memcmp(s.p, "&nbsp;", 6) == 0) { /* half of all that mail has */
 		*ret_used = 6;
 		return 0xA0;
+	}
+	if (s.n >= 5 && memcmp(s.p, "&amp;", 5) == 0) {
+		*ret_used = 5;
+		return '&';
 	}
 
 	size_t n = 0;

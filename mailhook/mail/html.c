@@ -16,82 +16,90 @@ enum element {
 	ELEMENT_LINK
 };
 
+#define LONGEST_ELEMENT 12
+
 /* Sorted by first letter. */
+#define ELEMENT(name, element)                                                                                         \
+	{                                                                                                              \
+		name, sizeof(name) - 1, element                                                                        \
+	}
 static const struct {
-	const char *name;
+	char name[LONGEST_ELEMENT];
+	unsigned char n_name;
 	enum element element;
 } elements[] = {
-	{ "a", ELEMENT_LINK },
-	{ "address", ELEMENT_BLOCK },
-	{ "article", ELEMENT_BLOCK },
-	{ "aside", ELEMENT_BLOCK },
-	{ "base", ELEMENT_IN_HEAD },
-	{ "blockquote", ELEMENT_BLOCK },
-	{ "body", ELEMENT_BLOCK },
-	{ "br", ELEMENT_BREAK },
-	{ "caption", ELEMENT_BLOCK },
-	{ "center", ELEMENT_BLOCK },
-	{ "dd", ELEMENT_BLOCK },
-	{ "details", ELEMENT_BLOCK },
-	{ "dialog", ELEMENT_BLOCK },
-	{ "dir", ELEMENT_BLOCK },
-	{ "div", ELEMENT_BLOCK },
-	{ "dl", ELEMENT_BLOCK },
-	{ "dt", ELEMENT_BLOCK },
-	{ "fieldset", ELEMENT_BLOCK },
-	{ "figcaption", ELEMENT_BLOCK },
-	{ "figure", ELEMENT_BLOCK },
-	{ "footer", ELEMENT_BLOCK },
-	{ "form", ELEMENT_BLOCK },
-	{ "h1", ELEMENT_BLOCK },
-	{ "h2", ELEMENT_BLOCK },
-	{ "h3", ELEMENT_BLOCK },
-	{ "h4", ELEMENT_BLOCK },
-	{ "h5", ELEMENT_BLOCK },
-	{ "h6", ELEMENT_BLOCK },
-	{ "head", ELEMENT_HEAD },
-	{ "header", ELEMENT_BLOCK },
-	{ "hgroup", ELEMENT_BLOCK },
-	{ "hr", ELEMENT_BLOCK },
-	{ "html", ELEMENT_BLOCK },
-	{ "iframe", ELEMENT_RAW },
-	{ "legend", ELEMENT_BLOCK },
-	{ "li", ELEMENT_BLOCK },
-	{ "link", ELEMENT_IN_HEAD },
-	{ "listing", ELEMENT_PRE },
-	{ "main", ELEMENT_BLOCK },
-	{ "menu", ELEMENT_BLOCK },
-	{ "meta", ELEMENT_IN_HEAD },
-	{ "nav", ELEMENT_BLOCK },
-	{ "noembed", ELEMENT_RAW },
-	{ "noframes", ELEMENT_RAW },
-	{ "noscript", ELEMENT_IN_HEAD },
-	{ "ol", ELEMENT_BLOCK },
-	{ "optgroup", ELEMENT_BLOCK },
-	{ "option", ELEMENT_BLOCK },
-	{ "p", ELEMENT_BLOCK },
-	{ "pre", ELEMENT_PRE },
-	{ "script", ELEMENT_RAW },
-	{ "search", ELEMENT_BLOCK },
-	{ "section", ELEMENT_BLOCK },
-	{ "select", ELEMENT_BLOCK },
-	{ "style", ELEMENT_RAW },
-	{ "summary", ELEMENT_BLOCK },
-	{ "table", ELEMENT_BLOCK },
-	{ "tbody", ELEMENT_BLOCK },
-	{ "td", ELEMENT_BLOCK },
-	{ "template", ELEMENT_RAW },
-	{ "textarea", ELEMENT_PRE },
-	{ "tfoot", ELEMENT_BLOCK },
-	{ "th", ELEMENT_BLOCK },
-	{ "thead", ELEMENT_BLOCK },
-	{ "title", ELEMENT_RAW },
-	{ "tr", ELEMENT_BLOCK },
-	{ "ul", ELEMENT_BLOCK },
+	ELEMENT("a", ELEMENT_LINK),
+	ELEMENT("address", ELEMENT_BLOCK),
+	ELEMENT("article", ELEMENT_BLOCK),
+	ELEMENT("aside", ELEMENT_BLOCK),
+	ELEMENT("base", ELEMENT_IN_HEAD),
+	ELEMENT("blockquote", ELEMENT_BLOCK),
+	ELEMENT("body", ELEMENT_BLOCK),
+	ELEMENT("br", ELEMENT_BREAK),
+	ELEMENT("caption", ELEMENT_BLOCK),
+	ELEMENT("center", ELEMENT_BLOCK),
+	ELEMENT("dd", ELEMENT_BLOCK),
+	ELEMENT("details", ELEMENT_BLOCK),
+	ELEMENT("dialog", ELEMENT_BLOCK),
+	ELEMENT("dir", ELEMENT_BLOCK),
+	ELEMENT("div", ELEMENT_BLOCK),
+	ELEMENT("dl", ELEMENT_BLOCK),
+	ELEMENT("dt", ELEMENT_BLOCK),
+	ELEMENT("fieldset", ELEMENT_BLOCK),
+	ELEMENT("figcaption", ELEMENT_BLOCK),
+	ELEMENT("figure", ELEMENT_BLOCK),
+	ELEMENT("footer", ELEMENT_BLOCK),
+	ELEMENT("form", ELEMENT_BLOCK),
+	ELEMENT("h1", ELEMENT_BLOCK),
+	ELEMENT("h2", ELEMENT_BLOCK),
+	ELEMENT("h3", ELEMENT_BLOCK),
+	ELEMENT("h4", ELEMENT_BLOCK),
+	ELEMENT("h5", ELEMENT_BLOCK),
+	ELEMENT("h6", ELEMENT_BLOCK),
+	ELEMENT("head", ELEMENT_HEAD),
+	ELEMENT("header", ELEMENT_BLOCK),
+	ELEMENT("hgroup", ELEMENT_BLOCK),
+	ELEMENT("hr", ELEMENT_BLOCK),
+	ELEMENT("html", ELEMENT_BLOCK),
+	ELEMENT("iframe", ELEMENT_RAW),
+	ELEMENT("legend", ELEMENT_BLOCK),
+	ELEMENT("li", ELEMENT_BLOCK),
+	ELEMENT("link", ELEMENT_IN_HEAD),
+	ELEMENT("listing", ELEMENT_PRE),
+	ELEMENT("main", ELEMENT_BLOCK),
+	ELEMENT("menu", ELEMENT_BLOCK),
+	ELEMENT("meta", ELEMENT_IN_HEAD),
+	ELEMENT("nav", ELEMENT_BLOCK),
+	ELEMENT("noembed", ELEMENT_RAW),
+	ELEMENT("noframes", ELEMENT_RAW),
+	ELEMENT("noscript", ELEMENT_IN_HEAD),
+	ELEMENT("ol", ELEMENT_BLOCK),
+	ELEMENT("optgroup", ELEMENT_BLOCK),
+	ELEMENT("option", ELEMENT_BLOCK),
+	ELEMENT("p", ELEMENT_BLOCK),
+	ELEMENT("pre", ELEMENT_PRE),
+	ELEMENT("script", ELEMENT_RAW),
+	ELEMENT("search", ELEMENT_BLOCK),
+	ELEMENT("section", ELEMENT_BLOCK),
+	ELEMENT("select", ELEMENT_BLOCK),
+	ELEMENT("style", ELEMENT_RAW),
+	ELEMENT("summary", ELEMENT_BLOCK),
+	ELEMENT("table", ELEMENT_BLOCK),
+	ELEMENT("tbody", ELEMENT_BLOCK),
+	ELEMENT("td", ELEMENT_BLOCK),
+	ELEMENT("template", ELEMENT_RAW),
+	ELEMENT("textarea", ELEMENT_PRE),
+	ELEMENT("tfoot", ELEMENT_BLOCK),
+	ELEMENT("th", ELEMENT_BLOCK),
+	ELEMENT("thead", ELEMENT_BLOCK),
+	ELEMENT("title", ELEMENT_RAW),
+	ELEMENT("tr", ELEMENT_BLOCK),
+	ELEMENT("ul", ELEMENT_BLOCK),
 };
 
+#undef ELEMENT
+
 #define N_ELEMENTS (sizeof(elements) / sizeof(elements[0]))
-#define LONGEST_ELEMENT 12
 
 struct html {
 	struct mh_span in;
@@ -104,10 +112,30 @@ struct html {
 	bool head;
 };
 
+/* What a byte ends: a run of text that is copied as it is, an attribute's name or value. */
+enum { SPACE = 1, ENDS_TEXT = 2, ENDS_NAME = 4, ENDS_VALUE = 8 };
+static const unsigned char classes[256] = { [' '] = SPACE | ENDS_TEXT | ENDS_NAME | ENDS_VALUE,
+	['\t'] = SPACE | ENDS_TEXT | ENDS_NAME | ENDS_VALUE,
+	['\n'] = SPACE | ENDS_TEXT | ENDS_NAME | ENDS_VALUE,
+	['\r'] = SPACE | ENDS_TEXT | ENDS_NAME | ENDS_VALUE,
+	['\f'] = SPACE | ENDS_TEXT | ENDS_NAME | ENDS_VALUE,
+	['\0'] = ENDS_TEXT,
+	['<'] = ENDS_TEXT,
+	['&'] = ENDS_TEXT,
+	['/'] = ENDS_NAME,
+	['='] = ENDS_NAME,
+	['>'] = ENDS_NAME | ENDS_VALUE };
+
+static bool
+is(char c, unsigned class)
+{
+	return (classes[(unsigned char)c] & class) != 0;
+}
+
 static bool
 is_space(char c)
 {
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
+	return is(c, SPACE);
 }
 
 static bool
@@ -247,7 +275,7 @@ read_attributes(struct html *h, struct mh_span *ret_href)
 		}
 
 		const size_t name = at++; /* a first "=" belongs to the name */
-		while (at < n && !is_space(p[at]) && p[at] != '/' && p[at] != '>' && p[at] != '=')
+		while (at < n && !is(p[at], ENDS_NAME))
 			at++;
 		const size_t n_name = at - name;
 		while (at < n && is_space(p[at]))
@@ -270,7 +298,7 @@ read_attributes(struct html *h, struct mh_span *ret_href)
 			at = (size_t)(end - p) + 1;
 		} else {
 			const size_t start = at;
-			while (at < n && !is_space(p[at]) && p[at] != '>')
+			while (at < n && !is(p[at], ENDS_VALUE))
 				at++;
 			value = (struct mh_span){ p + start, at - start };
 		}
@@ -293,7 +321,7 @@ element_named(const struct html *h, struct mh_span name, const char **ret_name)
 		lower[i] = name.p[i] >= 'A' && name.p[i] <= 'Z' ? (char)(name.p[i] - 'A' + 'a') : name.p[i];
 	lower[name.n] = '\0';
 	for (size_t i = h->first[(unsigned char)lower[0]]; i < N_ELEMENTS && elements[i].name[0] == lower[0]; i++) {
-		if (strcmp(elements[i].name, lower) == 0) {
+		if (elements[i].n_name == name.n && memcmp(elements[i].name, lower, name.n) == 0) {
 			*ret_name = elements[i].name;
 			return elements[i].element;
 		}
@@ -444,25 +472,23 @@ read_reference(struct html *h)
 	h->at += used;
 }
 
+/* A space between two characters of text is copied with them. */
+static bool
+is_lone_space(const struct html *h, size_t at)
+{
+	return h->in.p[at] == ' ' && at > h->at && at + 1 < h->in.n && !is(h->in.p[at + 1], ENDS_TEXT);
+}
+
 static void
 render(struct html *h)
 {
-	/* What ends a run of text that is copied as it is. */
-	static const bool special[256] = { ['\0'] = true,
-		[' '] = true,
-		['\t'] = true,
-		['\n'] = true,
-		['\r'] = true,
-		['\f'] = true,
-		['<'] = true,
-		['&'] = true };
 	const char *p = h->in.p;
 
 	while (h->at < h->in.n) {
 		const size_t start = h->at;
 		size_t at = start;
 
-		while (at < h->in.n && !special[(unsigned char)p[at]])
+		while (at < h->in.n && (!is(p[at], ENDS_TEXT) || is_lone_space(h, at)))
 			at++;
 		if (at > start)
 			put_text(h, (struct mh_span){ p + start, at - start });

@@ -75,7 +75,9 @@ match_boundary(const struct walk *w, struct mh_span line, bool *ret_close)
 	for (size_t i = w->r->n_frames; i-- > w->base;) {
 		const struct mh_span boundary = w->r->frames[i].boundary;
 
-		if (boundary.n == 0 || !span_starts(rest, boundary))
+		/* Their ends differ more often than their beginnings. */
+		if (boundary.n == 0 || boundary.n > rest.n || rest.p[boundary.n - 1] != boundary.p[boundary.n - 1] ||
+		    memcmp(rest.p, boundary.p, boundary.n) != 0)
 			continue;
 		const struct mh_span after = span_from(rest, boundary.n);
 		*ret_close = span_starts(after, MH_LIT("--"));
