@@ -38,6 +38,7 @@ class TokenServer:
         self.secrets, self.certificates = {}, {}  # client id: secret; client id: PEM
         self.scopes = {"https://graph.example/.default"}
         self.life_s, self.rotate = 3600, False
+        self.users = {}  # client id: the mailbox that its tokens open
         self.refresh_tokens = {}  # token: client id; ended ones stay with None
         self.issued = {}  # access token: (client id, expires)
         self.seen_jti, self.requests, self.faults = set(), [], []
@@ -58,7 +59,8 @@ class TokenServer:
         if context is not None:
             self.httpd.socket = context.wrap_socket(self.httpd.socket, server_side=True)
         scheme = "http" if context is None else "https"
-        self.url = "%s://localhost:%d/tenant/oauth2/v2.0/token" % (scheme, self.httpd.server_port)
+        self.base = "%s://localhost:%d" % (scheme, self.httpd.server_port)
+        self.url = self.base + "/tenant/oauth2/v2.0/token"
         threading.Thread(target=self.httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def stop(self):
@@ -70,8 +72,17 @@ class TokenServer:
         client, expires = self.issued.get(token, (None, 0))
         return client if self.now() < expires else None
 
+    def introspect(self, form):
+        """RFC 7662, for a server that takes the tokens: the user is users[client]."""
+        client = self.valid(form.get("token", ""))
+        if client is None:
+            return {"active": False}
+        return {"active": "true", "username": self.users.get(client, client)}
+
     def answer(self, h):
         form = urllib.parse.parse_qsl(h.rfile.read(int(h.headers["Content-Length"])).decode(), keep_blank_values=True)
+        if h.path == "/introspect":
+            return self.send(h, 200, {}, self.introspect(dict(form)))
         with self.lock:
             fault = self.faults.pop(0) if self.faults else None
             self.requests.append(dict(form))
@@ -79,11 +90,9 @@ class TokenServer:
         if fault == "stall":
             h.connection.settimeout(20)
             h.connection.recv(1)
+        if fault in ("stall", "drop"):
             h.close_connection = True
-            return
-        if fault == "drop":
-            h.close_connection = True
-            return
+            return None
         if fault is not None:
             status, body = fault[0], fault[1]
             headers.update(fault[2] if len(fault) > 2 else {})
@@ -95,6 +104,10 @@ class TokenServer:
                     status, body = 200, self.grant(dict(form))
             except Refusal as r:
                 status, body = r.status, {"error": r.error, "error_description": r.description, "trace_id": "0"}
+        return self.send(h, status, headers, body)
+
+    @staticmethod
+    def send(h, status, headers, body):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         h.send_response(status)
         for k, v in headers.items():
