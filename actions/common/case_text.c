@@ -257,6 +257,31 @@ event_sentence(enum case_event event)
 	return NULL;
 }
 
+/* For a subject. */
+static const char *
+event_short(enum case_event event)
+{
+	switch (event) {
+	case EVENT_OPENED:
+		return "notice";
+	case EVENT_TRUSTED:
+		return "notice proven";
+	case EVENT_APPROVED:
+		return "approved";
+	case EVENT_REMINDED:
+		return "reminder";
+	case EVENT_SUCCEEDED:
+		return "renewed";
+	case EVENT_FAILED:
+		return "renewal failed";
+	case EVENT_EXPIRED:
+		return "expired";
+	case EVENT_CLOSED:
+		return "closed";
+	}
+	return NULL;
+}
+
 enum mh_status
 case_vars(const struct request *r, struct arena *a, struct template_vars *ret, struct mh_err *err)
 {
@@ -276,6 +301,7 @@ case_vars(const struct request *r, struct arena *a, struct template_vars *ret, s
 	add_text(&v, "reason", r->expiry.reason);
 	add_text(&v, "closed_by", r->expiry.closed_by);
 	add_text(&v, "event", event_names[r->event]);
+	add_text(&v, "event_short", event_short(r->event));
 	add_text(&v, "event_words", event_sentence(r->event));
 	add_text(&v, "action", r->action);
 	add_text(&v, "case_key", r->case_key);

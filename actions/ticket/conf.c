@@ -39,14 +39,17 @@ static const char default_body[] = "What expires:  {what}\n"
 				   "{steps}\n"
 				   "{/steps}\n";
 
-const char ticket_comment_template[] = "{event_words}{?due} It expires {due}.{/due}\n"
+/* Steps are there only while something is left to do; then the date matters too. */
+const char ticket_comment_template[] = "{event_words}{?steps}{?due} It expires {due}.{/due}{/steps}\n"
 				       "{?closed_by}\n"
 				       "Closed by {closed_by}.\n"
 				       "{/closed_by}\n"
-				       "{trust}\n"
 				       "{?outcomes}\n"
 				       "{outcomes}\n"
 				       "{/outcomes}\n";
+
+const char ticket_trusted_template[] = "{event_words}\n"
+				       "{trust}\n";
 
 static int
 check_driver(cfg_t *cfg, cfg_opt_t *opt)

@@ -17,6 +17,6 @@ enum mh_status ticket_conf_read(const char *path, struct ticket_conf *ret, struc
 void ticket_conf_release(struct ticket_conf *c);
 
 /* What is said of a later event. */
-extern const char ticket_comment_template[];
+extern const char ticket_comment_template[], ticket_trusted_template[];
 
 #endif

@@ -91,7 +91,8 @@ static enum mh_status
 update_ticket(struct run *r, const struct ticket_plan *p, const struct ticket_ref *ref, struct mh_err *err)
 {
 	const struct ticket_change change = { p->priority, case_var(&r->vars, "expires_day") };
-	enum mh_status status = render(r, "comment", span_of(ticket_comment_template), &r->text, err);
+	const char *words = r->request->event == EVENT_TRUSTED ? ticket_trusted_template : ticket_comment_template;
+	enum mh_status status = render(r, "comment", span_of(words), &r->text, err);
 
 	if (status == MH_OK)
 		status = announce(r, "updating", err);

@@ -1,0 +1,192 @@
+/* address.c: who may get an automatic mail. Source: RFC 3834 sections 2 and 4. */
+#include <string.h>
+
+#include "actions/reply/reply.h"
+
+#define MAX_ADDRESS_BYTES 254 /* RFC 5321 4.5.3.1.3, less the angle brackets */
+#define MAX_LOCAL_BYTES 64
+
+static bool
+is_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+static char
+lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* RFC 5322 3.2.3 dot-atom. A leading '-' is lawful there, and an option to programs: refused. */
+static bool
+local_valid(struct mh_span s)
+{
+	char before = '.';
+
+	if (s.n == 0 || s.n > MAX_LOCAL_BYTES || s.p[0] == '-')
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		const char c = s.p[i];
+
+		if (c == '.' ? before == '.' : !is_alnum(c) && (c == '\0' || strchr("!#$%&'*+-/=?^_`{|}~", c) == NULL))
+			return false;
+		before = c;
+	}
+	return before != '.';
+}
+
+static bool
+domain_valid(struct mh_span s)
+{
+	char before = '.';
+
+	if (s.n == 0)
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		const char c = s.p[i];
+
+		if (c == '.' ? before == '.' || before == '-' : c == '-' ? before == '.' : !is_alnum(c))
+			return false;
+		before = c;
+	}
+	return before != '.' && before != '-';
+}
+
+bool
+address_valid(struct mh_span address)
+{
+	const size_t at = span_find(address, MH_LIT("@"), 0);
+
+	return at != SIZE_MAX && address.n <= MAX_ADDRESS_BYTES && local_valid(span_head(address, at)) &&
+	       domain_valid(span_from(address, at + 1));
+}
+
+/* domain is name, or ends in ".name": whole labels, so that notaws.com is not aws.com. */
+static bool
+is_at_or_below(struct mh_span domain, const char *name)
+{
+	const struct mh_span n = span_of(name);
+
+	return span_ieq(domain, n) || (domain.n > n.n && span_iends(domain, n) && domain.p[domain.n - n.n - 1] == '.');
+}
+
+/* Lower case, without the signs that such names are written with: "No-Reply", "no_reply" and "noreply" are one. */
+static struct mh_span
+plain_name(struct mh_span local, char dst[MAX_LOCAL_BYTES])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < local.n && n < MAX_LOCAL_BYTES; i++)
+		if (strchr("-_.", local.p[i]) == NULL)
+			dst[n++] = lower(local.p[i]);
+	return (struct mh_span){ dst, n };
+}
+
+const char *
+address_refusal(struct mh_span address)
+{
+	static const char *const domains[] = { "amazon.com", "aws.com", "amazonaws.com", "amazonses.com" };
+	static const char *const inside[] = { "noreply", "donotreply" };
+	static const char *const whole[] = { "mailerdaemon", "postmaster", "listserv", "majordomo" };
+	static const char *const heads[] = { "bounce", "owner-", "srs0", "srs1", "prvs=" };
+	static const char *const tails[] = { "-request", "-bounces", "-owner", "-bounce" };
+	char plain[MAX_LOCAL_BYTES];
+
+	if (!address_valid(address))
+		return "its sender's address is not one that can be written to safely";
+	const size_t at = span_find(address, MH_LIT("@"), 0);
+	const struct mh_span local = span_head(address, at), domain = span_from(address, at + 1);
+	const struct mh_span name = plain_name(local, plain);
+
+	for (size_t i = 0; i < sizeof(domains) / sizeof(domains[0]); i++)
+		if (is_at_or_below(domain, domains[i]))
+			return "its sender is AWS, where nobody reads answers";
+	for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++)
+		if (span_find(name, span_of(inside[i]), 0) != SIZE_MAX)
+			return "its sender wants no answers";
+	for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++)
+		if (span_eq(name, span_of(whole[i])))
+			return "its sender is a program";
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
+		if (span_istarts(local, span_of(heads[i])))
+			return "its sender is a bounce address";
+	for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++)
+		if (span_iends(local, span_of(tails[i])))
+			return "its sender is a list's address";
+	return NULL;
+}
+
+static bool
+is_answer(enum case_event event)
+{
+	switch (event) {
+	case EVENT_OPENED:
+	case EVENT_TRUSTED:
+	case EVENT_APPROVED:
+	case EVENT_SUCCEEDED:
+	case EVENT_FAILED:
+	case EVENT_CLOSED:
+		return true;
+	case EVENT_REMINDED:
+	case EVENT_EXPIRED:
+		return false;
+	}
+	return false;
+}
+
+/* NULL: the sender may be answered, at *ret. */
+static const char *
+sender_refusal(const struct request *r, const struct reply_conf *c, const char **ret)
+{
+	const char *envelope = r->message.envelope_from, *header = r->message.reply_to;
+
+	if (c->sender_never)
+		return "the configuration wants no answer to it";
+	if (!is_answer(r->event))
+		return "a reminder is no answer to it";
+	if (r->message.own)
+		return "it is a reply of mailhook that came back";
+	if (envelope != NULL && envelope[0] == '\0')
+		return "it came from <>, which nobody may answer";
+	if (r->message.automatic)
+		return "it was sent by a program";
+	if (r->message.list)
+		return "it came through a mailing list";
+	if (r->trust.level < c->sender_needs)
+		return "nothing proves that its sender is who it says";
+	if (envelope == NULL && header == NULL)
+		return "its sender is not known";
+
+	/* RFC 3834 4: the return path is where an automatic answer goes. What the header says must do as well, so that
+	 * neither a no-reply address nor a foreign one hides behind the other. */
+	const char *why = envelope == NULL ? NULL : address_refusal(span_of(envelope));
+	if (why == NULL && header != NULL)
+		why = address_refusal(span_of(header));
+	const char *address = envelope != NULL ? envelope : header;
+	if (why == NULL && span_ieq(span_of(address), span_of(c->from)))
+		why = "it came from mailhook's own address";
+	if (why == NULL)
+		*ret = address;
+	return why;
+}
+
+static void
+add_recipient(struct recipients *to, const char *address)
+{
+	for (size_t i = 0; i < to->n; i++)
+		if (span_ieq(span_of(to->items[i]), span_of(address)))
+			return;
+	to->items[to->n++] = address;
+}
+
+void
+choose_recipients(const struct request *r, const struct reply_conf *c, struct recipients *ret)
+{
+	*ret = (struct recipients){ 0 };
+	ret->why_not = sender_refusal(r, c, &ret->sender);
+	if (ret->sender != NULL)
+		add_recipient(ret, ret->sender);
+	for (unsigned i = 0; i < cfg_size(c->cfg, "to") && i < REPLY_MAX_RECIPIENTS; i++)
+		add_recipient(ret, cfg_getnstr(c->cfg, "to", i));
+}

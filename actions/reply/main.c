@@ -1,0 +1,176 @@
+/* main.c: the action "reply": one mail for each event of a case, last of the event's jobs. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "actions/reply/reply.h"
+
+#define ARENA_BYTES ((size_t)8 << 20)
+#define SUBJECT_BYTES 250
+
+struct run {
+	struct protocol *protocol; /* foreign */
+	struct request *request;   /* foreign */
+	struct reply_conf *conf;   /* foreign */
+	struct arena arena;        /* own, as what follows */
+	struct buf subject, body, mail;
+};
+
+static void
+finish(const struct run *r, const char *word, const char *summary)
+{
+	const struct outcome_line o = { .outcome = word, .retry_after_s = -1 };
+
+	outcome(r->protocol, &o, "%s", summary);
+}
+
+static enum mh_status
+write_text(struct run *r, const struct request *q, struct mh_err *err)
+{
+	struct template_vars vars;
+	enum mh_status status = case_vars(q, &r->arena, &vars, err);
+
+	if (status == MH_OK)
+		status =
+		    template_render("subject", 1, span_of(r->conf->subject), &vars, template_plain, &r->subject, err);
+	if (status == MH_OK && span_find(buf_span(&r->subject), MH_LIT("\n"), 0) != SIZE_MAX)
+		status = mh_fail(err, MH_BAD, "the subject has more than one line");
+	if (status == MH_OK)
+		status = template_render(
+		    r->conf->body_file, 1, buf_span(&r->conf->body), &vars, template_plain, &r->body, err);
+	return status;
+}
+
+static void
+put_recipients(const struct recipients *to, struct buf *out)
+{
+	for (size_t i = 0; i < to->n; i++) {
+		buf_puts(out, i == 0 ? "" : ", ");
+		buf_puts(out, to->items[i]);
+	}
+	buf_puts(out, to->n == 0 ? "nobody" : "");
+}
+
+static void
+describe(const struct run *r, const struct recipients *to, const char *who)
+{
+	struct mh_span body = buf_span(&r->body), line;
+
+	say(r->protocol, "from: %s", r->conf->from);
+	say(r->protocol, "to: %s", who);
+	if (to->why_not != NULL)
+		say(r->protocol, "the mail's sender gets none: %s", to->why_not);
+	say(r->protocol, "subject: %.*s", (int)r->subject.n, buf_span(&r->subject).p);
+	while (span_line(&body, &line))
+		say(r->protocol, "| %.*s", (int)(line.n < 400 ? line.n : 400), line.p);
+}
+
+static enum mh_status
+send_mail(struct run *r, const struct recipients *to, const char *who, struct mh_err *err)
+{
+	const struct mh_span subject = buf_span(&r->subject);
+	const struct reply_text text = { span_head(subject, utf8_cut(subject, SUBJECT_BYTES)), buf_span(&r->body) };
+	char id[320], summary[900];
+	bool earlier = false;
+
+	enum mh_status status = compose(r->request, r->conf->from, to, &text, &r->mail, err);
+	if (status != MH_OK)
+		return status;
+	message_id(id, r->request, r->conf->from);
+	const struct delivery d = {
+		.conf = r->conf,
+		.request = r->request,
+		.protocol = r->protocol,
+		.to = to,
+		.mail = buf_span(&r->mail),
+		.message_id = id,
+	};
+	status = r->conf->transport->deliver(&d, &earlier, err);
+	if (status == MH_OK) {
+		(void)snprintf(summary, sizeof(summary), "reply %s to %s%s%s", earlier ? "had been sent" : "sent", who,
+		    to->why_not == NULL ? "" : "; the mail's sender gets none: ",
+		    to->why_not == NULL ? "" : to->why_not);
+		finish(r, "done", summary);
+	}
+	return status;
+}
+
+static enum mh_status
+work(struct run *r, struct mh_err *err)
+{
+	const bool dry = r->request->verb == VERB_DESCRIBE || r->request->observe;
+	struct recipients to;
+	struct buf who;
+	char summary[900];
+
+	enum mh_status status = write_text(r, r->request, err);
+	if (status != MH_OK)
+		return status;
+	choose_recipients(r->request, r->conf, &to);
+	buf_init(&who, (REPLY_MAX_RECIPIENTS + 1) * 260);
+	put_recipients(&to, &who);
+	if (dry) {
+		describe(r, &to, buf_span(&who).p);
+		(void)snprintf(summary, sizeof(summary), "would send a reply to %s", buf_span(&who).p);
+		finish(r, "done", summary);
+	} else if (to.n == 0) {
+		(void)snprintf(summary, sizeof(summary),
+		    "no reply: nobody is configured, and the mail's sender gets none: %s",
+		    to.why_not == NULL ? "?" : to.why_not);
+		finish(r, "skipped", summary);
+	} else {
+		status = send_mail(r, &to, buf_span(&who).p, err);
+	}
+	buf_release(&who);
+	return status;
+}
+
+/* Templates are proven with a case that has everything. */
+static enum mh_status
+check(struct run *r, struct mh_err *err)
+{
+	struct request sample = *r->request;
+
+	sample.expiry.kind = "aws.identity-center.scim-token";
+	sample.job_key = sample.case_key = "00000000000000000000000000000000";
+	enum mh_status status = write_text(r, &sample, err);
+	if (status == MH_OK)
+		status = r->conf->transport->check(r->conf, r->request, err);
+	if (status == MH_OK)
+		finish(r, "done", "replies can be sent");
+	return status;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct protocol protocol;
+	struct request request;
+	struct reply_conf conf = { 0 };
+	struct mh_err err = { 0 };
+	struct run r = { .protocol = &protocol, .request = &request, .conf = &conf };
+
+	protocol_init(&protocol, STDIN_FILENO, STDOUT_FILENO);
+	arena_init(&r.arena, ARENA_BYTES);
+	buf_init(&r.subject, REPLY_MAX_TEXT_BYTES);
+	buf_init(&r.body, REPLY_MAX_TEXT_BYTES);
+	buf_init(&r.mail, REPLY_MAX_MAIL_BYTES);
+	enum mh_status status = request_read(&protocol, argc == 2 ? argv[1] : NULL, &request, &err);
+	if (status == MH_OK && (request.verb == VERB_INPUT || request.verb == VERB_UNKNOWN)) {
+		finish(&r, "skipped", "a reply needs nothing from the terminal");
+	} else {
+		if (status == MH_OK)
+			status = reply_conf_read(request.config, &conf, &err);
+		if (status == MH_OK)
+			status = request.verb == VERB_CHECK ? check(&r, &err) : work(&r, &err);
+		if (status != MH_OK)
+			outcome_of_error(&protocol, &err);
+	}
+	buf_release(&r.subject);
+	buf_release(&r.body);
+	buf_release(&r.mail);
+	reply_conf_release(&conf);
+	request_release(&request);
+	arena_release(&r.arena);
+	protocol_release(&protocol);
+	return 0;
+}
