@@ -4,7 +4,7 @@
 -- One expiry is one row of cases. What mails said of it is notices; what is to be done is jobs; what happened is events.
 
 CREATE TABLE meta (
-  name  TEXT PRIMARY KEY,          -- schema, paused, flood-dropped, quarantine-dropped, node
+  name  TEXT PRIMARY KEY,          -- schema, seed (of case keys), paused, flood-dropped, quarantine-dropped
   value TEXT NOT NULL
 ) STRICT;
 
@@ -26,7 +26,7 @@ CREATE TABLE messages (
   refs          TEXT,                 -- References of a reply to it, Message-ID left out
   automatic     INTEGER NOT NULL DEFAULT 0,
   list          INTEGER NOT NULL DEFAULT 0,
-  quarantined   INTEGER NOT NULL DEFAULT 0,
+  quarantined   INTEGER NOT NULL DEFAULT 0, -- 1: counts against the limits of the quarantine while its case is open
   copies        INTEGER NOT NULL DEFAULT 1, -- how often this very message came
   bytes         INTEGER NOT NULL,
   raw           BLOB                  -- NULL: purged, or never kept
@@ -43,18 +43,22 @@ CREATE TABLE cases (
   precision  TEXT CHECK (precision IN ('second', 'day', 'derived')),
   reason     TEXT,                    -- for 'unrecognised': why
   trust      TEXT NOT NULL DEFAULT 'unverified' CHECK (trust IN ('unverified', 'relayed', 'verified')),
+  unlisted   INTEGER NOT NULL DEFAULT 0, -- opened for an account that neither a rule nor the accounts file names
   ambiguous  INTEGER NOT NULL DEFAULT 0, -- a notice fitted several cases: nothing rotates, a person is asked
   rule       TEXT,                    -- chosen once, when the case opens; NULL: no rule took it
-  actions    TEXT NOT NULL DEFAULT '[]', -- JSON list: that rule's actions as they stood then
+  actions    TEXT NOT NULL DEFAULT '[]', -- JSON list of names: that rule's "do" as it stood then
   state      TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'closed')),
   opened     TEXT NOT NULL,
   closed     TEXT,
   closed_by  TEXT,                    -- a login name, or an action's name
   closed_trust TEXT,                  -- the case's trust when a person closed it
+  approved   TEXT,                    -- when a person approved; then relayed counts as verified
+  approved_by TEXT,
   best_notice INTEGER,                -- notices.id whose facts the case has
   ticket_url TEXT                     -- as the ticket action told it
 ) STRICT;
-CREATE INDEX cases_identity ON cases (kind, account, state);
+CREATE INDEX cases_identity ON cases (kind, account, expires);
+CREATE INDEX cases_opened ON cases (opened);
 CREATE INDEX cases_expires ON cases (state, expires);
 
 CREATE TABLE notices (
@@ -77,7 +81,7 @@ CREATE INDEX notices_message ON notices (message_id);
 
 CREATE TABLE jobs (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
-  job_key     TEXT NOT NULL UNIQUE,   -- 32 hex digits from case key, action and event's sequence: the idempotency key
+  job_key     TEXT NOT NULL UNIQUE,   -- 32 hex digits from case key, action, event and its count in the case: idempotency
   case_id     INTEGER NOT NULL REFERENCES cases (id),
   action      TEXT NOT NULL,          -- name in the configuration
   role        TEXT NOT NULL CHECK (role IN ('ticket', 'effect', 'reply')),
@@ -88,9 +92,10 @@ CREATE TABLE jobs (
   state       TEXT NOT NULL CHECK (state IN ('queued', 'running', 'waiting', 'done', 'failed', 'skipped')),
   waiting_for TEXT CHECK (waiting_for IN ('time', 'approval', 'input', 'trust', 'after')),
   attempt     INTEGER NOT NULL DEFAULT 0,
-  due         TEXT,                   -- when it may start next; NULL: not by time
+  due         TEXT,                   -- when it may start, or is looked at again; NULL: not by time
   created     TEXT NOT NULL,
-  started     TEXT,
+  started     TEXT,                   -- its first attempt
+  retrying_since TEXT,                -- first failure of the present row of failures: giving up counts from here
   ended       TEXT,
   lease_owner TEXT,                   -- node and boot of the worker that runs it
   lease_until TEXT,

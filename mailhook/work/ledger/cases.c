@@ -1,0 +1,203 @@
+/* cases.c: one row an expiry. */
+#include <stdio.h>
+#include <string.h>
+
+#include "mailhook/work/ledger/rows.h"
+
+#define CASE_COLUMNS                                                                                                   \
+	"id, key, kind, account, region, resource, expires, precision, reason, trust, unlisted, ambiguous, rule, "     \
+	"actions, state, opened, closed, closed_by, closed_trust, approved_by, best_notice, ticket_url"
+#define MIN_KEY_PREFIX 4
+
+static enum mh_status
+read_case_row(struct db_rows *rows, struct arena *a, struct case_row *ret, struct mh_err *err)
+{
+	struct row r = { rows, a, err, MH_OK };
+	struct case_row c = { .id = db_get_int(rows, 0) };
+	bool known;
+
+	c.key = row_str(&r, 1);
+	c.kind = row_str(&r, 2);
+	c.account = row_str(&r, 3);
+	c.region = row_str(&r, 4);
+	c.resource = row_str(&r, 5);
+	row_time(&r, 6, &c.has_expires, &c.expires);
+	c.precision = (enum mh_precision)row_word(&r, 7, mh_precision_names, PRECISIONS);
+	c.reason = row_str(&r, 8);
+	c.trust = (enum trust_level)row_word(&r, 9, trust_names, TRUST_LEVELS);
+	c.unlisted = db_get_int(rows, 10) != 0;
+	c.ambiguous = db_get_int(rows, 11) != 0;
+	c.rule = row_str(&r, 12);
+	c.actions = row_str(&r, 13);
+	c.open = span_eq(db_get_bytes(rows, 14), MH_LIT("open"));
+	row_time(&r, 15, &known, &c.opened);
+	row_time(&r, 16, &c.has_closed, &c.closed);
+	c.closed_by = row_str(&r, 17);
+	c.closed_by_person = db_get_bytes(rows, 18).p != NULL;
+	c.closed_trust = (enum trust_level)row_word(&r, 18, trust_names, TRUST_LEVELS);
+	c.approved_by = row_str(&r, 19);
+	c.best_notice = db_get_int(rows, 20);
+	c.ticket_url = row_str(&r, 21);
+	if (r.status == MH_OK)
+		*ret = c;
+	return r.status;
+}
+
+static enum mh_status
+many_cases(struct db *db, const char *sql, const struct db_value *args, size_t n_args, struct arena *a,
+    struct case_rows *ret, struct mh_err *err)
+{
+	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
+	struct case_rows list = { 0 };
+	enum mh_status status = db_query(db, sql, args, n_args, &rows, err);
+
+	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
+		status = rows_room(a, &list.items, list.n, &list.cap, sizeof(*list.items), err);
+		if (status == MH_OK)
+			status = read_case_row(rows, a, &list.items[list.n], err);
+		if (status == MH_OK)
+			list.n++;
+	}
+	if (status != MH_SKIP)
+		return status;
+	*ret = list;
+	return MH_OK;
+}
+
+static enum mh_status
+first_case(struct db *db, const char *sql, const struct db_value *args, size_t n_args, struct arena *a,
+    struct case_row *ret, struct mh_err *err)
+{
+	struct case_rows list = { 0 };
+	const enum mh_status status = many_cases(db, sql, args, n_args, a, &list, err);
+
+	if (status != MH_OK)
+		return status;
+	if (list.n == 0)
+		return mh_fail(err, MH_SKIP, "no such case");
+	*ret = list.items[0];
+	return MH_OK;
+}
+
+enum mh_status
+ledger_case_get(struct db *db, int64_t id, struct arena *a, struct case_row *ret, struct mh_err *err)
+{
+	return first_case(db, "SELECT " CASE_COLUMNS " FROM cases WHERE id = $1", DB_ARGS(db_int(id)), a, ret, err);
+}
+
+enum mh_status
+ledger_case_find(struct db *db, const char *text, struct arena *a, struct case_row *ret, struct mh_err *err)
+{
+	const size_t n = strlen(text);
+	struct case_rows list = { 0 };
+	char last[LEDGER_KEY_HEX + 2];
+	char shown[64];
+
+	(void)mh_escape(shown, sizeof(shown), span_of(text));
+	if (n > 0 && n <= 18 && strspn(text, "0123456789") == n) {
+		int64_t id = 0;
+		for (size_t i = 0; i < n; i++)
+			id = id * 10 + (text[i] - '0');
+		const enum mh_status status = ledger_case_get(db, id, a, ret, err);
+		if (status != MH_SKIP || n < MIN_KEY_PREFIX)
+			return status == MH_SKIP ? mh_fail(err, MH_SKIP,
+						       "no case %s: 'mailhook list' shows those that there are", shown)
+						 : status;
+	}
+	if (n < MIN_KEY_PREFIX || n > LEDGER_KEY_HEX || strspn(text, "0123456789abcdef") != n)
+		return mh_fail(err, MH_BAD,
+		    "\"%s\" is no case: give its number, or at least %d digits of its key, as 'mailhook list' shows "
+		    "them",
+		    shown, MIN_KEY_PREFIX);
+
+	/* a range over the key's index, not LIKE: 'g' comes behind every hexadecimal digit */
+	(void)snprintf(last, sizeof(last), "%sg", text);
+	const enum mh_status status =
+	    many_cases(db, "SELECT " CASE_COLUMNS " FROM cases WHERE key >= $1 AND key < $2 ORDER BY id LIMIT 2",
+		DB_ARGS(db_str(text), db_str(last)), a, &list, err);
+	if (status != MH_OK)
+		return status;
+	if (list.n == 0)
+		return mh_fail(err, MH_SKIP, "no case %s: 'mailhook list' shows those that there are", shown);
+	if (list.n > 1)
+		return mh_fail(err, MH_BAD, "%s begins the keys of several cases: give more digits of it", shown);
+	*ret = list.items[0];
+	return MH_OK;
+}
+
+enum mh_status
+ledger_case_candidates(struct db *db, const char *kind, const char *account, int64_t from, int64_t to, struct arena *a,
+    struct case_rows *ret, struct mh_err *err)
+{
+	char first[MH_TIME_TEXT], last[MH_TIME_TEXT];
+
+	return many_cases(db,
+	    "SELECT " CASE_COLUMNS " FROM cases WHERE kind = $1 AND account IS NOT DISTINCT FROM $2 "
+	    "AND expires >= $3 AND expires <= $4 ORDER BY id DESC",
+	    DB_ARGS(db_str(kind), db_str(account), db_time(first, from), db_time(last, to)), a, ret, err);
+}
+
+enum mh_status
+ledger_case_open_like(struct db *db, const char *kind, const char *resource, const char *reason, struct arena *a,
+    struct case_row *ret, struct mh_err *err)
+{
+	return first_case(db,
+	    "SELECT " CASE_COLUMNS " FROM cases WHERE kind = $1 AND state = 'open' "
+	    "AND resource IS NOT DISTINCT FROM $2 AND reason IS NOT DISTINCT FROM $3 ORDER BY id DESC LIMIT 1",
+	    DB_ARGS(db_str(kind), db_str(resource), db_str(reason)), a, ret, err);
+}
+
+enum mh_status
+ledger_cases(struct db *db, bool closed_too, struct arena *a, struct case_rows *ret, struct mh_err *err)
+{
+	/* what has no date stands first: nobody can say how soon it is */
+	return many_cases(db,
+	    closed_too ? "SELECT " CASE_COLUMNS " FROM cases ORDER BY expires IS NOT NULL, expires, id"
+		       : "SELECT " CASE_COLUMNS
+			 " FROM cases WHERE state = 'open' ORDER BY expires IS NOT NULL, expires, id",
+	    NULL, 0, a, ret, err);
+}
+
+enum mh_status
+ledger_case_add(struct db *db, const struct case_row *c, int64_t *ret_id, struct mh_err *err)
+{
+	char expires[MH_TIME_TEXT], opened[MH_TIME_TEXT];
+
+	return db_one(db,
+	    "INSERT INTO cases (key, kind, account, region, resource, expires, precision, reason, trust, unlisted, "
+	    "rule, "
+	    "actions, opened) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
+	    DB_ARGS(db_str(c->key), db_str(c->kind), db_str(c->account), db_str(c->region), db_str(c->resource),
+		c->has_expires ? db_time(expires, c->expires) : db_null(),
+		c->has_expires ? db_str(mh_precision_names[c->precision]) : db_null(), db_str(c->reason),
+		db_str(trust_names[c->trust]), db_int(c->unlisted), db_str(c->rule), db_str(c->actions),
+		db_time(opened, c->opened)),
+	    ret_id, err);
+}
+
+enum mh_status
+ledger_case_update(struct db *db, const struct case_row *c, struct mh_err *err)
+{
+	char expires[MH_TIME_TEXT], closed[MH_TIME_TEXT];
+
+	return db_run(db,
+	    "UPDATE cases SET region = $1, resource = $2, expires = $3, precision = $4, trust = $5, ambiguous = $6, "
+	    "best_notice = $7, approved_by = $8, ticket_url = $9, state = $10, closed = $11, closed_by = $12, "
+	    "closed_trust = $13 WHERE id = $14",
+	    DB_ARGS(db_str(c->region), db_str(c->resource), c->has_expires ? db_time(expires, c->expires) : db_null(),
+		c->has_expires ? db_str(mh_precision_names[c->precision]) : db_null(), db_str(trust_names[c->trust]),
+		db_int(c->ambiguous), c->best_notice == 0 ? db_null() : db_int(c->best_notice), db_str(c->approved_by),
+		db_str(c->ticket_url), db_str(c->open ? "open" : "closed"),
+		c->has_closed ? db_time(closed, c->closed) : db_null(), db_str(c->closed_by),
+		c->closed_by_person ? db_str(trust_names[c->closed_trust]) : db_null(), db_int(c->id)),
+	    err);
+}
+
+enum mh_status
+ledger_unlisted_since(struct db *db, int64_t since, int64_t *ret, struct mh_err *err)
+{
+	char opened[MH_TIME_TEXT];
+
+	return db_one(db, "SELECT count(*) FROM cases WHERE opened >= $1 AND unlisted = 1 AND trust = 'unverified'",
+	    DB_ARGS(db_time(opened, since)), ret, err);
+}

@@ -1,0 +1,90 @@
+/* db.h: the engine below the ledger: SQL with parameters, transactions, nothing of cases or jobs.
+ *
+ * One const table of functions an engine. The SQL above it is the part that SQLite and PostgreSQL share: parameters are
+ * $1, $2, ... in the order of their first appearance, IS NOT DISTINCT FROM compares unknowns, RETURNING gives ids.
+ */
+#ifndef MAILHOOK_WORK_LEDGER_DB_H
+#define MAILHOOK_WORK_LEDGER_DB_H
+
+#include "mailhook/mailhook.h"
+
+enum db_type { DB_NULL, DB_INTEGER, DB_TEXT, DB_BLOB };
+
+struct db_value {
+	enum db_type type;
+	int64_t integer;
+	struct mh_span bytes; /* foreign: must live until db_query returns the last row */
+};
+
+struct db_options {
+	bool create; /* make it where there is none; else MH_SKIP */
+	int busy_ms; /* how long to wait for another's transaction before MH_RETRY */
+};
+
+struct db {
+	const struct db_engine *engine;
+};
+struct db_rows {
+	struct db *db;
+};
+
+/* Errors of all: MH_RETRY locked, full, read-only, unreadable, no memory; MH_BAD a constraint, wrong SQL, not a ledger. */
+struct db_engine {
+	const char *name;
+	bool local; /* one machine's: who holds worker.lock owns every lease */
+	enum mh_status (*open)(const char *where, const struct db_options *o, struct db **ret, struct mh_err *err);
+	void (*close)(struct db *db);
+	enum mh_status (*exec)(struct db *db, const char *sql, struct mh_err *err); /* statements without parameters */
+	enum mh_status (*query)(struct db *db, const char *sql, const struct db_value *args, size_t n_args,
+	    struct db_rows **ret, struct mh_err *err);
+	enum mh_status (*step)(struct db_rows *rows, struct mh_err *err); /* MH_OK: a row; MH_SKIP: no more */
+	enum db_type (*type)(struct db_rows *rows, int column);
+	int64_t (*integer)(struct db_rows *rows, int column);
+	struct mh_span (*bytes)(struct db_rows *rows, int column); /* until the next step; p == NULL: NULL */
+	void (*rows_free)(struct db_rows *rows);
+	int64_t (*changed)(struct db *db);                          /* rows that the last db_run changed */
+	enum mh_status (*begin)(struct db *db, struct mh_err *err); /* as a writer, at once */
+	enum mh_status (*commit)(struct db *db, struct mh_err *err);
+	void (*rollback)(struct db *db);
+	enum mh_status (*has_table)(struct db *db, const char *table, bool *ret, struct mh_err *err);
+};
+
+extern const struct db_engine sqlite_engine;
+
+struct db_value db_int(int64_t v);
+struct db_value db_str(const char *s);                       /* NULL: null */
+struct db_value db_span(struct mh_span s);                   /* p == NULL: null */
+struct db_value db_blob(struct mh_span s);                   /* p == NULL: null */
+struct db_value db_time(char keep[MH_TIME_TEXT], int64_t t); /* RFC 3339 text, written into keep */
+struct db_value db_null(void);
+
+#define DB_ARGS(...)                                                                                                   \
+	(const struct db_value[]){ __VA_ARGS__ },                                                                      \
+	    sizeof((const struct db_value[]){ __VA_ARGS__ }) / sizeof(struct db_value)
+
+void db_close(struct db *db); /* NULL: nothing */
+enum mh_status db_exec(struct db *db, const char *sql, struct mh_err *err);
+/* Runs one statement to its end; rows that it has are not looked at. */
+enum mh_status db_run(struct db *db, const char *sql, const struct db_value *args, size_t n_args, struct mh_err *err);
+/* The same; *ret is the first column of the one row that it gives. MH_SKIP: no row. */
+enum mh_status db_one(
+    struct db *db, const char *sql, const struct db_value *args, size_t n_args, int64_t *ret, struct mh_err *err);
+enum mh_status db_query(struct db *db, const char *sql, const struct db_value *args, size_t n_args,
+    struct db_rows **ret, struct mh_err *err);
+enum mh_status db_step(struct db_rows *rows, struct mh_err *err);
+void db_rows_drop(struct db_rows **rows); /* for MH_AUTO */
+/* Columns of the present row. Text is copied into the arena; NULL stays NULL. */
+enum mh_status db_get_str(struct db_rows *rows, int column, struct arena *a, const char **ret, struct mh_err *err);
+enum mh_status db_get_time(struct db_rows *rows, int column, bool *ret_known, int64_t *ret, struct mh_err *err);
+int64_t db_get_int(struct db_rows *rows, int column);
+struct mh_span db_get_bytes(struct db_rows *rows, int column);
+
+/* A transaction that rolls back where its scope ends uncommitted: MH_AUTO(db_tx_drop) struct db_tx tx = { 0 }; */
+struct db_tx {
+	struct db *db; /* NULL: none is open */
+};
+enum mh_status db_tx_begin(struct db *db, struct db_tx *tx, struct mh_err *err);
+enum mh_status db_tx_commit(struct db_tx *tx, struct mh_err *err);
+void db_tx_drop(struct db_tx *tx);
+
+#endif

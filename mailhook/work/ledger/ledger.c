@@ -1,0 +1,246 @@
+/* ledger.c: opening, migrations, meta and events. */
+#include "mailhook/work/ledger/ledger.h"
+
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mailhook/work/ledger/rows.h"
+
+extern const char ledger_schema_1[]; /* schema.sql, compiled in */
+
+/* migrations[n] brings a ledger from schema n to n + 1. */
+static const char *const migrations[LEDGER_SCHEMA] = { ledger_schema_1 };
+
+/* MH_OK with 0: an empty database. */
+static enum mh_status
+schema_of(struct db *db, int64_t *ret, struct mh_err *err)
+{
+	bool there = false;
+	enum mh_status status = db->engine->has_table(db, "meta", &there, err);
+
+	if (status != MH_OK)
+		return status;
+	*ret = 0;
+	if (!there)
+		return MH_OK;
+	status = ledger_meta_count(db, "schema", ret, err);
+	if (status == MH_OK && *ret < 1)
+		return mh_fail(err, MH_BAD, "ledger: no schema number: this is not a ledger of mailhook");
+	return status;
+}
+
+static enum mh_status
+newer(int64_t schema, struct mh_err *err)
+{
+	return mh_fail(err, MH_BAD,
+	    "ledger: schema %lld is newer than this mailhook, which knows %d: install the newer one again",
+	    (long long)schema, LEDGER_SCHEMA);
+}
+
+/* Random bytes of this installation, so that an outsider who knows a notice cannot compute its case's key. */
+static enum mh_status
+make_seed(struct db *db, struct mh_err *err)
+{
+	static const char hex[] = "0123456789abcdef";
+	unsigned char bytes[16];
+	char text[2 * sizeof(bytes) + 1];
+
+	if (RAND_bytes(bytes, sizeof(bytes)) != 1)
+		return mh_fail(err, MH_RETRY, "no random bytes for the ledger");
+	for (size_t i = 0; i < sizeof(bytes); i++) {
+		text[2 * i] = hex[bytes[i] >> 4];
+		text[2 * i + 1] = hex[bytes[i] & 15];
+	}
+	text[sizeof(text) - 1] = '\0';
+	return ledger_meta_set(db, "seed", text, err);
+}
+
+/* One transaction for the whole way: killed anywhere, the ledger has its old schema. */
+static enum mh_status
+migrate(struct db *db, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	int64_t schema = 0;
+	char number[24];
+	enum mh_status status = db_tx_begin(db, &tx, err);
+
+	if (status == MH_OK)
+		status = schema_of(db, &schema, err); /* again: another worker may have been faster */
+	if (status != MH_OK)
+		return status;
+	if (schema > LEDGER_SCHEMA)
+		return newer(schema, err);
+	for (int64_t from = schema; from < LEDGER_SCHEMA && status == MH_OK; from++)
+		status = db_exec(db, migrations[from], err);
+	if (status == MH_OK && schema == 0)
+		status = make_seed(db, err);
+	(void)snprintf(number, sizeof(number), "%d", LEDGER_SCHEMA);
+	if (status == MH_OK)
+		status = ledger_meta_set(db, "schema", number, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+enum mh_status
+ledger_open(
+    const struct db_engine *engine, const char *where, const struct db_options *o, struct db **ret, struct mh_err *err)
+{
+	struct db *db = NULL;
+	int64_t schema = 0;
+	enum mh_status status = engine->open(where, o, &db, err);
+
+	if (status != MH_OK)
+		return status;
+	status = schema_of(db, &schema, err);
+	if (status == MH_OK && schema > LEDGER_SCHEMA)
+		status = newer(schema, err);
+	else if (status == MH_OK && schema < LEDGER_SCHEMA)
+		status = o->create     ? migrate(db, err)
+			 : schema == 0 ? mh_fail(err, MH_SKIP, "the ledger is empty")
+				       : mh_fail(err, MH_RETRY,
+					     "ledger: schema %lld is old: 'mailhook run --once' brings it up to date",
+					     (long long)schema);
+	if (status != MH_OK) {
+		db_close(db);
+		return status;
+	}
+	*ret = db;
+	return MH_OK;
+}
+
+int
+ledger_word(const char *const *names, size_t n, struct mh_span word)
+{
+	for (size_t i = 0; i < n; i++)
+		if (names[i] != NULL && word.p != NULL && span_eq(word, span_of(names[i])))
+			return (int)i;
+	return 0;
+}
+
+enum mh_status
+rows_room(struct arena *a, void *items, size_t n, size_t *cap, size_t size, struct mh_err *err)
+{
+	void *old, *fresh;
+
+	if (n < *cap)
+		return MH_OK;
+	const size_t more = *cap == 0 ? 16 : *cap * 2;
+	fresh = arena_array(a, more, size);
+	if (fresh == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for the ledger's rows");
+	memcpy(&old, items, sizeof(old)); /* items is the address of a pointer of any type */
+	if (n > 0)
+		memcpy(fresh, old, n * size);
+	memcpy(items, &fresh, sizeof(fresh));
+	*cap = more;
+	return MH_OK;
+}
+
+/* -- meta ---------------------------------------------------------------------------------------------------------- */
+
+enum mh_status
+ledger_meta_get(struct db *db, const char *name, struct arena *a, const char **ret, struct mh_err *err)
+{
+	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
+	enum mh_status status =
+	    db_query(db, "SELECT value FROM meta WHERE name = $1", DB_ARGS(db_str(name)), &rows, err);
+
+	if (status == MH_OK)
+		status = db_step(rows, err);
+	if (status == MH_SKIP) {
+		*ret = NULL;
+		return MH_OK;
+	}
+	return status == MH_OK ? db_get_str(rows, 0, a, ret, err) : status;
+}
+
+enum mh_status
+ledger_meta_set(struct db *db, const char *name, const char *value, struct mh_err *err)
+{
+	return db_run(db,
+	    "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+	    DB_ARGS(db_str(name), db_str(value)), err);
+}
+
+enum mh_status
+ledger_meta_count(struct db *db, const char *name, int64_t *ret, struct mh_err *err)
+{
+	int64_t n = 0;
+	const enum mh_status status =
+	    db_one(db, "SELECT CAST(value AS bigint) FROM meta WHERE name = $1", DB_ARGS(db_str(name)), &n, err);
+
+	if (status != MH_OK && status != MH_SKIP)
+		return status;
+	*ret = n;
+	return MH_OK;
+}
+
+enum mh_status
+ledger_meta_add(struct db *db, const char *name, int64_t more, struct mh_err *err)
+{
+	char text[24];
+	int64_t n = 0;
+	const enum mh_status status = ledger_meta_count(db, name, &n, err);
+
+	if (status != MH_OK)
+		return status;
+	(void)snprintf(text, sizeof(text), "%lld", (long long)(n + more));
+	return ledger_meta_set(db, name, text, err);
+}
+
+/* -- events -------------------------------------------------------------------------------------------------------- */
+
+enum mh_status
+ledger_event_add(struct db *db, int64_t case_id, int64_t at, const char *what, const char *by, const char *detail,
+    int64_t *ret_id, struct mh_err *err)
+{
+	char t[MH_TIME_TEXT];
+	int64_t id = 0;
+	const enum mh_status status =
+	    db_one(db, "INSERT INTO events (case_id, at, what, by, detail) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+		DB_ARGS(case_id == 0 ? db_null() : db_int(case_id), db_time(t, at), db_str(what), db_str(by),
+		    db_str(detail)),
+		&id, err);
+
+	if (status == MH_OK && ret_id != NULL)
+		*ret_id = id;
+	return status;
+}
+
+enum mh_status
+ledger_events(struct db *db, int64_t case_id, struct arena *a, struct event_rows *ret, struct mh_err *err)
+{
+	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
+	struct event_rows list = { 0 };
+	enum mh_status status =
+	    db_query(db, "SELECT id, at, what, by, detail FROM events WHERE case_id = $1 ORDER BY id",
+		DB_ARGS(db_int(case_id)), &rows, err);
+
+	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
+		struct event_row e = { .id = db_get_int(rows, 0) };
+		struct row r = { rows, a, err, MH_OK };
+		bool known;
+
+		row_time(&r, 1, &known, &e.at);
+		e.what = row_str(&r, 2);
+		e.by = row_str(&r, 3);
+		e.detail = row_str(&r, 4);
+		status = r.status;
+		if (status == MH_OK)
+			status = rows_room(a, &list.items, list.n, &list.cap, sizeof(e), err);
+		if (status == MH_OK)
+			list.items[list.n++] = e;
+	}
+	if (status != MH_SKIP)
+		return status;
+	*ret = list;
+	return MH_OK;
+}
+
+enum mh_status
+ledger_event_count(struct db *db, int64_t case_id, const char *what, int64_t *ret, struct mh_err *err)
+{
+	return db_one(db, "SELECT count(*) FROM events WHERE case_id = $1 AND what = $2",
+	    DB_ARGS(db_int(case_id), db_str(what)), ret, err);
+}
