@@ -1,0 +1,330 @@
+/* case.c: case identity: which case a notice joins, and what it changes there. */
+#include "mailhook/work/case.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mailhook/json.h"
+#include "mailhook/work/accounts.h"
+#include "mailhook/work/case_impl.h"
+#include "mailhook/work/digest.h"
+#include "mailhook/work/job.h"
+
+#define DAY_S 86400
+#define DERIVED_DAYS 2 /* "in N days" may be counted from either end of two days, and from another zone's date */
+
+/* -- does a notice fit a case? ------------------------------------------------------------------------------------- */
+
+static bool
+same_or_unknown(const char *a, const char *b)
+{
+	return a == NULL || b == NULL || strcmp(a, b) == 0;
+}
+
+static bool
+same_day(const struct case_row *c, const struct notice_row *n)
+{
+	const int64_t apart = time_day(c->expires) - time_day(n->expires);
+
+	if (c->precision == MH_DERIVED || n->precision == MH_DERIVED)
+		return apart >= -DERIVED_DAYS && apart <= DERIVED_DAYS;
+	return apart == 0;
+}
+
+/* A closed case takes what comes later as history; but what is trusted above the level at which a person closed it was
+ * not what that person saw. */
+static bool
+fits(const struct case_row *c, const struct notice_row *n)
+{
+	return same_or_unknown(c->region, n->region) && same_or_unknown(c->resource, n->resource) && same_day(c, n) &&
+	       (c->open || !c->closed_by_person || n->trust <= c->closed_trust);
+}
+
+/* The best-trusted, an open one before a closed one, then the newest (they come newest first). *ret_ties: how many open
+ * ones are equal in that. */
+static struct case_row *
+choose(struct case_rows *fit, size_t *ret_ties)
+{
+	struct case_row *best = NULL;
+
+	*ret_ties = 0;
+	for (size_t i = 0; i < fit->n; i++) {
+		struct case_row *c = &fit->items[i];
+		if (best == NULL || c->trust > best->trust || (c->trust == best->trust && c->open && !best->open))
+			best = c;
+	}
+	for (size_t i = 0; i < fit->n; i++)
+		*ret_ties += best->open && fit->items[i].open && fit->items[i].trust == best->trust;
+	return best;
+}
+
+/* -- opening ------------------------------------------------------------------------------------------------------- */
+
+static enum mh_status
+make_key(struct take *t, const struct case_row *c, char ret[DIGEST_HEX], struct mh_err *err)
+{
+	const char *seed = NULL;
+	char expires[MH_TIME_TEXT], nth[24];
+	int64_t taken = 1;
+	enum mh_status status = ledger_meta_get(t->w->db, "seed", t->a, &seed, err);
+
+	for (int64_t n = 1; status == MH_OK && taken > 0; n++) {
+		(void)snprintf(nth, sizeof(nth), "%" PRId64, n);
+		const struct mh_span fields[] = { MH_LIT("case"), span_of(seed), span_of(c->kind), span_of(c->account),
+			span_of(c->region), span_of(c->resource), span_of(c->reason),
+			c->has_expires ? span_head(span_of(time_text(expires, c->expires)), 10) : MH_NONE,
+			span_of(nth) };
+		status = digest_fields(fields, sizeof(fields) / sizeof(fields[0]), ret, err);
+		ret[LEDGER_KEY_HEX] = '\0';
+		if (status == MH_OK)
+			status = db_one(
+			    t->w->db, "SELECT count(*) FROM cases WHERE key = $1", DB_ARGS(db_str(ret)), &taken, err);
+	}
+	return status;
+}
+
+/* The rule is chosen here, once; its actions are kept by name. */
+static enum mh_status
+choose_rule(struct take *t, struct case_row *c, struct buf *actions, struct mh_err *err)
+{
+	const struct conf_rule *rule = conf_rule_for(t->w->conf, span_of(c->kind), span_of(c->account));
+	MH_AUTO(drop_json) cJSON *names = cJSON_CreateArray();
+	bool ok = names != NULL;
+
+	for (size_t i = 0; rule != NULL && ok && i < rule->actions.n; i++)
+		ok = cJSON_AddItemToArray(names, cJSON_CreateString(rule->actions.items[i]));
+	if (!ok || !json_print(names, actions))
+		return mh_fail(err, MH_RETRY, "no memory for a rule's actions");
+	c->rule = rule == NULL ? NULL : rule->name;
+	c->actions = actions->p;
+	return MH_OK;
+}
+
+enum mh_status
+case_open(struct take *t, struct case_row *c, struct mh_err *err)
+{
+	char key[DIGEST_HEX];
+	struct buf actions, detail;
+
+	buf_init(&actions, 65536);
+	buf_init(&detail, 8192);
+	c->open = true;
+	c->opened = t->now;
+	enum mh_status status = make_key(t, c, key, err);
+	c->key = key;
+	if (status == MH_OK)
+		status = choose_rule(t, c, &actions, err);
+	if (status == MH_OK)
+		status = ledger_case_add(t->w->db, c, &c->id, err);
+	if (status == MH_OK) /* what stands in the ledger, in memory that lives as long as the message */
+		status = ledger_case_get(t->w->db, c->id, t->a, c, err);
+	buf_release(&actions);
+	if (status == MH_OK) {
+		case_words(c, &detail);
+		if (c->rule == NULL)
+			buf_puts(&detail, "; no rule takes it");
+		else
+			buf_printf(&detail, "; rule \"%s\"", c->rule);
+		if (!buf_ok(&detail))
+			status = mh_fail(err, MH_RETRY, "no memory for an event");
+	}
+	if (status == MH_OK)
+		t->ret.opened++;
+	if (status == MH_OK)
+		status = case_event(t->w, c, "opened", "mailhook", detail.p, NULL, t->now, err);
+	buf_release(&detail);
+	return status;
+}
+
+static bool
+pattern_takes(const char *pattern, const char *account)
+{
+	const size_t n = strlen(pattern);
+
+	return n > 0 && pattern[n - 1] == '*' ? strncmp(pattern, account, n - 1) == 0 : strcmp(pattern, account) == 0;
+}
+
+static bool
+listed(const struct work *w, const char *account)
+{
+	if (account == NULL)
+		return false;
+	if (accounts_find(w->accounts, account) != NULL)
+		return true;
+	for (size_t i = 0; i < w->conf->n_rules; i++)
+		for (size_t k = 0; k < w->conf->rules[i].accounts.n; k++)
+			if (pattern_takes(w->conf->rules[i].accounts.items[k], account))
+				return true;
+	return false;
+}
+
+/* Into the one open digest case: anybody can write notices for accounts that nobody has. */
+enum mh_status
+case_flood(struct take *t, struct notice_row *n, struct mh_err *err)
+{
+	struct case_row c = { 0 };
+	enum mh_status status = ledger_case_open_like(t->w->db, CASE_FLOOD, NULL, NULL, t->a, &c, err);
+
+	if (status == MH_SKIP) {
+		c = (struct case_row){ .kind = CASE_FLOOD };
+		status = case_open(t, &c, err);
+		t->ret.opened -= status == MH_OK;
+	}
+	if (status == MH_OK)
+		status = ledger_meta_add(t->w->db, "flood-dropped", 1, err);
+	n->case_id = c.id;
+	t->ret.flooded++;
+	return status == MH_OK ? ledger_notice_add(t->w->db, n, &n->id, err) : status;
+}
+
+static enum mh_status
+open_for(struct take *t, struct notice_row *n, struct mh_err *err)
+{
+	struct case_row c = { .kind = n->kind,
+		.account = n->account,
+		.region = n->region,
+		.resource = n->resource,
+		.has_expires = n->has_expires,
+		.expires = n->expires,
+		.precision = n->precision,
+		.trust = n->trust,
+		.unlisted = !listed(t->w, n->account) };
+	int64_t today = 0;
+	enum mh_status status = MH_OK;
+
+	if (c.unlisted && n->trust == TRUST_UNVERIFIED) {
+		status = ledger_unlisted_since(t->w->db, time_day(t->now) * DAY_S, &today, err);
+		if (status == MH_OK && today >= t->w->conf->flood_unlisted)
+			return case_flood(t, n, err);
+	}
+	if (status == MH_OK)
+		status = case_open(t, &c, err);
+	n->case_id = c.id;
+	if (status == MH_OK)
+		status = ledger_notice_add(t->w->db, n, &n->id, err);
+	c.best_notice = n->id;
+	return status == MH_OK ? ledger_case_update(t->w->db, &c, err) : status;
+}
+
+/* -- joining ------------------------------------------------------------------------------------------------------- */
+
+/* Later notices only refine facts: what is better trusted replaces them, what is as well trusted fills in what was not
+ * known and says the date more exactly, what is less trusted is history. True: something changed. */
+static bool
+refine(struct case_row *c, const struct notice_row *n)
+{
+	bool changed = false;
+
+	if (n->trust < c->trust)
+		return false;
+	if (n->trust > c->trust) {
+		c->trust = n->trust;
+		c->region = n->region;
+		c->resource = n->resource;
+		c->expires = n->expires;
+		c->precision = n->precision;
+		return true;
+	}
+	if (c->region == NULL && n->region != NULL) {
+		c->region = n->region;
+		changed = true;
+	}
+	if (c->resource == NULL && n->resource != NULL) {
+		c->resource = n->resource;
+		changed = true;
+	}
+	if (n->precision < c->precision) { /* second, day, derived */
+		c->expires = n->expires;
+		c->precision = n->precision;
+		changed = true;
+	}
+	return changed;
+}
+
+static enum mh_status
+history(struct take *t, const struct case_row *c, const char *what, const char *words, struct mh_err *err)
+{
+	struct buf detail;
+
+	buf_init(&detail, 8192);
+	buf_printf(&detail, "message %" PRId64 ", %s", t->ret.message_id, words);
+	if (what[0] == 'r' || what[0] == 't') { /* refined, trusted: the facts as they are now */
+		buf_puts(&detail, ": ");
+		case_words(c, &detail);
+	}
+	enum mh_status status = MH_OK;
+	if (!buf_ok(&detail))
+		status = mh_fail(err, MH_RETRY, "no memory for an event");
+	else if (strcmp(what, "trusted") == 0)
+		status = case_event(t->w, c, what, "mailhook", detail.p, NULL, t->now, err);
+	else
+		status = ledger_event_add(t->w->db, c->id, t->now, what, "mailhook", detail.p, NULL, err);
+	buf_release(&detail);
+	return status;
+}
+
+enum mh_status
+case_feed(struct take *t, struct case_row *c, const struct notice_row *n, struct mh_err *err)
+{
+	const bool better = n->trust > c->trust;
+
+	if (!c->open)
+		return history(t, c, "notice", "after the case was closed", err);
+	if (!refine(c, n))
+		return history(t, c, "notice", trust_names[n->trust], err);
+	c->best_notice = n->id;
+	const enum mh_status status = ledger_case_update(t->w->db, c, err);
+	return status == MH_OK ? history(t, c, better ? "trusted" : "refined", trust_names[n->trust], err) : status;
+}
+
+/* Nothing rotates where it is not clear which of several cases is meant. A notice that is trusted less than the cases
+ * cannot bring that about: it would be a way for anybody to stop a rotation. */
+static enum mh_status
+mark_ambiguous(struct take *t, const struct case_rows *fit, enum trust_level level, struct mh_err *err)
+{
+	enum mh_status status = MH_OK;
+
+	for (size_t i = 0; i < fit->n && status == MH_OK; i++) {
+		struct case_row *c = &fit->items[i];
+		if (!c->open || c->trust != level || c->ambiguous)
+			continue;
+		c->ambiguous = true;
+		status = ledger_case_update(t->w->db, c, err);
+		if (status == MH_OK)
+			status = job_measure(t->w, c, false, t->now, err);
+		if (status == MH_OK)
+			status = history(
+			    t, c, "ambiguous", "fits several cases: nothing rotates until a person approves", err);
+	}
+	return status;
+}
+
+enum mh_status
+case_place(struct take *t, struct notice_row *n, struct mh_err *err)
+{
+	const int64_t day = time_day(n->expires);
+	struct case_rows fit = { 0 };
+	size_t kept = 0, ties = 0;
+	enum mh_status status = ledger_case_candidates(t->w->db, n->kind, n->account, (day - DERIVED_DAYS) * DAY_S,
+	    (day + DERIVED_DAYS + 1) * DAY_S - 1, t->a, &fit, err);
+
+	if (status != MH_OK)
+		return status;
+	for (size_t i = 0; i < fit.n; i++)
+		if (fits(&fit.items[i], n))
+			fit.items[kept++] = fit.items[i];
+	fit.n = kept;
+	if (fit.n == 0)
+		return open_for(t, n, err);
+
+	struct case_row *c = choose(&fit, &ties);
+	const enum trust_level level = c->trust;
+	if (ties > 1 && n->trust >= level)
+		status = mark_ambiguous(t, &fit, level, err);
+	n->case_id = c->id;
+	if (status == MH_OK)
+		status = ledger_notice_add(t->w->db, n, &n->id, err);
+	t->ret.joined++;
+	return status == MH_OK ? case_feed(t, c, n, err) : status;
+}

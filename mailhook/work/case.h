@@ -1,0 +1,45 @@
+/* case.h: which expiry a notice speaks of (design section 7: case identity), and taking in a message. */
+#ifndef MAILHOOK_WORK_CASE_H
+#define MAILHOOK_WORK_CASE_H
+
+#include "mailhook/intake.h"
+#include "mailhook/work/work.h"
+
+#define CASE_UNRECOGNISED "unrecognised"
+#define CASE_FLOOD "flood"
+
+struct incoming {
+	const struct reading *reading;
+	struct mh_span raw;
+	const struct envelope *envelope;
+	enum trust_level trust;
+	const char *trust_by, *trust_steps; /* NULL: nothing proved it */
+};
+
+enum taken_as { TAKEN_NOT, TAKEN_NEW, TAKEN_COPY };
+struct taken {
+	enum taken_as as; /* TAKEN_NOT: irrelevant, or our own reply that came back */
+	int64_t message_id;
+	size_t opened, joined, flooded; /* notices that opened a case, joined one, went into the digest case */
+};
+
+/* Takes one message in, in one transaction: message, notices, cases, events, jobs. Again with the same message: a copy is
+ * counted and nothing else changes, unless its trust is better: then its bytes and facts replace the first copy's.
+ *   errors  those of db.h; nothing has changed then */
+enum mh_status case_take(struct work *w, const struct incoming *in, int64_t now, struct taken *ret, struct mh_err *err);
+
+/* A person closes a case: its effects that have not begun are skipped, event "closed".
+ *   errors  MH_BAD it is closed already */
+enum mh_status case_close(struct work *w, int64_t case_id, const char *by, int64_t now, struct mh_err *err);
+/* A person approves: relayed counts as verified from now, what waits for approval or trust is woken. MH_BAD: closed. */
+enum mh_status case_approve(struct work *w, int64_t case_id, const char *by, int64_t now, struct mh_err *err);
+/* What failed, or waits for its next try or for input, is tried at once; *ret_n: how many jobs. */
+enum mh_status case_retry(
+    struct work *w, int64_t case_id, const char *by, int64_t now, size_t *ret_n, struct mh_err *err);
+
+/* The level that jobs are measured by: approval by a person lifts relayed to verified, and nothing else. */
+enum trust_level case_trust(const struct case_row *c);
+/* One line: "aws.acm.certificate, account 123456789012, eu-west-1, expires 2026-02-03T04:05:06Z". */
+void case_words(const struct case_row *c, struct buf *out);
+
+#endif

@@ -1,0 +1,23 @@
+/* case_impl.h: what case.c (identity) and take.c (messages) share. */
+#ifndef MAILHOOK_WORK_CASE_IMPL_H
+#define MAILHOOK_WORK_CASE_IMPL_H
+
+#include "mailhook/work/case.h"
+
+struct take { /* one message on its way in, inside its transaction */
+	struct work *w;
+	const struct incoming *in;
+	struct arena *a; /* all rows */
+	int64_t now;
+	struct taken ret;
+};
+
+/* The case that n speaks of, or a new one; n gets its id and case. */
+enum mh_status case_place(struct take *t, struct notice_row *n, struct mh_err *err);
+/* What a notice that is in the ledger changes in its case. */
+enum mh_status case_feed(struct take *t, struct case_row *c, const struct notice_row *n, struct mh_err *err);
+/* Opens c: key, rule, event "opened" with its jobs. */
+enum mh_status case_open(struct take *t, struct case_row *c, struct mh_err *err);
+enum mh_status case_flood(struct take *t, struct notice_row *n, struct mh_err *err);
+
+#endif

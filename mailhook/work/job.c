@@ -1,0 +1,626 @@
+/* job.c: events to jobs, and which job's turn it is. */
+#include "mailhook/work/job.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mailhook/json.h"
+#include "mailhook/work/case.h"
+#include "mailhook/work/digest.h"
+
+#define CASE_ARENA_BYTES ((size_t)16 << 20) /* all jobs of one case */
+
+static bool
+is(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
+
+static bool
+ended(const struct job_row *j)
+{
+	return j->state == JOB_DONE || j->state == JOB_FAILED || j->state == JOB_SKIPPED;
+}
+
+/* -- making jobs --------------------------------------------------------------------------------------------------- */
+
+struct making {
+	struct work *w;
+	const struct case_row *c;
+	const struct job_rows *jobs; /* that the case has already */
+	const struct job_row *cause;
+	const char *what;
+	int64_t event_id, nth, now;
+};
+
+/* What came in after its expiry: nothing is left to rotate, and nobody waits for a reply. */
+static bool
+came_too_late(const struct case_row *c)
+{
+	return c->has_expires && c->expires < c->opened;
+}
+
+/* The reply of the event that the cause belongs to has not begun: it tells how the cause ended, so a reply of its own
+ * for that end would be the same mail twice. */
+static bool
+told_by_pending_reply(const struct making *m, const char *action)
+{
+	for (size_t i = 0; m->cause != NULL && i < m->jobs->n; i++) {
+		const struct job_row *j = &m->jobs->items[i];
+		if (j->event_id == m->cause->event_id && j->role == ROLE_REPLY && is(j->action, action) && !ended(j) &&
+		    j->attempt == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_job(const struct making *m, const char *action)
+{
+	for (size_t i = 0; i < m->jobs->n; i++)
+		if (is(m->jobs->items[i].action, action))
+			return true;
+	return false;
+}
+
+static bool
+wanted(const struct making *m, const struct conf_action *act)
+{
+	switch (act->role) {
+	case ROLE_TICKET:
+		return m->cause == NULL || m->cause->role == ROLE_EFFECT;
+	case ROLE_EFFECT:
+		return is(m->what, "opened") && !came_too_late(m->c) && !has_job(m, act->name);
+	case ROLE_REPLY:
+		return !came_too_late(m->c) && !told_by_pending_reply(m, act->name);
+	}
+	return false;
+}
+
+static enum mh_status
+make_job(const struct making *m, const struct conf_action *act, int64_t position, struct mh_err *err)
+{
+	char nth[24], key[DIGEST_HEX];
+	int64_t id;
+
+	(void)snprintf(nth, sizeof(nth), "%" PRId64, m->nth);
+	const struct mh_span fields[] = { MH_LIT("job"), span_of(m->c->key), span_of(act->name), span_of(m->what),
+		span_of(nth) };
+	enum mh_status status = digest_fields(fields, sizeof(fields) / sizeof(fields[0]), key, err);
+	if (status != MH_OK)
+		return status;
+	key[LEDGER_KEY_HEX] = '\0';
+
+	struct job_row j = { .job_key = key,
+		.case_id = m->c->id,
+		.action = act->name,
+		.role = act->role,
+		.event = m->what,
+		.event_id = m->event_id,
+		.position = position,
+		.needs = act->needs,
+		.state = JOB_WAITING,
+		.waiting_for = JOB_WAIT_AFTER,
+		.has_due = true,
+		.due = m->now,
+		.created = m->now };
+	if (case_trust(m->c) < act->needs) {
+		j.waiting_for = JOB_WAIT_TRUST;
+		j.has_due = false;
+	} else if (act->role == ROLE_EFFECT && m->c->ambiguous && m->c->approved_by == NULL) {
+		j.waiting_for = JOB_WAIT_APPROVAL;
+		j.has_due = false;
+	}
+	return ledger_job_add(m->w->db, &j, &id, err);
+}
+
+static enum mh_status
+make_jobs(const struct making *m, struct mh_err *err)
+{
+	MH_AUTO(drop_json) cJSON *names = json_parse(span_of(m->c->actions), err);
+	const cJSON *item;
+	int64_t position = 0;
+
+	if (names == NULL)
+		return err == NULL ? MH_BAD : err->code;
+	cJSON_ArrayForEach(item, names)
+	{
+		const char *name = cJSON_GetStringValue(item);
+		const struct conf_action *act = name == NULL ? NULL : conf_action(m->w->conf, name);
+		enum mh_status status = MH_OK;
+
+		position++;
+		if (name != NULL && act == NULL) {
+			char text[200];
+			(void)snprintf(text, sizeof(text), "action \"%s\" is not configured any more: left out", name);
+			status = ledger_event_add(m->w->db, m->c->id, m->now, "left-out", "mailhook", text, NULL, err);
+		} else if (act != NULL && wanted(m, act)) {
+			status = make_job(m, act, position, err);
+		}
+		if (status != MH_OK)
+			return status;
+	}
+	return MH_OK;
+}
+
+/* Effects of a closed case that have not begun, or wait, are not begun any more. */
+static enum mh_status
+skip_effects(struct work *w, const struct job_rows *jobs, int64_t now, struct mh_err *err)
+{
+	enum mh_status status = MH_OK;
+
+	for (size_t i = 0; i < jobs->n && status == MH_OK; i++) {
+		struct job_row *j = &jobs->items[i];
+		if (j->role != ROLE_EFFECT || ended(j) || j->state == JOB_RUNNING)
+			continue;
+		j->state = JOB_SKIPPED;
+		j->waiting_for = JOB_WAIT_NONE;
+		j->summary = "the case was closed";
+		j->has_due = false;
+		j->has_ended = true;
+		j->ended = now;
+		status = ledger_job_update(w->db, j, err);
+	}
+	return status;
+}
+
+enum mh_status
+case_event(struct work *w, const struct case_row *c, const char *what, const char *by, const char *detail,
+    const struct job_row *cause, int64_t now, struct mh_err *err)
+{
+	struct arena a;
+	struct job_rows jobs = { 0 };
+	struct making m = { .w = w, .c = c, .jobs = &jobs, .cause = cause, .what = what, .now = now };
+
+	arena_init(&a, CASE_ARENA_BYTES);
+	enum mh_status status = ledger_event_count(w->db, c->id, what, &m.nth, err);
+	if (status == MH_OK)
+		status = ledger_event_add(w->db, c->id, now, what, by, detail, &m.event_id, err);
+	if (status == MH_OK)
+		status = ledger_jobs_of_case(w->db, c->id, &a, &jobs, err);
+	if (status == MH_OK && is(what, "closed"))
+		status = skip_effects(w, &jobs, now, err);
+	if (status == MH_OK && (is(what, "trusted") || is(what, "approved")))
+		status = job_measure(w, c, is(what, "approved"), now, err);
+	if (status == MH_OK)
+		status = make_jobs(&m, err);
+	if (status == MH_OK)
+		status = job_settle(w, c->id, now, err);
+	arena_release(&a);
+	return status;
+}
+
+enum mh_status
+job_measure(struct work *w, const struct case_row *c, bool approved, int64_t now, struct mh_err *err)
+{
+	struct arena a;
+	struct job_rows jobs = { 0 };
+
+	arena_init(&a, CASE_ARENA_BYTES);
+	enum mh_status status = ledger_jobs_of_case(w->db, c->id, &a, &jobs, err);
+	for (size_t i = 0; i < jobs.n && status == MH_OK; i++) {
+		struct job_row *j = &jobs.items[i];
+		const bool held = j->role == ROLE_EFFECT && c->ambiguous && c->approved_by == NULL;
+
+		if (ended(j))
+			continue;
+		if (j->state == JOB_RUNNING) {
+			/* it may be about to answer "waiting": job_outcome() sees the mark and does not let it sleep */
+			char t[MH_TIME_TEXT];
+			if (approved)
+				status = db_run(w->db, "UPDATE jobs SET due = $1 WHERE id = $2",
+				    DB_ARGS(db_time(t, now), db_int(j->id)), err);
+			continue;
+		}
+		if (held && j->waiting_for != JOB_WAIT_TRUST) {
+			j->state = JOB_WAITING;
+			j->waiting_for = JOB_WAIT_APPROVAL;
+			j->has_due = false;
+		} else if (case_trust(c) < j->needs) {
+			continue;
+		} else if (j->waiting_for == JOB_WAIT_TRUST || (j->waiting_for == JOB_WAIT_APPROVAL && approved)) {
+			j->state = JOB_WAITING;
+			j->waiting_for = held ? JOB_WAIT_APPROVAL : JOB_WAIT_AFTER;
+			j->has_due = !held;
+			j->due = now;
+		} else {
+			continue;
+		}
+		status = ledger_job_update(w->db, j, err);
+	}
+	arena_release(&a);
+	return status;
+}
+
+/* -- turns --------------------------------------------------------------------------------------------------------- */
+
+enum turn { TURN_NOW, TURN_LATER, TURN_NEVER };
+
+/* A reply tells of what was done, so it waits for it; but not for a person, and not for ever. TURN_LATER: *ret_due, where
+ * *ret_by_time says that it is known. */
+static enum turn
+reply_behind(const struct job_row *earlier, int64_t now, bool *ret_by_time, int64_t *ret_due)
+{
+	int64_t since;
+
+	if (ended(earlier))
+		return TURN_NOW;
+	if (earlier->state == JOB_WAITING &&
+	    (earlier->waiting_for == JOB_WAIT_APPROVAL || earlier->waiting_for == JOB_WAIT_INPUT ||
+		earlier->waiting_for == JOB_WAIT_TRUST))
+		return TURN_NOW;
+	if (earlier->state == JOB_RUNNING)
+		return TURN_LATER;
+	if (earlier->has_retrying)
+		since = earlier->retrying_since;
+	else if (earlier->waiting_for == JOB_WAIT_TIME)
+		since = earlier->started;
+	else if (earlier->waiting_for == JOB_WAIT_AFTER)
+		since = earlier->created;
+	else
+		return TURN_LATER;
+	if (now >= since + JOB_REPLY_PATIENCE_S)
+		return TURN_NOW;
+	*ret_by_time = true;
+	*ret_due = since + JOB_REPLY_PATIENCE_S;
+	return TURN_LATER;
+}
+
+/* "after": only this blocks. A job that must come after one that failed never comes. */
+static enum turn
+after_others(struct work *w, const struct job_row *j, const struct job_rows *jobs)
+{
+	const struct conf_action *act = conf_action(w->conf, j->action);
+	enum turn turn = TURN_NOW;
+
+	for (size_t k = 0; act != NULL && k < act->after.n; k++)
+		for (size_t i = 0; i < jobs->n; i++) {
+			const struct job_row *o = &jobs->items[i];
+			if (o->event_id != j->event_id || !is(o->action, act->after.items[k]))
+				continue;
+			if (o->state == JOB_FAILED)
+				return TURN_NEVER;
+			if (!ended(o))
+				turn = TURN_LATER;
+		}
+	return turn;
+}
+
+static enum turn
+turn_of(struct work *w, const struct job_row *j, const struct job_rows *jobs, int64_t now, bool *ret_by_time,
+    int64_t *ret_due)
+{
+	const enum turn others = after_others(w, j, jobs);
+	int64_t due = INT64_MAX;
+	bool by_time = true;
+	enum turn turn = TURN_NOW;
+
+	if (others != TURN_NOW)
+		return others;
+	for (size_t i = 0; i < jobs->n; i++) {
+		const struct job_row *o = &jobs->items[i];
+		bool known = false;
+		int64_t at = 0;
+
+		if (o->id == j->id || o->event_id > j->event_id)
+			continue;
+		if (j->role == ROLE_TICKET && is(o->action, j->action) && o->event_id < j->event_id && !ended(o))
+			return TURN_LATER; /* a ticket hears of events in their order */
+		if (j->role != ROLE_REPLY || o->event_id != j->event_id || o->position >= j->position ||
+		    reply_behind(o, now, &known, &at) == TURN_NOW)
+			continue;
+		turn = TURN_LATER;
+		by_time = by_time && known;
+		due = due == INT64_MAX || at > due ? at : due;
+	}
+	*ret_by_time = turn == TURN_LATER && by_time;
+	*ret_due = due;
+	return turn;
+}
+
+/* True where something changed that others may have waited for. */
+static enum mh_status
+settle_one(
+    struct work *w, struct job_row *j, const struct job_rows *jobs, int64_t now, bool *ret_again, struct mh_err *err)
+{
+	bool by_time = false;
+	int64_t due = 0;
+
+	switch (turn_of(w, j, jobs, now, &by_time, &due)) {
+	case TURN_NOW:
+		j->state = JOB_QUEUED;
+		j->waiting_for = JOB_WAIT_NONE;
+		j->has_due = true;
+		j->due = now;
+		break;
+	case TURN_LATER:
+		if (j->has_due == by_time && (!by_time || j->due == due))
+			return MH_OK;
+		j->has_due = by_time;
+		j->due = due;
+		break;
+	case TURN_NEVER:
+		j->state = JOB_SKIPPED;
+		j->waiting_for = JOB_WAIT_NONE;
+		j->summary = "what it comes after did not end well";
+		j->has_due = false;
+		j->has_ended = true;
+		j->ended = now;
+		*ret_again = true;
+		break;
+	}
+	return ledger_job_update(w->db, j, err);
+}
+
+enum mh_status
+job_settle(struct work *w, int64_t case_id, int64_t now, struct mh_err *err)
+{
+	struct arena a;
+	struct job_rows jobs = { 0 };
+	bool again = true;
+
+	arena_init(&a, CASE_ARENA_BYTES);
+	enum mh_status status = ledger_jobs_of_case(w->db, case_id, &a, &jobs, err);
+	while (status == MH_OK && again) { /* each round but the last ends a job for good */
+		again = false;
+		for (size_t i = 0; i < jobs.n && status == MH_OK; i++)
+			if (jobs.items[i].state == JOB_WAITING && jobs.items[i].waiting_for == JOB_WAIT_AFTER)
+				status = settle_one(w, &jobs.items[i], &jobs, now, &again, err);
+	}
+	arena_release(&a);
+	return status;
+}
+
+/* -- outcomes ------------------------------------------------------------------------------------------------------ */
+
+int64_t
+job_backoff_s(const char *job_key, int64_t attempt)
+{
+	char text[24], hex[DIGEST_HEX];
+	int64_t base = JOB_RETRY_MIN_S, jitter = 0;
+
+	for (int64_t i = 1; i < attempt && base < JOB_RETRY_MAX_S; i++)
+		base *= 2;
+	(void)snprintf(text, sizeof(text), "%" PRId64, attempt);
+	const struct mh_span fields[] = { MH_LIT("jitter"), span_of(job_key), span_of(text) };
+	if (digest_fields(fields, 3, hex, NULL) == MH_OK)
+		for (size_t i = 0; i < 6; i++)
+			jitter = jitter * 16 + (hex[i] >= 'a' ? hex[i] - 'a' + 10 : hex[i] - '0');
+	base += jitter % (base / 4 + 1);
+	return base > JOB_RETRY_MAX_S ? JOB_RETRY_MAX_S : base;
+}
+
+static void
+end_job(struct job_row *j, enum job_state state, int64_t now)
+{
+	j->state = state;
+	j->waiting_for = JOB_WAIT_NONE;
+	j->has_due = false;
+	j->has_retrying = false;
+	j->has_ended = true;
+	j->ended = now;
+}
+
+/* An action that always says "at once" must not spin for days: after ten attempts its wish is a lower bound only. */
+static int64_t
+pause_s(const struct job_row *j, int64_t wish_s)
+{
+	const int64_t own = job_backoff_s(j->job_key, j->attempt);
+
+	if (wish_s < 0)
+		return own;
+	if (j->attempt > 10 && wish_s < own)
+		return own;
+	return wish_s < 1 ? 1 : wish_s;
+}
+
+static void
+retry_job(struct job_row *j, const struct answer_line *answer, int64_t give_up_s, int64_t now, struct buf *summary)
+{
+	if (!j->has_retrying) {
+		j->has_retrying = true;
+		j->retrying_since = now;
+	}
+	if (now - j->retrying_since >= give_up_s) {
+		buf_clear(summary);
+		buf_printf(summary, "given up after %" PRId64 " attempts: %s", j->attempt, answer->summary);
+		end_job(j, JOB_FAILED, now);
+		return;
+	}
+
+	const int64_t last = j->retrying_since + give_up_s, next = now + pause_s(j, answer->retry_after_s);
+	j->state = JOB_QUEUED;
+	j->waiting_for = JOB_WAIT_NONE;
+	j->has_due = true;
+	j->due = next < last ? next : last; /* the last attempt is made when the time is over, not before */
+}
+
+static void
+wait_job(struct job_row *j, const struct answer_line *answer, int64_t now)
+{
+	const bool woken = j->has_due; /* by an approval while it ran: job_measure() */
+
+	j->state = JOB_WAITING;
+	j->has_retrying = false;
+	j->has_due = false;
+	switch (answer->waiting_for) {
+	case WAIT_APPROVAL:
+		j->waiting_for = JOB_WAIT_APPROVAL;
+		break;
+	case WAIT_INPUT:
+		j->waiting_for = JOB_WAIT_INPUT;
+		break;
+	case WAIT_NOTHING:
+	case WAIT_TIME:
+		j->waiting_for = JOB_WAIT_TIME;
+		break;
+	}
+	if (woken && j->waiting_for == JOB_WAIT_APPROVAL) {
+		j->has_due = true;
+		j->due = now;
+	} else if (j->waiting_for == JOB_WAIT_TIME || answer->retry_after_s >= 0) {
+		j->has_due = true;
+		j->due = now + pause_s(j, answer->retry_after_s);
+	}
+}
+
+static void
+apply_answer(struct work *w, struct job_row *j, const struct answer_line *answer, bool observed, int64_t now,
+    struct buf *summary)
+{
+	const struct conf_action *act = conf_action(w->conf, j->action);
+	const int64_t give_up_s = act == NULL ? 3 * 86400 : act->give_up_s;
+
+	buf_printf(summary, "%s%s", observed ? "observed: " : "", answer->summary);
+	if (answer->outcome == OUTCOME_RETRY) {
+		retry_job(j, answer, give_up_s, now, summary);
+		return;
+	}
+	if (observed) {
+		end_job(j, JOB_SKIPPED, now);
+		return;
+	}
+	switch (answer->outcome) {
+	case OUTCOME_DONE:
+		end_job(j, JOB_DONE, now);
+		break;
+	case OUTCOME_FAILED:
+		end_job(j, JOB_FAILED, now);
+		break;
+	case OUTCOME_SKIPPED:
+		end_job(j, JOB_SKIPPED, now);
+		break;
+	case OUTCOME_WAITING:
+		wait_job(j, answer, now);
+		break;
+	case OUTCOME_RETRY:
+		break;
+	}
+}
+
+/* What follows from a job's end; see the head of job.h for why this comes to an end. */
+static enum mh_status
+follow_up(struct work *w, struct case_row *c, const struct job_row *j, int64_t now, struct mh_err *err)
+{
+	struct buf detail;
+	enum mh_status status = MH_OK;
+	const bool well = j->state == JOB_DONE;
+
+	if (!well && j->state != JOB_FAILED)
+		return MH_OK;
+	if (j->role == ROLE_REPLY || (j->role == ROLE_TICKET && well))
+		return MH_OK;
+	buf_init(&detail, 2048);
+	buf_printf(&detail, "%s: %s", j->action, j->summary == NULL ? "" : j->summary);
+	status = buf_ok(&detail) ? case_event(w, c, well ? "succeeded" : "failed", j->action, detail.p, j, now, err)
+				 : mh_fail(err, MH_RETRY, "no memory for an outcome");
+	buf_release(&detail);
+	return status;
+}
+
+static enum mh_status
+record(struct work *w, const struct job_row *j, const char *outcome, int64_t now, struct mh_err *err)
+{
+	struct buf detail;
+
+	buf_init(&detail, 4096);
+	buf_printf(&detail, "%s, attempt %" PRId64 ": %s: %s", j->event, j->attempt, outcome,
+	    j->summary == NULL ? "" : j->summary);
+	const enum mh_status status =
+	    buf_ok(&detail) ? ledger_event_add(w->db, j->case_id, now, "outcome", j->action, detail.p, NULL, err)
+			    : mh_fail(err, MH_RETRY, "no memory for an outcome");
+	buf_release(&detail);
+	return status;
+}
+
+static enum mh_status
+outcome_in(struct work *w, struct arena *a, struct buf *summary, int64_t job_id, const struct answer_line *answer,
+    bool observed, int64_t now, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	struct job_row j;
+	struct case_row c;
+	struct mh_span state;
+	enum mh_status status = db_tx_begin(w->db, &tx, err);
+
+	if (status == MH_OK)
+		status = ledger_job_get(w->db, job_id, a, &j, err);
+	if (status == MH_OK && (j.state != JOB_RUNNING || j.lease_owner == NULL || !is(j.lease_owner, w->owner)))
+		status = mh_fail(err, MH_SKIP, "the job's lease is not ours");
+	if (status == MH_OK)
+		status = ledger_case_get(w->db, j.case_id, a, &c, err);
+	if (status == MH_OK && answer->state.p != NULL) {
+		status = arena_copy(a, answer->state, &state, err);
+		if (status == MH_OK)
+			j.action_state = state.p;
+	}
+	if (status != MH_OK)
+		return status;
+
+	apply_answer(w, &j, answer, observed, now, summary);
+	if (!buf_ok(summary))
+		return mh_fail(err, MH_RETRY, "no memory for an outcome");
+	j.summary = summary->p;
+	if (answer->url != NULL)
+		j.url = answer->url;
+	status = ledger_job_update(w->db, &j, err);
+	if (status == MH_OK && j.role == ROLE_TICKET && answer->url != NULL && !observed) {
+		c.ticket_url = answer->url;
+		status = ledger_case_update(w->db, &c, err);
+	}
+	if (status == MH_OK)
+		status = record(w, &j, outcome_names[answer->outcome], now, err);
+	if (status == MH_OK)
+		status = follow_up(w, &c, &j, now, err);
+	if (status == MH_OK)
+		status = job_settle(w, j.case_id, now, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+enum mh_status
+job_outcome(
+    struct work *w, int64_t job_id, const struct answer_line *answer, bool observed, int64_t now, struct mh_err *err)
+{
+	struct arena a;
+	struct buf summary;
+
+	arena_init(&a, CASE_ARENA_BYTES);
+	buf_init(&summary, 8192);
+	const enum mh_status status = outcome_in(w, &a, &summary, job_id, answer, observed, now, err);
+	buf_release(&summary);
+	arena_release(&a);
+	return status;
+}
+
+static enum mh_status
+requeue_in(struct work *w, struct arena *a, int64_t job_id, const char *why, int64_t now, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	struct job_row j;
+	enum mh_status status = db_tx_begin(w->db, &tx, err);
+
+	if (status == MH_OK)
+		status = ledger_job_get(w->db, job_id, a, &j, err);
+	if (status != MH_OK || j.state != JOB_RUNNING)
+		return status;
+	j.state = JOB_QUEUED;
+	j.has_due = true;
+	j.due = now;
+	j.summary = why;
+	status = ledger_job_update(w->db, &j, err);
+	if (status == MH_OK)
+		status = record(w, &j, "queued again", now, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+enum mh_status
+job_requeue(struct work *w, int64_t job_id, const char *why, int64_t now, struct mh_err *err)
+{
+	struct arena a;
+
+	arena_init(&a, CASE_ARENA_BYTES);
+	const enum mh_status status = requeue_in(w, &a, job_id, why, now, err);
+	arena_release(&a);
+	return status;
+}

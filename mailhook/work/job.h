@@ -1,0 +1,43 @@
+/* job.h: what an event of a case makes due, in what order, and what an outcome leads to. No process is started here.
+ *
+ * Events that make jobs: opened, trusted, approved, reminded, succeeded, failed, expired, closed. They all go through
+ * case_event(). Other lines of a case's history (notice, refined, outcome, ...) make none.
+ *
+ * Why the chain of events ends: an effect has one job a case, and its end is one "succeeded" or "failed"; a ticket job that
+ * fails makes one "failed" that only replies get (never a ticket); a reply's end makes no event at all.
+ */
+#ifndef MAILHOOK_WORK_JOB_H
+#define MAILHOOK_WORK_JOB_H
+
+#include "mailhook/work/work.h"
+
+#define JOB_RETRY_MIN_S 60
+#define JOB_RETRY_MAX_S 21600
+#define JOB_REPLY_PATIENCE_S 300 /* a reply waits so long for an earlier job that is being retried */
+#define JOB_LEASE_S 60
+
+/* Records an event and makes its jobs. Inside the caller's transaction.
+ *   in      c: as it stands now, already written
+ *           cause: the job whose end is the event; NULL: none */
+enum mh_status case_event(struct work *w, const struct case_row *c, const char *what, const char *by,
+    const char *detail, const struct job_row *cause, int64_t now, struct mh_err *err);
+
+/* Looks again at the case's jobs that wait for others ("after"): queues those whose turn has come, and notes when to look
+ * again at those that wait for a time. Inside the caller's transaction. */
+enum mh_status job_settle(struct work *w, int64_t case_id, int64_t now, struct mh_err *err);
+
+/* Ends one run of a job, in one transaction with all that follows from it.
+ *   errors  MH_SKIP the lease is not ours any more: nothing was changed */
+enum mh_status job_outcome(
+    struct work *w, int64_t job_id, const struct answer_line *answer, bool observed, int64_t now, struct mh_err *err);
+/* A job that a worker left running when it died, or that is stopped with the worker: queued again at once. */
+enum mh_status job_requeue(struct work *w, int64_t job_id, const char *why, int64_t now, struct mh_err *err);
+/* Seconds until the next attempt after so many: 1 min, doubled each time up to 6 h, and up to a quarter more by a jitter
+ * that is computed from key and attempt. */
+int64_t job_backoff_s(const char *job_key, int64_t attempt);
+/* When the trust of a case or its ambiguity changed: its effects that have not begun wait or are woken accordingly. */
+enum mh_status job_measure(struct work *w, const struct case_row *c, bool approved, int64_t now, struct mh_err *err);
+/* Why a job does not run now, in words for a person; NULL: it does, or has ended. */
+const char *job_why(const struct job_row *j, const struct case_row *c, char *dst, size_t dst_bytes);
+
+#endif

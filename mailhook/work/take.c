@@ -1,0 +1,391 @@
+/* take.c: one message into the ledger, whole or not at all. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mailhook/work/case_impl.h"
+#include "mailhook/work/digest.h"
+#include "mailhook/work/job.h"
+
+#define TAKE_ARENA_BYTES ((size_t)64 << 20)
+
+/* Header values come as they stood in the mail; what is not UTF-8 is shown escaped, so that the ledger is text. */
+static enum mh_status
+text_of(struct arena *a, struct mh_span s, const char **ret, struct mh_err *err)
+{
+	char shown[MH_MAX_FACT_BYTES];
+	struct mh_span copy;
+
+	if (s.p == NULL) {
+		*ret = NULL;
+		return MH_OK;
+	}
+	if (memchr(s.p, '\0', s.n) != NULL || !utf8_valid(s))
+		s = span_of(mh_escape(shown, sizeof(shown), s));
+	if (arena_copy(a, s, &copy, err) != MH_OK)
+		return mh_fail(err, MH_RETRY, "no memory for a message");
+	*ret = copy.p;
+	return MH_OK;
+}
+
+static enum mh_status
+message_row(struct take *t, struct message_row *ret, struct mh_err *err)
+{
+	const struct reading *r = t->in->reading;
+	const bool envelope_known = t->in->envelope->from.p != NULL;
+	struct message_row m = { .received = t->in->envelope->received,
+		.verdict = mh_verdict_names[r->verdict],
+		.trust = t->in->trust,
+		.trust_by = t->in->trust_by,
+		.trust_steps = t->in->trust_steps,
+		.automatic = r->automatic,
+		.list = r->list,
+		.quarantined = r->verdict != MH_NOTICE,
+		.bytes = (int64_t)t->in->raw.n };
+	const struct {
+		struct mh_span from;
+		const char **to;
+	} texts[] = { { r->message_id, &m.message_id }, { r->from_address, &m.sender }, { r->subject, &m.subject },
+		{ r->reason, &m.reason }, { r->parser, &m.parser }, { r->reply_to, &m.reply_to },
+		{ r->references, &m.refs }, { envelope_known ? t->in->envelope->from : MH_NONE, &m.envelope_from } };
+	enum mh_status status = MH_OK;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && status == MH_OK; i++)
+		status = text_of(t->a, texts[i].from, texts[i].to, err);
+	if (status == MH_OK)
+		*ret = m;
+	return status;
+}
+
+static enum mh_status
+notice_of(struct take *t, const struct notice *n, struct notice_row *ret, struct mh_err *err)
+{
+	struct notice_row row = { .message_id = t->ret.message_id,
+		.has_expires = true,
+		.expires = n->expires,
+		.precision = n->precision,
+		.days_stated = n->days_stated,
+		.trust = t->in->trust,
+		.seen = t->now };
+	const struct {
+		struct mh_span from;
+		const char **to;
+	} texts[] = { { n->kind, &row.kind }, { n->account, &row.account }, { n->region, &row.region },
+		{ n->resource, &row.resource }, { n->event, &row.event } };
+	enum mh_status status = MH_OK;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && status == MH_OK; i++)
+		status = text_of(t->a, texts[i].from, texts[i].to, err);
+	if (status == MH_OK)
+		*ret = row;
+	return status;
+}
+
+/* -- the quarantine ------------------------------------------------------------------------------------------------ */
+
+/* The message was stored with its bytes; past the limits they are let go again, and counted. What came first stays: a
+ * flood cannot push out what it follows. *ret_full: these were let go. */
+static enum mh_status
+quarantine(struct take *t, bool *ret_full, struct mh_err *err)
+{
+	int64_t messages = 0, bytes = 0;
+	enum mh_status status = db_run(
+	    t->w->db, "UPDATE messages SET quarantined = 1 WHERE id = $1", DB_ARGS(db_int(t->ret.message_id)), err);
+
+	*ret_full = false;
+	if (status == MH_OK)
+		status = ledger_quarantine(t->w->db, &messages, &bytes, err);
+	if (status != MH_OK)
+		return status;
+	if (messages <= t->w->conf->quarantine_messages && bytes <= t->w->conf->quarantine_bytes)
+		return MH_OK;
+	*ret_full = true;
+	status =
+	    db_run(t->w->db, "UPDATE messages SET raw = NULL WHERE id = $1", DB_ARGS(db_int(t->ret.message_id)), err);
+	return status == MH_OK ? ledger_meta_add(t->w->db, "quarantine-dropped", 1, err) : status;
+}
+
+/* A notice-like message that was not read: one case for each sender and reason until it is closed. */
+static enum mh_status
+place_unread(struct take *t, const struct message_row *m, struct mh_err *err)
+{
+	struct notice_row n = { .message_id = t->ret.message_id,
+		.kind = CASE_UNRECOGNISED,
+		.days_stated = -1,
+		.trust = t->in->trust,
+		.seen = t->now };
+	struct case_row c = { 0 };
+	struct mh_span words = span_of(m->reason);
+	bool full = false;
+	enum mh_status status = quarantine(t, &full, err);
+
+	if (status == MH_OK && t->in->reading->verdict == MH_FAILED &&
+	    arena_printf(t->a, &words, err, "failed: %s", m->reason == NULL ? "no reason" : m->reason) != MH_OK)
+		status = mh_fail(err, MH_RETRY, "no memory for a case");
+	if (status == MH_OK)
+		status = ledger_case_open_like(t->w->db, CASE_UNRECOGNISED, m->sender, words.p, t->a, &c, err);
+	if (status == MH_SKIP && full)
+		return case_flood(t, &n, err); /* no case for what is not even kept: the digest case tells of it */
+	const bool fresh = status == MH_SKIP;
+	if (fresh) {
+		c = (struct case_row){
+			.kind = CASE_UNRECOGNISED, .resource = m->sender, .reason = words.p, .trust = TRUST_UNVERIFIED
+		};
+		status = case_open(t, &c, err);
+	}
+	n.case_id = c.id;
+	n.resource = m->sender;
+	if (status == MH_OK)
+		status = ledger_notice_add(t->w->db, &n, &n.id, err);
+	if (fresh || status != MH_OK)
+		return status;
+	t->ret.joined++;
+	char detail[64];
+	(void)snprintf(detail, sizeof(detail), "message %" PRId64, t->ret.message_id);
+	return ledger_event_add(t->w->db, c.id, t->now, "notice", "mailhook", detail, NULL, err);
+}
+
+static enum mh_status
+place_all(struct take *t, struct mh_err *err)
+{
+	const struct reading *r = t->in->reading;
+	enum mh_status status = MH_OK;
+	bool full;
+
+	for (size_t i = 0; i < r->n_notices && status == MH_OK; i++) {
+		struct notice_row n;
+		status = notice_of(t, &r->notices[i], &n, err);
+		if (status == MH_OK)
+			status = case_place(t, &n, err);
+	}
+	/* only what went into the digest: its bytes are an attacker's until a person looks */
+	if (status == MH_OK && t->ret.flooded > 0 && t->ret.opened + t->ret.joined == 0)
+		status = quarantine(t, &full, err);
+	return status;
+}
+
+/* -- the same message again ---------------------------------------------------------------------------------------- */
+
+/* A copy that is better trusted: its bytes and facts take the first copy's place, and the cases hear of it. */
+static enum mh_status
+replace_copy(struct take *t, const struct message_row *m, struct mh_err *err)
+{
+	const struct reading *r = t->in->reading;
+	struct notice_rows old = { 0 };
+	enum mh_status status = ledger_message_replace(t->w->db, t->ret.message_id, m, t->in->raw, err);
+
+	if (status == MH_OK)
+		status = ledger_notices_of_message(t->w->db, t->ret.message_id, t->a, &old, err);
+	for (size_t i = 0; i < r->n_notices && status == MH_OK; i++) {
+		struct notice_row n;
+		struct case_row c;
+
+		status = notice_of(t, &r->notices[i], &n, err);
+		if (status != MH_OK)
+			break;
+		if (i >= old.n || strcmp(old.items[i].kind, n.kind) != 0) {
+			status = case_place(t, &n, err);
+			continue;
+		}
+		status = ledger_case_get(t->w->db, old.items[i].case_id, t->a, &c, err);
+		if (status == MH_OK && !c.open && c.closed_by_person && n.trust > c.closed_trust) {
+			status = case_place(t, &n, err); /* the case was closed on the word of the lesser copy */
+			continue;
+		}
+		n.id = old.items[i].id;
+		n.case_id = c.id;
+		if (status == MH_OK)
+			status = ledger_notice_replace(t->w->db, n.id, &n, err);
+		if (status == MH_OK)
+			status = case_feed(t, &c, &n, err);
+	}
+	return status;
+}
+
+static enum mh_status
+take_copy(struct take *t, const struct message_row *first, const struct message_row *m, struct mh_err *err)
+{
+	enum mh_status status = ledger_message_copied(t->w->db, first->id, err);
+
+	t->ret.as = TAKEN_COPY;
+	t->ret.message_id = first->id;
+	if (status == MH_OK && m->trust > first->trust)
+		status = replace_copy(t, m, err);
+	return status;
+}
+
+static enum mh_status
+take_in(struct take *t, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	char digest[DIGEST_HEX];
+	struct message_row m, first;
+	enum mh_status status = digest_message(t->in->raw, t->in->reading, digest, err);
+
+	if (status == MH_OK)
+		status = message_row(t, &m, err);
+	if (status == MH_OK)
+		status = db_tx_begin(t->w->db, &tx, err);
+	if (status != MH_OK)
+		return status;
+	m.digest = digest;
+	status = ledger_message_find(t->w->db, digest, t->a, &first, err);
+	if (status == MH_OK) {
+		status = take_copy(t, &first, &m, err);
+	} else if (status == MH_SKIP) {
+		t->ret.as = TAKEN_NEW;
+		status = ledger_message_add(t->w->db, &m, t->in->raw, &t->ret.message_id, err);
+		if (status == MH_OK)
+			status = t->in->reading->verdict == MH_NOTICE ? place_all(t, err) : place_unread(t, &m, err);
+	}
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+enum mh_status
+case_take(struct work *w, const struct incoming *in, int64_t now, struct taken *ret, struct mh_err *err)
+{
+	struct arena a;
+	struct take t = { .w = w, .in = in, .a = &a, .now = now };
+	enum mh_status status = MH_OK;
+
+	if (in->reading->verdict != MH_IRRELEVANT && !in->reading->own) {
+		arena_init(&a, TAKE_ARENA_BYTES);
+		status = take_in(&t, err);
+		arena_release(&a);
+	}
+	if (status == MH_OK)
+		*ret = t.ret;
+	return status;
+}
+
+/* -- steering ------------------------------------------------------------------------------------------------------ */
+
+static enum mh_status
+close_in(struct work *w, struct arena *a, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	struct case_row c;
+	char t[MH_TIME_TEXT];
+	enum mh_status status = db_tx_begin(w->db, &tx, err);
+
+	if (status == MH_OK)
+		status = ledger_case_get(w->db, case_id, a, &c, err);
+	if (status == MH_OK && !c.open)
+		status = mh_fail(err, MH_BAD, "case %" PRId64 " was closed already, at %s by %s", c.id,
+		    time_text(t, c.closed), c.closed_by == NULL ? "somebody" : c.closed_by);
+	if (status != MH_OK)
+		return status;
+	c.open = false;
+	c.has_closed = true;
+	c.closed = now;
+	c.closed_by = by;
+	c.closed_by_person = true;
+	c.closed_trust = c.trust;
+	status = ledger_case_update(w->db, &c, err);
+	if (status == MH_OK)
+		status = ledger_quarantine_release(w->db, c.id, err);
+	if (status == MH_OK)
+		status = case_event(w, &c, "closed", by, "closed by a person", NULL, now, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+enum mh_status
+case_close(struct work *w, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
+{
+	struct arena a;
+
+	arena_init(&a, TAKE_ARENA_BYTES);
+	const enum mh_status status = close_in(w, &a, case_id, by, now, err);
+	arena_release(&a);
+	return status;
+}
+
+static enum mh_status
+approve_in(struct work *w, struct arena *a, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	char t[MH_TIME_TEXT];
+	struct case_row c;
+	enum mh_status status = db_tx_begin(w->db, &tx, err);
+
+	if (status == MH_OK)
+		status = ledger_case_get(w->db, case_id, a, &c, err);
+	if (status == MH_OK && !c.open)
+		status = mh_fail(err, MH_BAD, "case %" PRId64 " is closed: there is nothing to approve", c.id);
+	if (status == MH_OK) {
+		c.approved_by = by;
+		status = ledger_case_update(w->db, &c, err);
+	}
+	if (status == MH_OK)
+		status = db_run(
+		    w->db, "UPDATE cases SET approved = $1 WHERE id = $2", DB_ARGS(db_time(t, now), db_int(c.id)), err);
+	if (status == MH_OK)
+		status = case_event(w, &c, "approved", by, "approved by a person", NULL, now, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+enum mh_status
+case_approve(struct work *w, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
+{
+	struct arena a;
+
+	arena_init(&a, TAKE_ARENA_BYTES);
+	const enum mh_status status = approve_in(w, &a, case_id, by, now, err);
+	arena_release(&a);
+	return status;
+}
+
+static bool
+can_be_tried(const struct job_row *j)
+{
+	return j->state == JOB_FAILED || (j->state == JOB_QUEUED && j->has_retrying) ||
+	       (j->state == JOB_WAITING && (j->waiting_for == JOB_WAIT_TIME || j->waiting_for == JOB_WAIT_INPUT));
+}
+
+static enum mh_status
+retry_in(
+    struct work *w, struct arena *a, int64_t case_id, const char *by, int64_t now, size_t *ret_n, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	struct job_rows jobs = { 0 };
+	struct case_row c;
+	size_t n = 0;
+	enum mh_status status = db_tx_begin(w->db, &tx, err);
+
+	if (status == MH_OK)
+		status = ledger_case_get(w->db, case_id, a, &c, err);
+	if (status == MH_OK)
+		status = ledger_jobs_of_case(w->db, case_id, a, &jobs, err);
+	for (size_t i = 0; i < jobs.n && status == MH_OK; i++) {
+		struct job_row *j = &jobs.items[i];
+		if (!can_be_tried(j) || (j->role == ROLE_EFFECT && !c.open))
+			continue;
+		j->state = JOB_WAITING; /* job_settle() gives it its turn */
+		j->waiting_for = JOB_WAIT_AFTER;
+		j->has_due = true;
+		j->due = now;
+		j->has_retrying = j->has_ended = false;
+		status = ledger_job_update(w->db, j, err);
+		if (status == MH_OK)
+			status = ledger_event_add(w->db, case_id, now, "retry", by, j->action, NULL, err);
+		n++;
+	}
+	if (status == MH_OK)
+		status = job_settle(w, case_id, now, err);
+	if (status == MH_OK)
+		status = db_tx_commit(&tx, err);
+	if (status == MH_OK)
+		*ret_n = n;
+	return status;
+}
+
+enum mh_status
+case_retry(struct work *w, int64_t case_id, const char *by, int64_t now, size_t *ret_n, struct mh_err *err)
+{
+	struct arena a;
+
+	arena_init(&a, TAKE_ARENA_BYTES);
+	const enum mh_status status = retry_in(w, &a, case_id, by, now, ret_n, err);
+	arena_release(&a);
+	return status;
+}

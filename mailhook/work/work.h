@@ -1,0 +1,29 @@
+/* work.h: what all parts of the worker stand on. */
+#ifndef MAILHOOK_WORK_WORK_H
+#define MAILHOOK_WORK_WORK_H
+
+#include "mailhook/conf.h"
+#include "mailhook/sandbox.h"
+#include "mailhook/work/ledger/ledger.h"
+
+#define WORK_ARENA_BYTES ((size_t)256 << 20) /* rows of one question: a list of a million cases is the largest */
+
+struct accounts;
+struct definitions;
+
+struct work {
+	struct conf *conf;               /* own, as all of these */
+	struct accounts *accounts;       /* NULL: no accounts file */
+	struct definitions *definitions; /* NULL where nothing is read */
+	struct db *db;
+	struct reader reader;
+	char owner[80];     /* of leases: node and process */
+	char libexec[1024]; /* the folder of this program */
+};
+
+/* Lines on stderr, "mailhook: ...", once an error; bytes from outside are escaped by the caller. */
+void work_log(const char *fmt, ...) MH_PRINTF(1, 2);
+/* conf_complain of both conf.h and parser.h. */
+void work_complain(void *user, const char *line);
+
+#endif
