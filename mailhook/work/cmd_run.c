@@ -1,0 +1,25 @@
+/* cmd_run.c: the worker. */
+#include "mailhook/work/commands.h"
+
+int
+run_command(const struct options *o)
+{
+	struct work w = { 0 };
+	struct mh_err err = { 0 };
+	bool right = true;
+	enum mh_status status = work_load(&w, o->config, &err);
+
+	if (status == MH_OK)
+		status = work_make_folders(&w, &err);
+	if (status == MH_OK)
+		status =
+		    work_read_definitions(&w, &right, &err); /* the right ones are used; check says which are not */
+	if (status == MH_OK)
+		status = work_open_ledger(&w, true, &err);
+	if (status != MH_OK)
+		work_log("%s", err.text);
+	const struct loop_options lo = { .once = o->once, .config = o->config };
+	const int code = status == MH_OK ? loop_run(&w, &lo) : work_exit(status);
+	work_release(&w);
+	return code;
+}

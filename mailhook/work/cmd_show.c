@@ -1,0 +1,209 @@
+/* cmd_show.c: one case: its facts, what is done about it, why that waits, and its history. */
+#include <stdio.h>
+#include <string.h>
+
+#include "mailhook/clock.h"
+#include "mailhook/json.h"
+#include "mailhook/work/case.h"
+#include "mailhook/work/commands.h"
+#include "mailhook/work/job.h"
+
+struct shown {
+	struct case_row c;
+	struct notice_rows notices;
+	struct job_rows jobs;
+	struct event_rows events;
+};
+
+static enum mh_status
+gather(struct work *w, const char *text, struct arena *a, struct shown *s, struct mh_err *err)
+{
+	enum mh_status status = ledger_case_find(w->db, text, a, &s->c, err);
+
+	if (status == MH_OK)
+		status = ledger_notices_of_case(w->db, s->c.id, a, &s->notices, err);
+	if (status == MH_OK)
+		status = ledger_jobs_of_case(w->db, s->c.id, a, &s->jobs, err);
+	return status == MH_OK ? ledger_events(w->db, s->c.id, a, &s->events, err) : status;
+}
+
+static void
+line(const char *name, const char *value)
+{
+	char shown[1200];
+
+	if (value != NULL)
+		(void)printf("  %-12s %s\n", name, mh_escape(shown, sizeof(shown), span_of(value)));
+}
+
+static void
+print_facts(const struct case_row *c, size_t notices)
+{
+	char t[MH_TIME_TEXT], text[100];
+
+	(void)printf("case %lld  %s\n", (long long)c->id, c->key);
+	line("kind", c->kind);
+	line("account", c->account);
+	line("region", c->region);
+	line(strcmp(c->kind, CASE_UNRECOGNISED) == 0 ? "sender" : "resource", c->resource);
+	line("reason", c->reason);
+	if (c->has_expires) {
+		(void)snprintf(
+		    text, sizeof(text), "%s (%s)", time_text(t, c->expires), mh_precision_names[c->precision]);
+		line("expires", text);
+	}
+	line("trust", trust_names[c->trust]);
+	line("approved by", c->approved_by);
+	line("rule", c->rule == NULL ? "none took it: see mailhook check" : c->rule);
+	line("ticket", c->ticket_url);
+	(void)snprintf(text, sizeof(text), "%zu", notices);
+	line("notices", text);
+	line("opened", time_text(t, c->opened));
+	if (c->has_closed) {
+		(void)snprintf(text, sizeof(text), "%s by %.60s", time_text(t, c->closed),
+		    c->closed_by == NULL ? "somebody" : c->closed_by);
+		line("closed", text);
+	}
+}
+
+static void
+print_jobs(const struct shown *s)
+{
+	if (s->jobs.n > 0)
+		(void)puts("\njobs");
+	for (size_t i = 0; i < s->jobs.n; i++) {
+		const struct job_row *j = &s->jobs.items[i];
+		char why[300], text[1200];
+
+		(void)printf("  %-16s %-10s %-8s", j->action, j->event, job_state_names[j->state]);
+		if (j->attempt > 0)
+			(void)printf(" attempt %lld", (long long)j->attempt);
+		if (job_why(j, &s->c, why, sizeof(why)) != NULL)
+			(void)printf(" %s", why);
+		if (j->summary != NULL)
+			(void)printf(": %s", mh_escape(text, sizeof(text), span_of(j->summary)));
+		if (j->url != NULL)
+			(void)printf(" <%s>", mh_escape(text, sizeof(text), span_of(j->url)));
+		(void)puts("");
+	}
+}
+
+static void
+print_history(const struct shown *s)
+{
+	(void)puts("\nhistory");
+	for (size_t i = 0; i < s->events.n; i++) {
+		const struct event_row *e = &s->events.items[i];
+		char t[MH_TIME_TEXT], text[1200];
+
+		(void)printf("  %s  %-10s %-12s %s\n", time_text(t, e->at), e->what, e->by,
+		    mh_escape(text, sizeof(text), span_of(e->detail)));
+	}
+}
+
+/* -- json ---------------------------------------------------------------------------------------------------------- */
+
+static bool
+add_job(cJSON *list, const struct job_row *j, const struct case_row *c)
+{
+	char why[300];
+	cJSON *o = cJSON_CreateObject();
+
+	if (o == NULL || !cJSON_AddItemToArray(list, o)) {
+		cJSON_Delete(o);
+		return false;
+	}
+	return json_add_string(o, "action", j->action) && json_add_string(o, "role", role_names[j->role]) &&
+	       json_add_string(o, "event", j->event) && json_add_string(o, "state", job_state_names[j->state]) &&
+	       json_add_string(o, "waiting_for", job_wait_names[j->waiting_for]) &&
+	       json_add_string(o, "why", job_why(j, c, why, sizeof(why))) &&
+	       json_add_string(o, "needs", trust_names[j->needs]) && json_add_integer(o, "attempt", j->attempt) &&
+	       (j->has_due ? json_add_time(o, "due", j->due) : json_add_string(o, "due", NULL)) &&
+	       json_add_string(o, "job_key", j->job_key) && json_add_string(o, "summary", j->summary) &&
+	       json_add_string(o, "url", j->url);
+}
+
+static bool
+add_event(cJSON *list, const struct event_row *e)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	if (o == NULL || !cJSON_AddItemToArray(list, o)) {
+		cJSON_Delete(o);
+		return false;
+	}
+	return json_add_time(o, "at", e->at) && json_add_string(o, "what", e->what) &&
+	       json_add_string(o, "by", e->by) && json_add_string(o, "detail", e->detail);
+}
+
+static bool
+add_notice(cJSON *list, const struct notice_row *n)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	if (o == NULL || !cJSON_AddItemToArray(list, o)) {
+		cJSON_Delete(o);
+		return false;
+	}
+	return json_add_integer(o, "message", n->message_id) && json_add_time(o, "seen", n->seen) &&
+	       json_add_string(o, "trust", trust_names[n->trust]) && json_add_string(o, "account", n->account) &&
+	       json_add_string(o, "region", n->region) && json_add_string(o, "resource", n->resource) &&
+	       (n->has_expires ? json_add_time(o, "expires", n->expires) : json_add_string(o, "expires", NULL)) &&
+	       json_add_string(o, "precision", n->has_expires ? mh_precision_names[n->precision] : NULL);
+}
+
+static enum mh_status
+print_json(const struct shown *s, struct mh_err *err)
+{
+	MH_AUTO(drop_json) cJSON *j = cJSON_CreateObject();
+	struct buf out;
+	bool ok = j != NULL && case_json(j, &s->c, clock_now());
+
+	buf_init(&out, (size_t)64 << 20);
+	cJSON *notices = ok ? cJSON_AddArrayToObject(j, "notices") : NULL;
+	cJSON *jobs = ok ? cJSON_AddArrayToObject(j, "jobs") : NULL;
+	cJSON *events = ok ? cJSON_AddArrayToObject(j, "history") : NULL;
+	ok = ok && notices != NULL && jobs != NULL && events != NULL;
+	for (size_t i = 0; ok && i < s->notices.n; i++)
+		ok = add_notice(notices, &s->notices.items[i]);
+	for (size_t i = 0; ok && i < s->jobs.n; i++)
+		ok = add_job(jobs, &s->jobs.items[i], &s->c);
+	for (size_t i = 0; ok && i < s->events.n; i++)
+		ok = add_event(events, &s->events.items[i]);
+	ok = ok && json_print(j, &out);
+	if (ok)
+		(void)puts(out.p);
+	buf_release(&out);
+	return ok ? MH_OK : mh_fail(err, MH_RETRY, "no memory for a case");
+}
+
+int
+show_command(const struct options *o)
+{
+	struct work w = { 0 };
+	struct mh_err err = { 0 };
+	struct arena a;
+	struct shown s = { 0 };
+	enum mh_status status = work_load(&w, o->config, &err);
+
+	arena_init(&a, WORK_ARENA_BYTES);
+	if (status == MH_OK) {
+		status = work_open_ledger(&w, false, &err);
+		if (status == MH_SKIP)
+			mh_fail(&err, MH_SKIP, "no case %.40s: no message was taken in yet", o->operand);
+	}
+	if (status == MH_OK)
+		status = gather(&w, o->operand, &a, &s, &err);
+	if (status == MH_OK && o->json) {
+		status = print_json(&s, &err);
+	} else if (status == MH_OK) {
+		print_facts(&s.c, s.notices.n);
+		print_jobs(&s);
+		print_history(&s);
+	}
+	if (status != MH_OK)
+		work_log("%s", err.text);
+	arena_release(&a);
+	work_release(&w);
+	return work_exit(status);
+}

@@ -1,0 +1,67 @@
+/* commands.h: the commands of mailhook-work, and what they share. */
+#ifndef MAILHOOK_WORK_COMMANDS_H
+#define MAILHOOK_WORK_COMMANDS_H
+
+#include "mailhook/json.h"
+#include "mailhook/work/work.h"
+
+enum work_exit { EXIT_OK = 0, EXIT_ATTENTION = 1, EXIT_USAGE = 2, EXIT_LATER = 75 };
+
+struct options {
+	const char *config; /* NULL: the default */
+	bool json, once, all, online;
+	const char *operand; /* the one argument that is no option; NULL: none */
+};
+
+struct work_command {
+	const char *name, *arguments, *help;
+	bool operand, json, once, all, online; /* what it takes */
+	int (*run)(const struct options *o);
+};
+extern const struct work_command work_commands[]; /* ends with a NULL name */
+
+int run_command(const struct options *o);
+int check_command(const struct options *o);
+int list_command(const struct options *o);
+int show_command(const struct options *o);
+int status_command(const struct options *o);
+int close_command(const struct options *o);
+int approve_command(const struct options *o);
+int retry_command(const struct options *o);
+
+/* A case's facts as keys of j, for list and show (cmd_list.c). False: no memory. */
+bool case_json(cJSON *j, const struct case_row *c, int64_t now);
+
+/* -- opening (work.c) ---------------------------------------------------------------------------------------------- */
+
+/* Reads configuration and accounts; complaints go to stderr. MH_BAD: the configuration is wrong. w is zeroed before. */
+enum mh_status work_load(struct work *w, const char *config, struct mh_err *err);
+enum mh_status work_read_definitions(struct work *w, bool *ret_all_right, struct mh_err *err);
+enum mh_status work_open_ledger(struct work *w, bool create, struct mh_err *err); /* MH_SKIP: there is none yet */
+enum mh_status work_make_folders(struct work *w, struct mh_err *err);
+void work_release(struct work *w);
+int work_exit(enum mh_status status);
+void work_wake(const struct conf *conf); /* a worker that runs looks at its jobs now */
+
+/* -- the lock (lock.c) --------------------------------------------------------------------------------------------- */
+
+/* STATE_DIR/worker.lock, exclusively. MH_SKIP: another worker holds it. */
+enum mh_status lock_take(const char *state_dir, int *ret_fd, struct mh_err *err);
+bool lock_held(const char *state_dir); /* by a worker; a look only */
+
+/* -- the loop (loop.c) --------------------------------------------------------------------------------------------- */
+
+struct loop_options {
+	bool once;
+	const char *config; /* for SIGHUP */
+	void (*before_unlock)(
+	    void *user); /* tests: with once, when nothing is left and the lock is still held; or NULL */
+	void *user;
+};
+int loop_run(struct work *w, const struct loop_options *o);
+
+/* One file of the intake into the ledger. MH_OK also where it was set aside.
+ *   errors  MH_RETRY the file stays */
+enum mh_status intake_take(struct work *w, const char *name, struct mh_err *err);
+
+#endif

@@ -1,0 +1,71 @@
+/* intake_take.c: one file of the intake: read again in the sandbox, taken into the ledger, and only then removed. */
+#include <inttypes.h>
+
+#include "mailhook/clock.h"
+#include "mailhook/work/case.h"
+#include "mailhook/work/commands.h"
+
+static enum mh_status
+set_aside(struct work *w, const char *name, const char *why, struct mh_err *err)
+{
+	work_log("intake %s: %s: set aside", name, why);
+	return intake_set_aside(w->conf->intake_dir, name, err);
+}
+
+static void
+tell(const char *name, const struct reading *r, const struct taken *t)
+{
+	if (t->as == TAKEN_NOT)
+		work_log("intake %s: %s, not kept", name, r->own ? "our own reply" : "irrelevant");
+	else if (t->as == TAKEN_COPY)
+		work_log("intake %s: message %" PRId64 " again", name, t->message_id);
+	else
+		work_log("intake %s: message %" PRId64 ", %s, %zu opened, %zu joined, %zu into the digest", name,
+		    t->message_id, mh_verdict_names[r->verdict], t->opened, t->joined, t->flooded);
+}
+
+static enum mh_status
+take_file(struct work *w, const char *name, struct buf *file, struct arena *a, struct mh_err *err)
+{
+	struct mh_span raw;
+	struct envelope envelope;
+	struct reading reading = { 0 };
+	struct taken taken;
+	struct mh_err own = { 0 };
+	enum mh_status status = intake_get(w->conf->intake_dir, name, file, &raw, &envelope, &own);
+
+	if (status == MH_SKIP)
+		return MH_OK; /* gone */
+	if (status == MH_BAD)
+		return set_aside(w, name, own.text, err);
+	if (status == MH_OK)
+		status = sandbox_read(&w->reader, raw, a, &reading, &own);
+	if (status == MH_OK) {
+		const struct incoming in = {
+			.reading = &reading, .raw = raw, .envelope = &envelope, .trust = TRUST_UNVERIFIED
+		};
+		status = case_take(w, &in, clock_now(), &taken, &own);
+		if (status == MH_BAD) /* this message alone cannot be taken; the others must not wait for it */
+			return set_aside(w, name, own.text, err);
+	}
+	if (status != MH_OK) {
+		*err = own;
+		return MH_RETRY;
+	}
+	tell(name, &reading, &taken);
+	return intake_drop(w->conf->intake_dir, name, err);
+}
+
+enum mh_status
+intake_take(struct work *w, const char *name, struct mh_err *err)
+{
+	struct arena a;
+	struct buf file;
+
+	arena_init(&a, MH_MAX_ARENA_BYTES);
+	buf_init(&file, (size_t)MH_MAX_MESSAGE_BYTES + 65536);
+	const enum mh_status status = take_file(w, name, &file, &a, err);
+	buf_release(&file);
+	arena_release(&a);
+	return status;
+}

@@ -1,0 +1,336 @@
+/* loop.c: the worker's life: intake, due jobs, and sleep until the next of either. */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "mailhook/clock.h"
+#include "mailhook/intake.h"
+#include "mailhook/work/commands.h"
+#include "mailhook/work/job.h"
+#include "mailhook/work/runner.h"
+
+#define BATCH 64               /* messages between two looks at the actions that run */
+#define LONGEST_SLEEP_MS 60000 /* a jump of the clock, or a wake-up that a crash swallowed, costs at most this */
+#define TROUBLE_MS 5000        /* how long to leave a full disk or a locked ledger alone */
+#define STOP_PATIENCE_MS 15000 /* SIGTERM: so long may actions take to their end; systemd kills after 90 s */
+#define MAX_FDS 512
+
+struct loop {
+	struct work *w;
+	const struct loop_options *o;
+	struct runner *runner;
+	int lock, signals, watch; /* -1: none */
+	int wd_intake;
+	bool stopping, stop_now;
+	int64_t stop_at_ms;
+	bool trouble; /* the last round failed; said once until it goes well again */
+	char said[160];
+};
+
+/* -- set-up -------------------------------------------------------------------------------------------------------- */
+
+static int
+open_signals(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+		return -1;
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Folders, not files: files are replaced by renaming. Without inotify (a limit of the system) the worker still looks
+ * once a minute. */
+static void
+open_watch(struct loop *l)
+{
+	const char *clock = clock_file();
+	char folder[PATH_MAX];
+
+	l->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (l->watch < 0) {
+		work_log("no inotify: the intake is looked at once a minute");
+		return;
+	}
+	l->wd_intake = inotify_add_watch(l->watch, l->w->conf->intake_dir, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
+	(void)inotify_add_watch(l->watch, l->w->conf->state_dir, IN_CLOSE_WRITE | IN_ONLYDIR);
+	if (clock == NULL)
+		return;
+	(void)snprintf(folder, sizeof(folder), "%s", clock);
+	char *slash = strrchr(folder, '/');
+	if (slash != NULL && slash != folder)
+		*slash = '\0';
+	(void)inotify_add_watch(
+	    l->watch, slash == NULL ? "." : folder, IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR | IN_MASK_ADD);
+}
+
+/* We hold the lock, so whoever left a job running is dead; with a ledger that nodes share only our own node's are. */
+static enum mh_status
+requeue_left_overs(struct loop *l, struct mh_err *err)
+{
+	struct arena a;
+	struct job_rows jobs = { 0 };
+	const struct work *w = l->w;
+	const char *slash = strrchr(w->owner, '/');
+	const size_t node = slash == NULL ? 0 : (size_t)(slash - w->owner) + 1;
+
+	arena_init(&a, WORK_ARENA_BYTES);
+	enum mh_status status = ledger_jobs_running(w->db, &a, &jobs, err);
+	for (size_t i = 0; i < jobs.n && status == MH_OK; i++) {
+		const char *owner = jobs.items[i].lease_owner;
+		if (!w->db->engine->local && (owner == NULL || strncmp(owner, w->owner, node) != 0))
+			continue;
+		status = job_requeue(l->w, jobs.items[i].id, "its worker died", clock_now(), err);
+	}
+	arena_release(&a);
+	return status;
+}
+
+/* -- one round ----------------------------------------------------------------------------------------------------- */
+
+static enum mh_status
+take_intake(struct loop *l, bool *ret_more, struct mh_err *err)
+{
+	struct intake_list list = { 0 };
+	enum mh_status status = intake_scan(l->w->conf->intake_dir, clock_now(), BATCH, &list, err);
+
+	if (status != MH_OK)
+		return status;
+	for (size_t i = 0; i < list.n && status == MH_OK; i++)
+		status = intake_take(l->w, list.names[i], err);
+	*ret_more = list.more;
+	intake_list_release(&list);
+	return status;
+}
+
+/* Everything that can be done without waiting. *ret_more: there is more of it. */
+static enum mh_status
+work_round(struct loop *l, bool *ret_more, struct mh_err *err)
+{
+	bool more_mail = false, more_jobs = false;
+	enum mh_status status = runner_step(l->runner, err);
+
+	if (status == MH_OK && !l->stopping)
+		status = take_intake(l, &more_mail, err);
+	if (status == MH_OK && !l->stopping)
+		status = runner_start(l->runner, clock_now(), &more_jobs, err);
+	*ret_more = more_mail || (more_jobs && runner_running(l->runner) == 0);
+	return status;
+}
+
+static void
+say_trouble(struct loop *l, enum mh_status status, const struct mh_err *err)
+{
+	if (status == MH_OK) {
+		if (l->trouble)
+			work_log("goes on");
+		l->trouble = false;
+		return;
+	}
+	if (!l->trouble || strcmp(l->said, err->text) != 0)
+		work_log("%s", err->text);
+	l->trouble = true;
+	(void)snprintf(l->said, sizeof(l->said), "%s", err->text);
+}
+
+static void
+reload(struct loop *l)
+{
+	struct work fresh = { 0 };
+	struct mh_err err = { 0 };
+	bool right = false;
+	enum mh_status status = work_load(&fresh, l->o->config, &err);
+
+	if (status == MH_OK && (strcmp(fresh.conf->state_dir, l->w->conf->state_dir) != 0 ||
+				   strcmp(fresh.conf->ledger, l->w->conf->ledger) != 0))
+		status = mh_fail(&err, MH_BAD, "state_dir or ledger is another: restart instead");
+	if (status == MH_OK)
+		status = work_read_definitions(&fresh, &right, &err);
+	if (status != MH_OK) {
+		work_log("not reloaded: %s", err.text);
+		work_release(&fresh);
+		return;
+	}
+	fresh.db = l->w->db;
+	l->w->db = NULL;
+	work_release(l->w);
+	*l->w = fresh;
+	work_log("reloaded");
+}
+
+static void
+hear_signals(struct loop *l)
+{
+	struct signalfd_siginfo info;
+
+	while (l->signals >= 0 && read(l->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP) {
+			reload(l);
+			continue;
+		}
+		l->stop_now = l->stopping; /* the second time at once */
+		l->stopping = true;
+		l->stop_at_ms = clock_monotonic_ms() + STOP_PATIENCE_MS;
+	}
+}
+
+static void
+hear_watch(struct loop *l)
+{
+	char events[4096];
+
+	while (l->watch >= 0 && read(l->watch, events, sizeof(events)) > 0)
+		; /* what changed does not matter: everything is looked at */
+}
+
+static int
+sleep_ms(struct loop *l)
+{
+	int64_t due = 0, ms = LONGEST_SLEEP_MS;
+	const int64_t now = clock_now();
+	struct mh_err err = { 0 };
+
+	if (l->trouble)
+		return TROUBLE_MS;
+	if (l->stopping)
+		ms = l->stop_at_ms - clock_monotonic_ms();
+	else if (clock_file() == NULL && ledger_jobs_next_due(l->w->db, now, &due, &err) == MH_OK && due - now < 60)
+		ms = (due - now) * 1000;
+	return ms < 0 ? 0 : (int)ms;
+}
+
+static void
+wait_for_something(struct loop *l, bool more)
+{
+	struct pollfd fds[MAX_FDS + 2];
+	size_t n = 0;
+	int timeout = more ? 0 : sleep_ms(l);
+
+	if (l->signals >= 0)
+		fds[n++] = (struct pollfd){ .fd = l->signals, .events = POLLIN };
+	if (l->watch >= 0)
+		fds[n++] = (struct pollfd){ .fd = l->watch, .events = POLLIN };
+	n += runner_pollfds(l->runner, fds + n, MAX_FDS, &timeout);
+	(void)poll(fds, n, timeout);
+	hear_signals(l);
+	hear_watch(l);
+}
+
+/* With once: nothing is left, or something failed. */
+static bool
+finished(const struct loop *l, enum mh_status status, bool more)
+{
+	if (l->stopping)
+		return runner_running(l->runner) == 0 || l->stop_now || clock_monotonic_ms() >= l->stop_at_ms;
+	if (!l->o->once)
+		return false;
+	if (status != MH_OK)
+		return true;
+	return !more && runner_running(l->runner) == 0;
+}
+
+/* With the lock held, until there is nothing to do (once) or we are told to stop. */
+static enum mh_status
+live(struct loop *l, struct mh_err *err)
+{
+	enum mh_status status = MH_OK;
+	bool more = false;
+
+	for (;;) {
+		const size_t before = runner_running(l->runner);
+		status = work_round(l, &more, err);
+		say_trouble(l, status, err);
+		/* an action that has just ended may have made others due */
+		if (status == MH_OK && runner_running(l->runner) < before)
+			more = true;
+		if (finished(l, status, more))
+			break;
+		wait_for_something(l, more && status == MH_OK);
+	}
+
+	struct mh_err own = { 0 };
+	const enum mh_status stopped = runner_stop(l->runner, &own);
+	if (status == MH_OK && stopped != MH_OK) {
+		status = stopped;
+		*err = own;
+		work_log("%s", err->text);
+	}
+	return status;
+}
+
+static bool
+intake_waits(const struct loop *l)
+{
+	struct intake_list list = { 0 };
+	struct mh_err err = { 0 };
+
+	if (intake_scan(l->w->conf->intake_dir, clock_now(), 1, &list, &err) != MH_OK)
+		return false;
+	const bool waits = list.n > 0;
+	intake_list_release(&list);
+	return waits;
+}
+
+static enum mh_status
+under_lock(struct loop *l, struct mh_err *err)
+{
+	enum mh_status status = runner_new(l->w, &l->runner, err);
+
+	if (status == MH_OK)
+		status = requeue_left_overs(l, err);
+	if (status == MH_OK)
+		status = live(l, err);
+	else
+		work_log("%s", err->text);
+	runner_free(l->runner);
+	l->runner = NULL;
+	return status;
+}
+
+int
+loop_run(struct work *w, const struct loop_options *o)
+{
+	struct loop l = { .w = w, .o = o, .lock = -1, .signals = -1, .watch = -1 };
+	struct mh_err err = { 0 };
+	bool again = true;
+	enum mh_status status = MH_OK;
+
+	l.signals = open_signals();
+	open_watch(&l);
+	while (again) {
+		again = false;
+		status = lock_take(w->conf->state_dir, &l.lock, &err);
+		if (status == MH_SKIP && o->once) {
+			status = MH_OK; /* the one that runs sees what we came for */
+			break;
+		}
+		if (status != MH_OK) {
+			work_log("%s", err.text);
+			status = MH_RETRY;
+			break;
+		}
+		status = under_lock(&l, &err);
+		if (o->once && o->before_unlock != NULL)
+			o->before_unlock(o->user);
+		(void)close(l.lock); /* and with it the lock goes */
+		l.lock = -1;
+		/* who stored a message while we held the lock started no worker; we had looked already: so look again */
+		again = o->once && status == MH_OK && !l.stopping && intake_waits(&l);
+	}
+	if (l.watch >= 0)
+		(void)close(l.watch);
+	if (l.signals >= 0)
+		(void)close(l.signals);
+	return work_exit(status);
+}

@@ -1,0 +1,157 @@
+/* main.c: mailhook-work COMMAND [--config FILE] ...: the only program that opens the ledger. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "mailhook/work/commands.h"
+
+const struct work_command work_commands[] = {
+	{ .name = "run",
+	    .arguments = "[--once]",
+	    .help = "work the intake, due jobs and retries",
+	    .once = true,
+	    .run = run_command },
+	{ .name = "check",
+	    .arguments = "[--online]",
+	    .help = "check configuration, definitions and actions",
+	    .online = true,
+	    .run = check_command },
+	{ .name = "list",
+	    .arguments = "[--json] [--all]",
+	    .help = "what expires when",
+	    .json = true,
+	    .all = true,
+	    .run = list_command },
+	{ .name = "show",
+	    .arguments = "[--json] CASE",
+	    .help = "a case and its history",
+	    .operand = true,
+	    .json = true,
+	    .run = show_command },
+	{ .name = "status",
+	    .arguments = "[--json]",
+	    .help = "whether all is well",
+	    .json = true,
+	    .run = status_command },
+	{ .name = "approve",
+	    .arguments = "CASE",
+	    .help = "let what waits for approval go on",
+	    .operand = true,
+	    .run = approve_command },
+	{ .name = "retry",
+	    .arguments = "CASE",
+	    .help = "try at once what failed or waits",
+	    .operand = true,
+	    .run = retry_command },
+	{ .name = "close", .arguments = "CASE", .help = "close a case", .operand = true, .run = close_command },
+	{ .name = NULL },
+};
+
+static const struct work_command *
+find_command(const char *name)
+{
+	for (const struct work_command *c = work_commands; c->name != NULL; c++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
+
+static void
+usage(FILE *to)
+{
+	(void)fputs("usage: mailhook COMMAND [--config FILE]\n", to);
+	for (const struct work_command *c = work_commands; c->name != NULL; c++)
+		(void)fprintf(to, "  %-8s %-18s %s\n", c->name, c->arguments, c->help);
+}
+
+/* A switch that this command takes. */
+static bool
+set_switch(const struct work_command *c, const char *arg, struct options *o)
+{
+	const struct {
+		const char *name;
+		bool taken, *to;
+	} switches[] = { { "--json", c->json, &o->json }, { "--once", c->once, &o->once }, { "--all", c->all, &o->all },
+		{ "--online", c->online, &o->online } };
+
+	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
+		if (switches[i].taken && strcmp(arg, switches[i].name) == 0) {
+			*switches[i].to = true;
+			return true;
+		}
+	return false;
+}
+
+static bool
+wrong_usage(const struct work_command *c, const char *what, const char *arg)
+{
+	char shown[80];
+
+	work_log("%s: %s \"%s\": usage: mailhook %s [--config FILE] %s", c->name, what,
+	    mh_escape(shown, sizeof(shown), span_of(arg)), c->name, c->arguments);
+	return false;
+}
+
+static bool
+read_options(const struct work_command *c, int argc, char **argv, struct options *o)
+{
+	for (int i = 2; i < argc; i++) {
+		if (strcmp(argv[i], "--config") == 0) {
+			if (i + 1 == argc)
+				return wrong_usage(c, "no file behind", argv[i]);
+			o->config = argv[++i];
+		} else if (strncmp(argv[i], "--config=", 9) == 0) {
+			o->config = argv[i] + 9;
+		} else if (set_switch(c, argv[i], o)) {
+			continue;
+		} else if (argv[i][0] == '-') {
+			return wrong_usage(c, "unknown option", argv[i]);
+		} else if (!c->operand || o->operand != NULL) {
+			return wrong_usage(c, "one argument too many,", argv[i]);
+		} else {
+			o->operand = argv[i];
+		}
+	}
+	return !c->operand || o->operand != NULL ||
+	       wrong_usage(c, "needs a CASE, as mailhook list shows them, behind", c->name);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct rlimit no_core = { 0, 0 };
+	struct options o = { 0 };
+
+	(void)umask(077);
+	(void)setrlimit(RLIMIT_CORE, &no_core);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a full disk, not a death */
+	(void)setvbuf(stderr, NULL, _IOLBF, 0);
+
+	const struct work_command *c = argc < 2 ? NULL : find_command(argv[1]);
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0) {
+			if (c == NULL)
+				usage(stdout);
+			else
+				(void)printf(
+				    "usage: mailhook %s [--config FILE] %s\n%s\n", c->name, c->arguments, c->help);
+			return EXIT_OK;
+		}
+	if (c == NULL) {
+		if (argc >= 2)
+			work_log("%.40s: not built into this version", argv[1]);
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (!read_options(c, argc, argv, &o))
+		return EXIT_USAGE;
+	const int code = c->run(&o);
+	if (fflush(stdout) != 0) {
+		work_log("standard output could not be written");
+		return code == EXIT_OK ? EXIT_ATTENTION : code;
+	}
+	return code;
+}

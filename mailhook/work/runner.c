@@ -1,0 +1,432 @@
+/* runner.c: leases and launches of action programs. */
+#include "mailhook/work/runner.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mailhook/clock.h"
+#include "mailhook/work/job.h"
+#include "mailhook/work/request.h"
+
+#define RUN_ARENA_BYTES ((size_t)32 << 20)
+#define MAX_ENV 128
+#define DUE_AT_ONCE 64
+
+struct running {
+	struct runner *runner;
+	struct launch *launch; /* own; NULL: this place is free */
+	int64_t job_id;
+	char *action;  /* own */
+	bool observed; /* the verb was describe */
+	bool ended;    /* the answer is there but not yet in the ledger */
+	struct answer_line answer;
+	int64_t renew_at_ms;
+};
+
+struct runner {
+	struct work *w;
+	struct running *places;
+	size_t n;
+};
+
+enum mh_status
+runner_new(struct work *w, struct runner **ret, struct mh_err *err)
+{
+	struct runner *r = calloc(1, sizeof(*r));
+	const size_t n = w->conf->max_running < 1 ? 1 : (size_t)w->conf->max_running;
+
+	if (r != NULL)
+		r->places = calloc(n, sizeof(*r->places));
+	if (r == NULL || r->places == NULL) {
+		free(r);
+		return mh_fail(err, MH_RETRY, "no memory for running actions");
+	}
+	r->w = w;
+	r->n = n;
+	for (size_t i = 0; i < n; i++)
+		r->places[i].runner = r;
+	*ret = r;
+	return MH_OK;
+}
+
+static void
+clear(struct running *p)
+{
+	if (p->launch != NULL)
+		launch_free(p->launch);
+	free(p->action);
+	*p = (struct running){ .runner = p->runner };
+}
+
+void
+runner_free(struct runner *r)
+{
+	if (r == NULL)
+		return;
+	for (size_t i = 0; i < r->n; i++)
+		clear(&r->places[i]);
+	free(r->places);
+	free(r);
+}
+
+size_t
+runner_running(const struct runner *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n; i++)
+		n += r->places[i].launch != NULL;
+	return n;
+}
+
+/* -- what an action may ask of us ---------------------------------------------------------------------------------- */
+
+static bool
+on_checkpoint(void *user, struct mh_span state)
+{
+	const struct running *p = user;
+	struct work *w = p->runner->w;
+	struct mh_err err = { 0 };
+
+	if (p->observed)
+		return false; /* a checkpoint announces an effect, and there is none in a dry run */
+	const enum mh_status status = ledger_job_checkpoint(w->db, p->job_id, w->owner, state, &err);
+	if (status != MH_OK)
+		work_log("action %s: no checkpoint: %s", p->action, err.text);
+	return status == MH_OK;
+}
+
+static void
+on_say(void *user, struct mh_span text)
+{
+	const struct running *p = user;
+	char shown[600];
+
+	work_log("action %s: %s", p->action, mh_escape(shown, sizeof(shown), text));
+}
+
+static void
+on_say_check(void *user, struct mh_span text)
+{
+	char shown[600];
+
+	work_log("action %s: %s", (const char *)user, mh_escape(shown, sizeof(shown), text));
+}
+
+/* -- starting ------------------------------------------------------------------------------------------------------ */
+
+/* All that an action sees of our environment; "NAME=value" is taken as it stands in ours. */
+static enum mh_status
+environment(const struct conf_action *act, struct arena *a, const char *const **ret, struct mh_err *err)
+{
+	const char **env = arena_array(a, MAX_ENV + 1, sizeof(*env));
+	size_t n = 0;
+	enum mh_status status = env == NULL ? mh_fail(err, MH_RETRY, "no memory for an environment") : MH_OK;
+
+	for (size_t i = 0; i <= act->pass_env.n && status == MH_OK && n < MAX_ENV; i++) {
+		const char *name = i == 0 ? "CREDENTIALS_DIRECTORY" : act->pass_env.items[i - 1];
+		const char *value = getenv(name); /* NOLINT(concurrency-mt-unsafe): there is one thread */
+		struct mh_span line;
+
+		if (value == NULL)
+			continue;
+		status = arena_printf(a, &line, err, "%s=%s", name, value);
+		if (status == MH_OK)
+			env[n++] = line.p;
+	}
+	*ret = env;
+	return status;
+}
+
+static enum mh_status
+program_path(struct work *w, const struct conf_action *act, struct arena *a, const char **ret, struct mh_err *err)
+{
+	struct mh_span path;
+
+	if (act->program[0] == '/') {
+		*ret = act->program;
+		return MH_OK;
+	}
+	if (strchr(act->program, '/') != NULL)
+		return mh_fail(err, MH_BAD, "program \"%s\": neither a name nor an absolute path", act->program);
+	const enum mh_status status = arena_printf(a, &path, err, "%s/actions/%s", w->libexec, act->program);
+	if (status == MH_OK)
+		*ret = path.p;
+	return status;
+}
+
+static enum mh_status
+launch_job(struct running *p, const struct job_row *j, const struct conf_action *act, int64_t now, struct arena *a,
+    struct buf *request, struct buf *raw, struct mh_err *err)
+{
+	struct work *w = p->runner->w;
+	struct case_row c;
+	int64_t message_id = 0;
+	struct launch_spec spec = { .verb = p->observed ? "describe" : "run",
+		.dir = w->conf->state_dir,
+		.deadline_ms = act->deadline_s * 1000,
+		.checkpoint = on_checkpoint,
+		.say = on_say,
+		.user = p };
+	enum mh_status status = ledger_case_get(w->db, j->case_id, a, &c, err);
+
+	if (status == MH_OK)
+		status = request_job(w, j, &c, now, now + act->deadline_s, a, request, &message_id, err);
+	if (status == MH_OK && act->mail_raw && message_id != 0) {
+		status = ledger_message_raw(w->db, message_id, raw, err);
+		if (status == MH_OK)
+			spec.raw = buf_span(raw);
+		else if (status == MH_SKIP)
+			status = MH_OK;
+	}
+	if (status == MH_OK)
+		status = program_path(w, act, a, &spec.program, err);
+	if (status == MH_OK)
+		status = environment(act, a, &spec.env, err);
+	spec.request = buf_span(request);
+	return status == MH_OK ? launch_start(&spec, &p->launch, err) : status;
+}
+
+/* The job is ours from here; whatever goes wrong with the start is an outcome. */
+static enum mh_status
+start_claimed(struct running *p, const struct job_row *j, int64_t now, struct arena *a, struct mh_err *err)
+{
+	struct work *w = p->runner->w;
+	const struct conf_action *act = conf_action(w->conf, j->action);
+	struct buf request, raw;
+	struct mh_err why = { 0 };
+	enum mh_status status = MH_BAD;
+
+	buf_init(&request, REQUEST_MAX_BYTES);
+	buf_init(&raw, MH_MAX_MESSAGE_BYTES + 1);
+	p->job_id = j->id;
+	p->observed = w->conf->observe;
+	p->action = strdup(j->action);
+	if (p->action == NULL)
+		status = mh_fail(&why, MH_RETRY, "no memory to start action \"%s\"", j->action);
+	else if (act == NULL)
+		mh_fail(&why, MH_BAD, "action \"%s\" is not configured", j->action);
+	else
+		status = launch_job(p, j, act, now, a, &request, &raw, &why);
+	buf_release(&request);
+	buf_release(&raw);
+	if (status == MH_OK) {
+		p->renew_at_ms = clock_monotonic_ms() + JOB_LEASE_S * 1000 / 3;
+		return MH_OK;
+	}
+
+	const struct answer_line answer = { .outcome = OUTCOME_RETRY, .summary = why.text, .retry_after_s = -1 };
+	work_log("action %s: %s", j->action, why.text);
+	clear(p);
+	status = job_outcome(w, j->id, &answer, false, now, err);
+	return status == MH_SKIP ? MH_OK : status;
+}
+
+static struct running *
+free_place(struct runner *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (r->places[i].launch == NULL)
+			return &r->places[i];
+	return NULL;
+}
+
+static enum mh_status
+settle(struct work *w, int64_t case_id, int64_t now, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	enum mh_status status = db_tx_begin(w->db, &tx, err);
+
+	if (status == MH_OK)
+		status = job_settle(w, case_id, now, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+/* One job that is due: looked at again, or claimed and started. */
+static enum mh_status
+start_one(struct runner *r, struct running *p, struct job_row *j, int64_t now, struct arena *a, struct mh_err *err)
+{
+	struct work *w = r->w;
+
+	if (j->state == JOB_WAITING && j->waiting_for == JOB_WAIT_AFTER)
+		return settle(w, j->case_id, now, err);
+	enum mh_status status = ledger_job_claim(w->db, j->id, w->owner, now, now + JOB_LEASE_S, err);
+	if (status == MH_SKIP)
+		return MH_OK; /* another node was faster */
+	if (status == MH_OK)
+		status = ledger_job_get(w->db, j->id, a, j, err);
+	return status == MH_OK ? start_claimed(p, j, now, a, err) : status;
+}
+
+enum mh_status
+runner_start(struct runner *r, int64_t now, bool *ret_more, struct mh_err *err)
+{
+	struct arena a;
+	enum mh_status status = MH_OK;
+
+	*ret_more = false;
+	arena_init(&a, RUN_ARENA_BYTES);
+	/* one at a time: starting one takes its case off the list, and an outcome may put others on it */
+	for (size_t i = 0; i < DUE_AT_ONCE && status == MH_OK; i++) {
+		struct job_rows due = { 0 };
+		struct running *p = free_place(r);
+
+		arena_reset(&a);
+		status = ledger_jobs_due(r->w->db, now, 1, &a, &due, err);
+		if (status != MH_OK || due.n == 0)
+			break;
+		*ret_more = i + 1 == DUE_AT_ONCE || p == NULL;
+		if (p == NULL)
+			break;
+		status = start_one(r, p, &due.items[0], now, &a, err);
+	}
+	arena_release(&a);
+	return status;
+}
+
+/* -- hearing ------------------------------------------------------------------------------------------------------- */
+
+size_t
+runner_pollfds(struct runner *r, struct pollfd *fds, size_t max, int *ret_timeout_ms)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		struct pollfd own[4];
+		int timeout = -1;
+
+		if (r->places[i].launch == NULL)
+			continue;
+		if (r->places[i].ended) {
+			timeout = 1000;
+		} else {
+			const size_t some = launch_pollfds(r->places[i].launch, own, &timeout);
+			if (some > max - n)
+				continue;
+			memcpy(fds + n, own, some * sizeof(own[0]));
+			n += some;
+			const int64_t renew = r->places[i].renew_at_ms - clock_monotonic_ms();
+			const int renew_ms = renew < 0 ? 0 : (int)renew;
+			timeout = timeout < 0 || renew_ms < timeout ? renew_ms : timeout;
+		}
+		if (*ret_timeout_ms < 0 || timeout < *ret_timeout_ms)
+			*ret_timeout_ms = timeout;
+	}
+	return n;
+}
+
+static enum mh_status
+step_one(struct running *p, struct mh_err *err)
+{
+	struct work *w = p->runner->w;
+	enum mh_status status;
+
+	if (!p->ended && launch_step(p->launch, &p->answer) == MH_OK)
+		p->ended = true;
+	if (!p->ended) {
+		if (clock_monotonic_ms() < p->renew_at_ms)
+			return MH_OK;
+		p->renew_at_ms = clock_monotonic_ms() + JOB_LEASE_S * 1000 / 3;
+		status = ledger_job_renew(w->db, p->job_id, w->owner, clock_now() + JOB_LEASE_S, err);
+		if (status != MH_SKIP)
+			return status;
+		work_log("action %s: the job is another worker's now: stopped", p->action);
+		clear(p);
+		return MH_OK;
+	}
+	status = job_outcome(w, p->job_id, &p->answer, p->observed, clock_now(), err);
+	if (status == MH_SKIP)
+		work_log("action %s: its answer came after the job's lease had ended", p->action);
+	else if (status != MH_OK && status != MH_BAD)
+		return status;
+	clear(p);
+	return status == MH_SKIP ? MH_OK : status;
+}
+
+enum mh_status
+runner_step(struct runner *r, struct mh_err *err)
+{
+	enum mh_status status = MH_OK;
+
+	for (size_t i = 0; i < r->n; i++) {
+		struct mh_err own = { 0 };
+		if (r->places[i].launch == NULL)
+			continue;
+		const enum mh_status one = step_one(&r->places[i], &own);
+		if (one != MH_OK && status == MH_OK) {
+			status = one;
+			*err = own;
+		}
+	}
+	return status;
+}
+
+enum mh_status
+runner_stop(struct runner *r, struct mh_err *err)
+{
+	enum mh_status status = MH_OK;
+
+	for (size_t i = 0; i < r->n; i++) {
+		const int64_t job_id = r->places[i].job_id;
+		if (r->places[i].launch == NULL)
+			continue;
+		clear(&r->places[i]); /* dead before anybody else may have it */
+		if (status == MH_OK)
+			status = job_requeue(r->w, job_id, "stopped with the worker", clock_now(), err);
+	}
+	return status;
+}
+
+/* -- check --------------------------------------------------------------------------------------------------------- */
+
+static enum mh_status
+check_in(struct work *w, const struct conf_action *act, bool online, struct arena *a, struct buf *request,
+    bool *ret_fit, struct buf *out, struct mh_err *err)
+{
+	const int64_t now = clock_now();
+	struct launch *l = NULL;
+	struct answer_line answer;
+	struct launch_spec spec = { .verb = "check",
+		.dir = "/",
+		.deadline_ms = act->deadline_s * 1000,
+		.say = on_say_check,
+		.user = (void *)(uintptr_t)act->name };
+	enum mh_status status = request_check(w, act, online, now, now + act->deadline_s, request, err);
+
+	spec.request = buf_span(request);
+	if (status == MH_OK)
+		status = program_path(w, act, a, &spec.program, err);
+	if (status == MH_OK)
+		status = environment(act, a, &spec.env, err);
+	if (status == MH_OK)
+		status = launch_start(&spec, &l, err);
+	if (status != MH_OK)
+		return status;
+	while (launch_step(l, &answer) != MH_OK) {
+		struct pollfd fds[4];
+		int timeout = -1;
+		const size_t n = launch_pollfds(l, fds, &timeout);
+		(void)poll(fds, n, timeout);
+	}
+	*ret_fit = answer.outcome == OUTCOME_DONE || answer.outcome == OUTCOME_SKIPPED;
+	buf_puts(out, answer.summary);
+	launch_free(l);
+	return MH_OK;
+}
+
+enum mh_status
+runner_check(
+    struct work *w, const struct conf_action *act, bool online, bool *ret_fit, struct buf *out, struct mh_err *err)
+{
+	struct arena a;
+	struct buf request;
+
+	arena_init(&a, RUN_ARENA_BYTES);
+	buf_init(&request, REQUEST_MAX_BYTES);
+	const enum mh_status status = check_in(w, act, online, &a, &request, ret_fit, out, err);
+	buf_release(&request);
+	arena_release(&a);
+	return status;
+}

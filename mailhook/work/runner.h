@@ -1,0 +1,28 @@
+/* runner.h: action programs that run now: started under a lease, heard, and their outcomes recorded. */
+#ifndef MAILHOOK_WORK_RUNNER_H
+#define MAILHOOK_WORK_RUNNER_H
+
+#include <poll.h>
+
+#include "mailhook/work/work.h"
+
+struct runner;
+
+enum mh_status runner_new(struct work *w, struct runner **ret, struct mh_err *err);
+void runner_free(struct runner *r); /* what still runs is killed and stays "running" in the ledger: see runner_stop */
+
+/* Starts what is due, up to max_running, one for a case at a time. *ret_more: there is more than could be started now. */
+enum mh_status runner_start(struct runner *r, int64_t now, bool *ret_more, struct mh_err *err);
+size_t runner_running(const struct runner *r);
+/* Descriptors and the ms until runner_step must be called in any case; at most max. */
+size_t runner_pollfds(struct runner *r, struct pollfd *fds, size_t max, int *ret_timeout_ms);
+/* Hears what there is to hear. MH_RETRY: an outcome could not be written; it is kept and tried again at the next call. */
+enum mh_status runner_step(struct runner *r, struct mh_err *err);
+/* Kills what runs and queues it again. */
+enum mh_status runner_stop(struct runner *r, struct mh_err *err);
+
+/* Runs one action's `check` to its end, for the command check. The summary is written to out. */
+enum mh_status runner_check(
+    struct work *w, const struct conf_action *act, bool online, bool *ret_fit, struct buf *out, struct mh_err *err);
+
+#endif

@@ -1,0 +1,169 @@
+/* work.c: opening and closing what the worker stands on. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mailhook/work/accounts.h"
+#include "mailhook/work/commands.h"
+#include "parsers/parser.h"
+
+void
+work_log(const char *fmt, ...)
+{
+	char line[1400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	(void)fprintf(stderr, "mailhook: %s\n", line);
+}
+
+void
+work_complain(void *user, const char *line)
+{
+	(void)user;
+	work_log("%s", line);
+}
+
+static bool
+find_libexec(char *dst, size_t dst_bytes)
+{
+	const ssize_t n = readlink("/proc/self/exe", dst, dst_bytes - 1);
+	char *slash;
+
+	if (n <= 0 || (size_t)n >= dst_bytes - 1)
+		return false;
+	dst[n] = '\0';
+	slash = strrchr(dst, '/');
+	if (slash == NULL)
+		return false;
+	*slash = '\0';
+	return true;
+}
+
+/* A folder and those above it, for us alone. */
+static enum mh_status
+make_folder(const char *path, struct mh_err *err)
+{
+	char part[4096];
+
+	for (const char *p = path; *p != '\0'; p++) {
+		if (p == path || (p[0] != '/' && p[1] != '\0'))
+			continue;
+		const size_t n = (size_t)(p - path) + (p[0] != '/');
+		if (n >= sizeof(part))
+			return mh_fail(err, MH_BAD, "a folder's name is too long");
+		memcpy(part, path, n);
+		part[n] = '\0';
+		if (mkdir(part, 0700) != 0 && errno != EEXIST)
+			return mh_fail_errno(err, MH_RETRY, "%s", part);
+	}
+	return MH_OK;
+}
+
+static enum mh_status
+load_accounts(struct work *w, struct mh_err *err)
+{
+	if (w->conf->accounts_file == NULL)
+		return MH_OK;
+	const enum mh_status status = accounts_load(w->conf->accounts_file, work_complain, NULL, &w->accounts, err);
+	if (status != MH_SKIP)
+		return status;
+	work_log("%s", err->text);
+	return MH_OK;
+}
+
+enum mh_status
+work_load(struct work *w, const char *config, struct mh_err *err)
+{
+	char node[48];
+	const enum mh_status status = conf_load(config, work_complain, NULL, &w->conf, err);
+
+	if (status != MH_OK)
+		return status;
+	if (gethostname(node, sizeof(node)) != 0)
+		(void)snprintf(node, sizeof(node), "localhost");
+	node[sizeof(node) - 1] = '\0';
+	(void)snprintf(w->owner, sizeof(w->owner), "%s/%ld", node, (long)getpid());
+	if (!find_libexec(w->libexec, sizeof(w->libexec)))
+		return mh_fail(err, MH_RETRY, "the folder of this program is not known");
+	return load_accounts(w, err);
+}
+
+enum mh_status
+work_read_definitions(struct work *w, bool *ret_all_right, struct mh_err *err)
+{
+	w->definitions = definitions_new();
+	if (w->definitions == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for the definitions");
+	w->reader = (struct reader){ .parser = &definition_parser, .parser_state = w->definitions };
+	const enum mh_status status =
+	    w->conf->definitions_dir == NULL
+		? MH_SKIP
+		: definitions_add_folder(w->definitions, w->conf->definitions_dir, work_complain, NULL, err);
+	*ret_all_right = status == MH_OK || status == MH_SKIP;
+	return status == MH_RETRY ? MH_RETRY : MH_OK;
+}
+
+enum mh_status
+work_open_ledger(struct work *w, bool create, struct mh_err *err)
+{
+	const struct db_options o = { .create = create, .busy_ms = LEDGER_BUSY_MS };
+
+	if (w->conf->ledger_path == NULL)
+		return mh_fail(err, MH_BAD, "ledger \"%s\": only sqlite:PATH is known", w->conf->ledger);
+	return ledger_open(&sqlite_engine, w->conf->ledger_path, &o, &w->db, err);
+}
+
+enum mh_status
+work_make_folders(struct work *w, struct mh_err *err)
+{
+	const enum mh_status status = make_folder(w->conf->state_dir, err);
+
+	return status == MH_OK ? make_folder(w->conf->intake_dir, err) : status;
+}
+
+void
+work_release(struct work *w)
+{
+	db_close(w->db);
+	accounts_free(w->accounts);
+	definitions_free(w->definitions);
+	conf_free(w->conf);
+	*w = (struct work){ 0 };
+}
+
+int
+work_exit(enum mh_status status)
+{
+	switch (status) {
+	case MH_OK:
+		return EXIT_OK;
+	case MH_SKIP:
+	case MH_BAD:
+		return EXIT_USAGE;
+	case MH_RETRY:
+	case MH_LIMIT:
+		return EXIT_LATER;
+	}
+	return EXIT_USAGE;
+}
+
+void
+work_wake(const struct conf *conf)
+{
+	char path[4096];
+	const int n = snprintf(path, sizeof(path), "%s/wake", conf->state_dir);
+
+	if (n <= 0 || (size_t)n >= sizeof(path))
+		return;
+	/* closing a file that was open for writing is what the worker watches for */
+	const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	if (fd >= 0)
+		(void)close(fd);
+}
