@@ -3,8 +3,9 @@
 set -eu
 
 build='gcc cmake ninja-build pkg-config libpcre2-dev libcurl4-gnutls-dev libcjson-dev libssl-dev libsqlite3-dev
-  libconfuse-dev libcmocka-dev libetpan-dev sqlite3 ca-certificates'
-test='clang clang-14 libclang-rt-14-dev llvm-14 clang-format clang-tidy python3 procmail maildrop mandoc git util-linux'
+  libconfuse-dev libcmocka-dev libetpan-dev python3 sqlite3
+  ca-certificates'
+test='clang clang-14 libclang-rt-14-dev llvm-14 clang-format clang-tidy procmail maildrop mandoc git util-linux'
 
 case "${1-}" in
 build) wanted=$build ;;
