@@ -37,6 +37,7 @@ struct definition_slot {
 };
 
 struct prefilter;
+#define TAG_SENDER UINT32_MAX /* the prefilter's tag of a sender's address; other tags are slots */
 
 struct definitions {
 	struct definition_slot *slots; /* own */

@@ -32,7 +32,7 @@ static void complain_at(struct file_reader *r, int line, const char *fmt, va_lis
 static void
 complain_at(struct file_reader *r, int line, const char *fmt, va_list ap)
 {
-	char what[400], clean[500], text[900];
+	char what[400], clean[500], text[4800];
 
 	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	(void)snprintf(text, sizeof(text), "%s:%d: %s", r->path, line, mh_escape(clean, sizeof(clean), span_of(what)));
@@ -323,7 +323,7 @@ check_bytes(struct file_reader *r, struct mh_span text)
 	for (size_t i = 0; i < at && i < text.n; i++)
 		line += text.p[i] == '\n';
 
-	char message[900];
+	char message[4200];
 	(void)snprintf(message, sizeof(message), "%s:%d: %s", r->path, line, what);
 	r->complain(r->user, message);
 	return false;
@@ -358,7 +358,7 @@ notice_file_read(const char *path, struct mh_span text, struct arena *a, void (*
 	};
 
 	if (text.n > MH_MAX_NOTICE_FILE_BYTES) {
-		char message[900];
+		char message[4200];
 
 		(void)snprintf(message, sizeof(message), "%s:1: longer than %u bytes", path, MH_MAX_NOTICE_FILE_BYTES);
 		complain(user, message);
