@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "actions/common/folder.h"
+#include "actions/reply/net.h"
 #include "actions/reply/reply.h"
 
 #define BODY_MAX_BYTES ((size_t)64 << 10)
@@ -150,7 +151,8 @@ reply_conf_read(const char *path, struct reply_conf *ret, struct mh_err *err)
 {
 	static const struct own_conf_check checks[] = { { "transport", check_transport }, { "folder", check_path },
 		{ "sendmail", check_path }, { "template", check_path }, { "from", check_addresses },
-		{ "to", check_addresses }, { "sender_needs", check_needs }, { NULL, NULL } };
+		{ "to", check_addresses }, { "sender_needs", check_needs }, { "ca_file", check_path },
+		{ "cert_file", check_path }, { "key_file", check_path }, { "token", check_path }, NET_CHECKS, { NULL, NULL } };
 	cfg_opt_t opts[] = {
 		OWN_CONF_HEAD,
 		CFG_STR("transport", "maildir", CFGF_NONE),
@@ -161,6 +163,7 @@ reply_conf_read(const char *path, struct reply_conf *ret, struct mh_err *err)
 		CFG_STR("sender_needs", "relayed", CFGF_NONE),
 		CFG_STR("subject", default_subject, CFGF_NONE),
 		CFG_STR("template", "", CFGF_NONE),
+		NET_OPTIONS,
 		CFG_END(),
 	};
 

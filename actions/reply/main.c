@@ -70,6 +70,7 @@ send_mail(struct run *r, const struct recipients *to, const char *who, struct mh
 	const struct mh_span subject = buf_span(&r->subject);
 	const struct reply_text text = { span_head(subject, utf8_cut(subject, SUBJECT_BYTES)), buf_span(&r->body) };
 	char id[320], summary[900];
+	struct told told = { .retry_after_s = -1 };
 	bool earlier = false;
 
 	enum mh_status status = compose(r->request, r->conf->from, to, &text, &r->mail, err);
@@ -83,13 +84,21 @@ send_mail(struct run *r, const struct recipients *to, const char *who, struct mh
 		.to = to,
 		.mail = buf_span(&r->mail),
 		.message_id = id,
+		.told = &told,
 	};
 	status = r->conf->transport->deliver(&d, &earlier, err);
 	if (status == MH_OK) {
-		(void)snprintf(summary, sizeof(summary), "reply %s to %s%s%s", earlier ? "had been sent" : "sent", who,
+		(void)snprintf(summary, sizeof(summary), "reply %s%s%s%s to %s%s%s",
+		    earlier ? "had been sent" : "sent", told.refused[0] == '\0' ? "" : " (refused: ", told.refused,
+		    told.refused[0] == '\0' ? "" : ")", who,
 		    to->why_not == NULL ? "" : "; the mail's sender gets none: ",
 		    to->why_not == NULL ? "" : to->why_not);
 		finish(r, "done", summary);
+	} else if (status == MH_RETRY && told.retry_after_s >= 0) {
+		const struct outcome_line o = { .outcome = "retry", .retry_after_s = told.retry_after_s };
+
+		outcome(r->protocol, &o, "%s", err->text);
+		status = MH_OK; /* said */
 	}
 	return status;
 }

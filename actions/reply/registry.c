@@ -6,6 +6,8 @@
 static const struct transport *const transports[] = {
 	&transport_maildir,
 	&transport_sendmail,
+	&transport_smtp,
+	&transport_graph,
 };
 
 const struct transport *

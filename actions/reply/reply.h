@@ -58,6 +58,11 @@ void message_id(char dst[320], const struct request *r, const char *from);
 
 /* -- transports: one file each, listed in registry.c -------------------------------------------------------------- */
 
+struct told { /* what a transport says besides its status */
+	int64_t retry_after_s; /* -1: not said */
+	char refused[600];     /* recipients that were refused while others were taken, in words */
+};
+
 struct delivery {
 	const struct reply_conf *conf;
 	const struct request *request;
@@ -65,6 +70,7 @@ struct delivery {
 	const struct recipients *to;
 	struct mh_span mail;
 	const char *message_id;
+	struct told *told; /* foreign */
 };
 
 struct transport {
@@ -77,7 +83,7 @@ struct transport {
 	enum mh_status (*deliver)(const struct delivery *d, bool *ret_earlier, struct mh_err *err);
 };
 
-extern const struct transport transport_maildir, transport_sendmail;
+extern const struct transport transport_maildir, transport_sendmail, transport_smtp, transport_graph;
 const struct transport *transport_of(const char *name); /* NULL: there is none */
 
 #endif

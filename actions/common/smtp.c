@@ -1,0 +1,473 @@
+/* smtp.c: submission through libcurl.
+ *
+ * libcurl tells one code for a whole session. What became of each recipient, and the server's words, are taken from its
+ * debug callback, which sees commands and answers in order; credentials pass there too and are not looked at. */
+#include "actions/common/smtp.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "actions/common/secret.h"
+#include "actions/token/token.h"
+
+const char *const smtp_tls_names[3] = {
+	[SMTP_STARTTLS] = "starttls", [SMTP_IMPLICIT] = "implicit", [SMTP_PLAIN] = "none"
+};
+const char *const smtp_auth_names[4] = { [SMTP_AUTH_NONE] = "none",
+	[SMTP_AUTH_PLAIN] = "plain",
+	[SMTP_AUTH_LOGIN] = "login",
+	[SMTP_AUTH_XOAUTH2] = "xoauth2" };
+
+enum stage { AT_GREETING, AT_EHLO, AT_STARTTLS, AT_AUTH, AT_SENDER, AT_RECIPIENT, AT_DATA, AT_TEXT, AT_OTHER };
+static const char *const stage_names[] = { "greeting", "hello", "STARTTLS", "login", "sender", "recipient", "DATA",
+	"mail", "command" };
+
+struct reply {
+	int code;
+	char words[96]; /* its first line, escaped; the first says more than the last, where there are several */
+};
+
+struct talk {
+	enum stage at;
+	bool answered; /* the command at hand has its whole reply */
+	bool fresh;    /* the next line that comes in begins a reply */
+	struct reply last;
+	struct reply recipients[SMTP_MAX_RECIPIENTS];
+	size_t n_recipients; /* commands sent */
+	struct mh_span text; /* still to be sent */
+};
+
+/* -- addresses and text ------------------------------------------------------------------------------------------- */
+
+static bool
+chars_ok(struct mh_span s, const char *others)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		const char c = s.p[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+			(c != '\0' && strchr(others, c) != NULL)))
+			return false;
+	}
+	return s.n > 0;
+}
+
+/* Atoms between dots: none empty. */
+static bool
+dots_ok(struct mh_span s)
+{
+	return s.n > 0 && s.p[0] != '.' && s.p[s.n - 1] != '.' && span_find(s, MH_LIT(".."), 0) == SIZE_MAX;
+}
+
+bool
+smtp_address_ok(struct mh_span a)
+{
+	const size_t at = span_find(a, MH_LIT("@"), 0);
+
+	if (at == SIZE_MAX || a.n > 254 || at > 64)
+		return false;
+	const struct mh_span local = span_head(a, at), domain = span_from(a, at + 1);
+	return chars_ok(local, "!#$%&'*+-/=?^_`{|}~.") && dots_ok(local) && chars_ok(domain, "-.") && dots_ok(domain) &&
+	       domain.p[0] != '-';
+}
+
+/* Writes the text as it goes over the wire: CRLF at each line's end. libcurl does the dots, and no more. */
+static enum mh_status
+wire_text(struct mh_span text, struct buf *out, struct mh_err *err)
+{
+	struct mh_span line;
+
+	for (size_t i = 0; i < text.n; i++)
+		if (text.p[i] == '\0' || (unsigned char)text.p[i] >= 0x80)
+			return mh_fail(err, MH_BAD, "the mail is not 7-bit text");
+	if (text.n == 0 || text.n > SMTP_MAX_MAIL_BYTES)
+		return mh_fail(err, MH_BAD, "a mail of %zu bytes is not sent", text.n);
+	while (span_line(&text, &line)) {
+		if (line.n > SMTP_MAX_LINE_BYTES || memchr(line.p, '\r', line.n) != NULL)
+			return mh_fail(err, MH_BAD, "the mail has a line that cannot be sent");
+		buf_put(out, line);
+		buf_puts(out, "\r\n");
+	}
+	return buf_ok(out) ? MH_OK : mh_fail(err, MH_RETRY, "no memory for a mail");
+}
+
+static enum mh_status
+check_mail(const struct smtp_mail *m, struct mh_err *err)
+{
+	char who[64];
+
+	if (m->n_to == 0 || m->n_to > SMTP_MAX_RECIPIENTS)
+		return mh_fail(err, MH_BAD, "%zu recipients: from 1 to %d are sent to", m->n_to, SMTP_MAX_RECIPIENTS);
+	if (m->from[0] != '\0' && !smtp_address_ok(span_of(m->from)))
+		return mh_fail(
+		    err, MH_BAD, "not an address to send from: %s", mh_escape(who, sizeof(who), span_of(m->from)));
+	for (size_t i = 0; i < m->n_to; i++)
+		if (!smtp_address_ok(span_of(m->to[i])))
+			return mh_fail(err, MH_BAD, "not an address to send to: %s",
+			    mh_escape(who, sizeof(who), span_of(m->to[i])));
+	return MH_OK;
+}
+
+/* -- the session, as it is heard ---------------------------------------------------------------------------------- */
+
+static void
+hear_command(struct talk *t, struct mh_span line)
+{
+	static const struct {
+		struct mh_span head;
+		enum stage at;
+	} commands[] = { { { "EHLO ", 5 }, AT_EHLO }, { { "HELO ", 5 }, AT_EHLO }, { { "STARTTLS", 8 }, AT_STARTTLS },
+		{ { "AUTH ", 5 }, AT_AUTH }, { { "MAIL FROM:", 10 }, AT_SENDER }, { { "RCPT TO:", 8 }, AT_RECIPIENT },
+		{ { "DATA", 4 }, AT_DATA }, { { "NOOP", 4 }, AT_OTHER } };
+
+	t->fresh = true;
+	t->answered = false;
+	if (t->at == AT_AUTH && t->last.code == 334)
+		return; /* a response to a challenge, which could look like anything */
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (span_starts(line, commands[i].head)) {
+			t->at = commands[i].at;
+			t->n_recipients += t->at == AT_RECIPIENT;
+			return;
+		}
+}
+
+static void
+hear_reply(struct talk *t, struct mh_span line)
+{
+	line = span_trim(line);
+	if (line.n < 3 || line.p[0] < '2' || line.p[0] > '5' || line.p[1] < '0' || line.p[1] > '9' || line.p[2] < '0' ||
+	    line.p[2] > '9')
+		return;
+	t->last.code = (line.p[0] - '0') * 100 + (line.p[1] - '0') * 10 + (line.p[2] - '0');
+	if (t->fresh)
+		(void)mh_escape(t->last.words, sizeof(t->last.words), line);
+	t->fresh = false;
+	if (line.n > 3 && line.p[3] == '-')
+		return;
+	t->fresh = t->answered = true;
+	if (t->at == AT_RECIPIENT && t->n_recipients > 0 && t->n_recipients <= SMTP_MAX_RECIPIENTS)
+		t->recipients[t->n_recipients - 1] = t->last;
+	if (t->at == AT_DATA && t->last.code == 354) {
+		t->at = AT_TEXT;
+		t->answered = false;
+	}
+}
+
+static int
+hear(CURL *c, curl_infotype type, char *p, size_t n, void *user)
+{
+	const struct mh_span line = { p, n };
+
+	(void)c;
+	if (type == CURLINFO_HEADER_OUT)
+		hear_command(user, line);
+	else if (type == CURLINFO_HEADER_IN)
+		hear_reply(user, line);
+	return 0;
+}
+
+static size_t
+give_text(char *dst, size_t size, size_t n, void *user)
+{
+	struct talk *t = user;
+	const struct mh_span part = span_head(t->text, size * n);
+
+	memcpy(dst, part.p, part.n);
+	t->text = span_from(t->text, part.n);
+	return part.n;
+}
+
+/* NOOP's answer has a body for libcurl; nobody wants it. */
+static size_t
+no_output(char *p, size_t size, size_t n, void *user)
+{
+	(void)p;
+	(void)user;
+	return size * n;
+}
+
+/* -- what it came to ---------------------------------------------------------------------------------------------- */
+
+static enum mh_status
+by_code(const struct smtp_server *s, const struct talk *t, const struct reply *r, struct mh_err *err)
+{
+	return mh_fail(
+	    err, r->code >= 500 ? MH_BAD : MH_RETRY, "%s: %s refused: %s", s->host, stage_names[t->at], r->words);
+}
+
+/* Nobody was taken: one that may be taken later makes it "later". */
+static enum mh_status
+no_recipient(const struct smtp_server *s, const struct talk *t, struct mh_err *err)
+{
+	const struct reply *worst = &t->last;
+
+	for (size_t i = 0; i < t->n_recipients && i < SMTP_MAX_RECIPIENTS; i++)
+		if (t->recipients[i].code >= 400 && t->recipients[i].code < 500)
+			worst = &t->recipients[i];
+	return by_code(s, t, worst, err);
+}
+
+static enum mh_status
+judge(const struct smtp_server *s, const struct talk *t, CURLcode code, const char *error_text, struct mh_err *err)
+{
+	struct mh_err net;
+
+	if (code == CURLE_OK)
+		return MH_OK;
+	if (t->answered && t->last.code >= 400)
+		return t->at == AT_RECIPIENT ? no_recipient(s, t, err) : by_code(s, t, &t->last, err);
+	if (code == CURLE_LOGIN_DENIED && t->at == AT_AUTH) /* the challenge that says why is an answer of 334 */
+		return mh_fail(err, MH_BAD, "%s: login refused", s->host);
+	if (code == CURLE_LOGIN_DENIED)
+		return mh_fail(err, MH_BAD, "%s: no AUTH %s offered", s->host, smtp_auth_names[s->auth]);
+	if (code == CURLE_USE_SSL_FAILED)
+		return mh_fail(err, MH_BAD, "%s: no STARTTLS offered", s->host);
+
+	const enum mh_status status = wire_error(code, error_text, s->host, &net);
+	return mh_fail(
+	    err, status, "%s%s", net.text, t->at == AT_TEXT && t->text.n == 0 ? " (the mail may have been taken)" : "");
+}
+
+static void
+tell_refused(const struct smtp_mail *m, const struct talk *t, struct buf *out)
+{
+	for (size_t i = 0; i < t->n_recipients && i < m->n_to; i++)
+		if (t->recipients[i].code >= 400)
+			buf_printf(out, "%s%s: %s", out->n > 0 ? "; " : "", m->to[i], t->recipients[i].words);
+}
+
+/* -- one session -------------------------------------------------------------------------------------------------- */
+
+static void
+drop_curlu(CURLU **u)
+{
+	curl_url_cleanup(*u);
+	*u = NULL;
+}
+
+/* The URL is put together from parts by libcurl: no host can become more than a host. */
+static enum mh_status
+build_url(const struct smtp_server *s, char **ret, struct wire_url *ret_parts, struct mh_err *err)
+{
+	char port[16], host[300], path[300];
+	MH_AUTO(drop_curlu) CURLU *u = curl_url();
+	const bool six = strchr(s->host, ':') != NULL;
+
+	(void)snprintf(port, sizeof(port), "%d", s->port);
+	(void)snprintf(path, sizeof(path), "/%s", s->helo == NULL ? "" : s->helo);
+	(void)snprintf(host, sizeof(host), six ? "[%s]" : "%s", s->host);
+	if (u == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for a URL");
+	if (curl_url_set(u, CURLUPART_SCHEME, s->tls == SMTP_IMPLICIT ? "smtps" : "smtp", 0) != CURLUE_OK ||
+	    curl_url_set(u, CURLUPART_HOST, host, 0) != CURLUE_OK ||
+	    curl_url_set(u, CURLUPART_PORT, port, 0) != CURLUE_OK ||
+	    curl_url_set(u, CURLUPART_PATH, path, 0) != CURLUE_OK ||
+	    curl_url_get(u, CURLUPART_URL, ret, 0) != CURLUE_OK)
+		return mh_fail(err, MH_BAD, "not a server to send by: host, port or helo name");
+	return wire_url_read(*ret, ret_parts, err);
+}
+
+static void
+drop_text(char **p)
+{
+	curl_free(*p);
+	*p = NULL;
+}
+
+static enum mh_status
+check_server(const struct smtp_server *s, struct mh_err *err)
+{
+	char who[64];
+	const int secrets = (s->password_file != NULL) + (s->password_command != NULL) + (s->token_file != NULL);
+
+	if (s->host == NULL || !chars_ok(span_of(s->host), ".-:") || strlen(s->host) > 253)
+		return mh_fail(err, MH_BAD, "not a host: \"%s\"",
+		    mh_escape(who, sizeof(who), span_of(s->host == NULL ? "" : s->host)));
+	if (s->port < 1 || s->port > 65535)
+		return mh_fail(err, MH_BAD, "not a port: %d", s->port);
+	if (s->helo != NULL && (!chars_ok(span_of(s->helo), ".-") || strlen(s->helo) > 253))
+		return mh_fail(err, MH_BAD, "not a helo name: \"%s\"", mh_escape(who, sizeof(who), span_of(s->helo)));
+	if (s->auth == SMTP_AUTH_NONE ? secrets != 0 || s->user != NULL : secrets != 1 || s->user == NULL)
+		return mh_fail(err, MH_BAD, "auth %s needs %s", smtp_auth_names[s->auth],
+		    s->auth == SMTP_AUTH_NONE ? "no user and no secret" : "a user and one secret");
+	if ((s->auth == SMTP_AUTH_XOAUTH2) != (s->token_file != NULL))
+		return mh_fail(err, MH_BAD, "a token goes with auth xoauth2, and nothing else does");
+	return MH_OK;
+}
+
+static enum mh_status
+get_secret(const struct smtp_server *s, bool fresh, struct secret *ret, int64_t *ret_retry_after_s, struct mh_err *err)
+{
+	if (s->token_file != NULL)
+		return token_get(s->token_file, fresh, ret, ret_retry_after_s, err);
+	if (s->password_command != NULL)
+		return secret_from_command(s->password_command, 0, ret, err);
+	return secret_from_file(s->password_file, ret, err);
+}
+
+#define SET(c, option, value)                                                                                          \
+	do {                                                                                                           \
+		if (code == CURLE_OK)                                                                                  \
+			code = curl_easy_setopt(c, option, value);                                                     \
+	} while (0)
+
+static CURLcode
+set_login(CURL *c, const struct smtp_server *s, const struct secret *secret)
+{
+	static const char *const mechanisms[] = {
+		[SMTP_AUTH_PLAIN] = "AUTH=PLAIN", [SMTP_AUTH_LOGIN] = "AUTH=LOGIN", [SMTP_AUTH_XOAUTH2] = "AUTH=XOAUTH2"
+	};
+	CURLcode code = CURLE_OK;
+
+	if (s->auth == SMTP_AUTH_NONE)
+		return code;
+	SET(c, CURLOPT_LOGIN_OPTIONS, mechanisms[s->auth]);
+	SET(c, CURLOPT_USERNAME, s->user);
+	if (s->auth == SMTP_AUTH_XOAUTH2)
+		SET(c, CURLOPT_XOAUTH2_BEARER, secret->p);
+	else
+		SET(c, CURLOPT_PASSWORD, secret->p);
+	return code;
+}
+
+static CURLcode
+set_session(CURL *c, const struct smtp_server *s, const char *url, struct talk *t)
+{
+	CURLcode code = CURLE_OK;
+
+	SET(c, CURLOPT_URL, url);
+	SET(c, CURLOPT_PROTOCOLS_STR, s->tls == SMTP_IMPLICIT ? "smtps" : "smtp");
+	SET(c, CURLOPT_USE_SSL, (long)(s->tls == SMTP_PLAIN ? CURLUSESSL_NONE : CURLUSESSL_ALL));
+	SET(c, CURLOPT_VERBOSE, 1L);
+	SET(c, CURLOPT_DEBUGFUNCTION, hear);
+	SET(c, CURLOPT_DEBUGDATA, t);
+	SET(c, CURLOPT_WRITEFUNCTION, no_output);
+	return code;
+}
+
+static CURLcode
+set_mail(CURL *c, const struct smtp_mail *m, struct curl_slist *to, const char *from, struct talk *t)
+{
+	CURLcode code = CURLE_OK;
+
+	if (m == NULL) {
+		SET(c, CURLOPT_CUSTOMREQUEST, "NOOP");
+		return code;
+	}
+	SET(c, CURLOPT_MAIL_FROM, from);
+	SET(c, CURLOPT_MAIL_RCPT, to);
+	SET(c, CURLOPT_MAIL_RCPT_ALLLOWFAILS, 1L);
+	SET(c, CURLOPT_UPLOAD, 1L);
+	SET(c, CURLOPT_READFUNCTION, give_text);
+	SET(c, CURLOPT_READDATA, t);
+	SET(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)t->text.n);
+	return code;
+}
+
+static enum mh_status
+list_recipients(const struct smtp_mail *m, struct curl_slist **ret, struct mh_err *err)
+{
+	for (size_t i = 0; m != NULL && i < m->n_to; i++) {
+		struct curl_slist *longer = curl_slist_append(*ret, m->to[i]);
+
+		if (longer == NULL)
+			return mh_fail(err, MH_RETRY, "no memory for a mail");
+		*ret = longer;
+	}
+	return MH_OK;
+}
+
+/* m == NULL: only as far as the login. */
+static enum mh_status
+session(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span text, const struct secret *secret,
+    struct talk *t, struct mh_err *err)
+{
+	char error_text[CURL_ERROR_SIZE], from[260] = "";
+	MH_AUTO(drop_text) char *url = NULL;
+	MH_AUTO(wire_url_release) struct wire_url parts = { 0 };
+	MH_AUTO(drop_slist) struct curl_slist *to = NULL;
+	MH_AUTO(drop_curl) CURL *c = NULL;
+
+	*t = (struct talk){ .text = text, .fresh = true };
+	enum mh_status status = build_url(s, &url, &parts, err);
+	if (status == MH_OK && s->tls == SMTP_PLAIN && !parts.loopback && !s->wire.allow_plain)
+		status = mh_fail(err, MH_BAD, "%s: without TLS only to loopback", s->host);
+	if (status == MH_OK)
+		status = list_recipients(m, &to, err);
+	if (status == MH_OK)
+		status = wire_open(&s->wire, error_text, &c, err);
+	if (status != MH_OK)
+		return status;
+
+	if (m != NULL)
+		(void)snprintf(
+		    from, sizeof(from), "<%s>", m->from); /* its length was checked; "" alone is libcurl's "none" */
+	CURLcode code = set_session(c, s, url, t);
+	if (code == CURLE_OK)
+		code = set_login(c, s, secret);
+	if (code == CURLE_OK)
+		code = set_mail(c, m, to, from, t);
+	if (code == CURLE_OK)
+		code = curl_easy_perform(c);
+	return judge(s, t, code, error_text, err);
+}
+
+static enum mh_status
+talk_to(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span text, struct talk *t,
+    int64_t *ret_retry_after_s, struct mh_err *err)
+{
+	enum mh_status status = MH_OK;
+
+	*ret_retry_after_s = -1;
+	for (int fresh = 0; fresh < 2; fresh++) {
+		MH_AUTO(secret_release) struct secret secret = { 0 };
+
+		if (s->auth != SMTP_AUTH_NONE)
+			status = get_secret(s, fresh != 0, &secret, ret_retry_after_s, err);
+		if (status == MH_OK)
+			status = session(s, m, text, &secret, t, err);
+		else
+			return status;
+		/* A token may be revoked before its end: a new one is asked for, once. */
+		if (status != MH_BAD || s->token_file == NULL || t->at != AT_AUTH)
+			break;
+	}
+	return status;
+}
+
+enum mh_status
+smtp_send(const struct smtp_server *s, const struct smtp_mail *m, struct buf *ret_refused, int64_t *ret_retry_after_s,
+    struct mh_err *err)
+{
+	MH_AUTO(buf_release) struct buf text;
+	struct talk t;
+
+	*ret_retry_after_s = -1;
+	buf_init(&text, 2u * SMTP_MAX_MAIL_BYTES);
+	enum mh_status status = check_server(s, err);
+	if (status == MH_OK)
+		status = check_mail(m, err);
+	if (status == MH_OK)
+		status = wire_text(m->bytes, &text, err);
+	if (status == MH_OK)
+		status = talk_to(s, m, buf_span(&text), &t, ret_retry_after_s, err);
+	if (status == MH_OK)
+		tell_refused(m, &t, ret_refused);
+	return status;
+}
+
+enum mh_status
+smtp_check(const struct smtp_server *s, bool online, int64_t *ret_retry_after_s, struct mh_err *err)
+{
+	struct talk t;
+
+	*ret_retry_after_s = -1;
+	const enum mh_status status = check_server(s, err);
+	if (status != MH_OK || online)
+		return status != MH_OK ? status : talk_to(s, NULL, MH_NONE, &t, ret_retry_after_s, err);
+	if (s->token_file != NULL)
+		return token_check(s->token_file, err);
+	MH_AUTO(secret_release) struct secret secret = { 0 };
+	return s->password_file == NULL ? MH_OK : secret_from_file(s->password_file, &secret, err);
+}
