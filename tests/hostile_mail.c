@@ -204,7 +204,7 @@ base64_padding(struct buf *b)
 }
 
 static void
-base64_messages(struct buf *b)
+quoted_messages(struct buf *b)
 {
 	buf_puts(b, HEAD);
 	repeat(b, "Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted-printable\n\n", 1000);
@@ -318,7 +318,7 @@ const struct hostile_mail hostile_mails[] = {
 	{ "folded-field", "one field of 1,000,000 lines", folded_field, MAIL_LIMIT_FIELD | MAIL_LIMIT_HEADER },
 	{ "line-20mb", "one line of 20 MB", long_line, MAIL_LIMIT_TEXT },
 	{ "multiparts-10000", "10,000 nested multiparts", nested_multiparts, MAIL_LIMIT_DEPTH },
-	{ "same-boundary", "100,000 multiparts of one boundary", same_boundary, 0 },
+	{ "same-boundary", "100,000 multiparts of one boundary", same_boundary, MAIL_LIMIT_DEPTH },
 	{ "boundary-lines", "2,000,000 near boundaries under 31 multiparts", boundary_lines, 0 },
 	{ "messages-40000", "40,000 nested message/rfc822", nested_messages, MAIL_LIMIT_DEPTH },
 	{ "messages-20000-flat", "a digest of 20,000 messages", many_messages, MAIL_LIMIT_PARTS },
@@ -333,7 +333,7 @@ const struct hostile_mail hostile_mails[] = {
 	{ "qp-tail", "quoted-printable text ending in =3: an over-read in libetpan 1.9.4", qp_tail, 0 },
 	{ "qp-equals", "3,000,000 bare equals signs", qp_equals, MAIL_LIMIT_TEXT },
 	{ "base64-padding", "500,000 inner paddings", base64_padding, 0 },
-	{ "qp-messages", "1,000 messages, each quoted-printable in the one around", base64_messages, MAIL_LIMIT_DEPTH },
+	{ "qp-messages", "1,000 messages, each quoted-printable in the one around", quoted_messages, MAIL_LIMIT_TEXT },
 	{ "broken-words-30000", "30,000 encoded words without end", broken_words, MAIL_LIMIT_FIELD },
 	{ "words-40000", "40,000 encoded words, each half a character", good_words,
 	    MAIL_LIMIT_FIELD | MAIL_LIMIT_WORDS },
