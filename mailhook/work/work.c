@@ -11,25 +11,6 @@
 #include "mailhook/work/commands.h"
 #include "parsers/parser.h"
 
-void
-work_log(const char *fmt, ...)
-{
-	char line[1400];
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	(void)fprintf(stderr, "mailhook: %s\n", line);
-}
-
-void
-work_complain(void *user, const char *line)
-{
-	(void)user;
-	work_log("%s", line);
-}
-
 static bool
 find_libexec(char *dst, size_t dst_bytes)
 {
