@@ -134,7 +134,7 @@ class Faults(unittest.TestCase):
         db = sqlite3.connect(w.ledger, isolation_level=None)
         db.execute("BEGIN EXCLUSIVE")
         started = time.monotonic()
-        self.assertEqual(w.pipe().returncode, 0)
+        self.assertEqual(w.pipe_alone().returncode, 0)
         self.assertLess(time.monotonic() - started, 5, "the pipe waits for the ledger")
         self.assertIn(w.run_once(timeout=120).returncode, (1, 75))
         self.assertEqual(len(w.messages_waiting()), 1)
@@ -150,7 +150,7 @@ class Faults(unittest.TestCase):
             path = os.path.join(w.state, name)
             if name.startswith("ledger.db"):
                 os.chmod(path, 0o400)
-        self.assertEqual(w.pipe(**user).returncode, 0)
+        self.assertEqual(w.pipe_alone(**user).returncode, 0)
         self.assertNotEqual(w.run_once(**user).returncode, 0)
         self.assertEqual(len(w.messages_waiting()), 1)
         os.chmod(w.ledger, 0o600)
@@ -165,7 +165,7 @@ class Faults(unittest.TestCase):
         w = self.world
         with open(w.ledger, "wb") as f:
             f.write(b"this is no ledger, and it is longer than a header of SQLite needs to be\n" * 100)
-        self.assertEqual(w.pipe().returncode, 0)
+        self.assertEqual(w.pipe_alone().returncode, 0)
         self.assertIn(w.run_once().returncode, (1, 2, 75))
         self.assertEqual(len(w.messages_waiting()), 1)
         with open(w.ledger, "rb") as f:
@@ -175,19 +175,10 @@ class Faults(unittest.TestCase):
 
     def test_ledger_full(self):
         w = self.world
-        self.assertEqual(w.run_once().returncode, 0)
-        self.assertEqual(w.pipe(preexec_fn=None).returncode, 0)
-        other = World()
-        self.addCleanup(other.__exit__, None, None, None)
-        os.mkdir(other.intake, 0o700)
-        lock = open(os.path.join(other.state, "worker.lock"), "w", encoding="utf-8")
-        subprocess.run(["flock", "-x", str(lock.fileno())], pass_fds=[lock.fileno()], check=True)
-        self.assertEqual(other.pipe().returncode, 0)  # no worker starts: the lock is held
-        self.assertEqual(len(other.messages_waiting()), 1)
-        lock.close()
-        self.assertNotEqual(other.run_once(preexec_fn=little_room).returncode, 0)
-        self.assertEqual(len(other.messages_waiting()), 1)
-        self.ends_well(other)
+        self.assertEqual(w.pipe_alone().returncode, 0)
+        self.assertEqual(len(w.messages_waiting()), 1)
+        self.assertNotEqual(w.run_once(preexec_fn=little_room).returncode, 0)
+        self.assertEqual(len(w.messages_waiting()), 1)
         self.ends_well()
 
     # -- configuration
@@ -195,14 +186,14 @@ class Faults(unittest.TestCase):
     def test_configuration_missing(self):
         os.unlink(self.world.conf)
         self.rejected(self.world.pipe())
-        self.assertEqual(self.world.run_once().returncode, 2)
+        self.assertIn(self.world.run_once().returncode, (2, 75))
 
     def test_configuration_broken(self):
         w = self.world
         right = f'state_dir = "{w.state}"\n'
         for wrong in ("nonsense\n", "max_running = 0\n", 'action "x" {\n', 'rule "r" { do = {"nobody"} }\n'):
             w.write(w.conf, right + wrong)
-            self.assertEqual(w.pipe().returncode, 0, wrong)
+            self.assertEqual(w.pipe_alone().returncode, 0, wrong)
             done = w.run_once()
             self.assertEqual(done.returncode, 2, wrong)
             self.assertRegex(done.stderr.decode(), r"mailhook: .*mailhook\.conf:\d+: ", wrong)
@@ -279,7 +270,7 @@ class Faults(unittest.TestCase):
                     self.world = w
                     log = os.path.join(w.dir, "log")
                     path = self.odd_action(f"#!/bin/sh\nread -r request\n{lie}\n")
-                    self.assertEqual(w.pipe().returncode, 0)
+                    self.assertEqual(w.pipe_alone().returncode, 0)
                     started = time.monotonic()
                     for _ in range(3):
                         w.run_once()
@@ -303,7 +294,7 @@ class Faults(unittest.TestCase):
         w = self.world
         path = self.odd_action("")
         os.unlink(path)
-        self.assertEqual(w.pipe().returncode, 0)
+        self.assertEqual(w.pipe_alone().returncode, 0)
         w.run_once()
         self.assertEqual(w.rows("SELECT state FROM jobs"), [("queued",)])
 
@@ -328,7 +319,7 @@ class Faults(unittest.TestCase):
         running = []
         for number in range(10):
             self.assertEqual(w.pipe(notice(number)).returncode, 0)
-            running += [subprocess.Popen(w.command("run", "--once"), env=w.env) for _ in range(2)]
+            running += [subprocess.Popen(w.command("run", "--once"), env=w.env, stderr=subprocess.DEVNULL) for _ in range(2)]
         for p in running:
             self.assertIn(p.wait(60), (0, 75))
         self.ends_well()

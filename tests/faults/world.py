@@ -1,11 +1,13 @@
 """A state folder of its own for one test, the programs run in it, and what must be true of it afterwards."""
 
+import fcntl
 import glob
 import os
 import shutil
 import sqlite3
 import subprocess
 import tempfile
+import time
 from datetime import datetime, timedelta, timezone
 
 NOTICE = b"""\
@@ -99,7 +101,32 @@ class World:
         return self.do("pipe", stdin=notice() if raw is None else raw, **more)
 
     def run_once(self, **more):
-        return self.do("run", "--once", **more)
+        """The worker, after the one that a pipe started has ended: two at once is a test of its own."""
+        self.settle()
+        done = self.do("run", "--once", **more)
+        self.settle()
+        return done
+
+    def pipe_alone(self, raw=None, **more):
+        """The pipe while somebody holds the worker's lock, so that it starts no worker."""
+        with open(os.path.join(self.state, "worker.lock"), "ab") as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            return self.pipe(raw, **more)
+
+    def settle(self, seconds=120):
+        """Waits until no worker holds the lock."""
+        path = os.path.join(self.state, "worker.lock")
+        deadline = time.monotonic() + seconds
+        while os.path.exists(path):
+            with open(path, "rb") as f:
+                try:
+                    fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    return
+                except BlockingIOError:
+                    pass
+            if time.monotonic() > deadline:
+                raise TimeoutError("a worker does not end")
+            time.sleep(0.01)
 
     def kill_at(self, number, script, after=False, log=None):
         """Runs a shell script under the killer: ("killed"|"ended"|"late", words)."""
