@@ -1,0 +1,181 @@
+/* template_test.c: the template language, row by row; and the case in words. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "actions/common/case_text.h"
+#include "actions/common/template.h"
+
+static const struct template_var items[] = {
+	{ "name", { "Ada", 3 }, false },
+	{ "empty", { "", 0 }, false },
+	{ "unknown", { NULL, 0 }, false },
+	{ "evil", { "a\nb\r\0c\x1b{name}\xc2\x9b", 15 }, false },
+	{ "block", { "one\ntwo", 7 }, true },
+	{ "umlaut", { "K\xc3\xb6ln", 5 }, false },
+	{ "broken", { "x\xff", 2 }, false },
+};
+static const struct template_vars vars = { items, sizeof(items) / sizeof(items[0]) };
+
+static void
+test_rows(void **state)
+{
+	static const struct {
+		const char *name, *text, *expected, *error;
+	} rows[] = {
+		{ "nothing", "", "", NULL },
+		{ "plain", "a } b\n", "a } b\n", NULL },
+		{ "a variable", "<{name}>", "<Ada>", NULL },
+		{ "an unknown one is nothing", "<{unknown}>", "<>", NULL },
+		{ "default words", "{unknown|none of them} {empty|e} {name|x}", "none of them e Ada", NULL },
+		{ "an empty default", "<{unknown|}>", "<>", NULL },
+		{ "a brace", "{{name}", "{name}", NULL },
+		{ "a condition that holds", "a{?name} {name}{/name}b", "a Adab", NULL },
+		{ "a condition that does not", "a{?empty}x{/empty}b{?unknown}{unknown}y{/unknown}c", "abc", NULL },
+		{ "nested", "{?name}1{?empty}2{?block}3{/block}{/empty}4{/name}", "14", NULL },
+		{ "lines of conditions leave none", "a\n{?name}\nb\n{/name}\n{?empty}\nc\n{/empty}\nd\n", "a\nb\nd\n",
+		    NULL },
+		{ "with CRLF too", "a\r\n{?name}\r\nb\r\n{/name}\r\n", "a\r\nb\r\n", NULL },
+		{ "inside a line the line stays", "a{?name}\nb{/name}\nc", "a\nb\nc", NULL },
+		{ "a value is no template, and one line", "{evil}", "a b  c {name} ", NULL },
+		{ "a block keeps its lines", "{block}", "one\ntwo", NULL },
+		{ "UTF-8 stays", "{umlaut}", "K\xc3\xb6ln", NULL },
+		{ "broken UTF-8 does not", "{broken}", "x?", NULL },
+		{ "no such variable", "a\nb {nope}", NULL, "t:5: there is no variable {nope}" },
+		{ "no such condition", "{?nope}{/nope}", NULL, "t:4: there is no variable {nope}" },
+		{ "in what is not shown too", "{?empty}\n{nope}\n{/empty}", NULL, "t:5: there is no variable {nope}" },
+		{ "never closed brace", "a {name\n}", NULL, "t:4: a brace is not closed on its line: {name" },
+		{ "never closed condition", "\n{?name}a\n", NULL, "t:5: a condition is never closed: {name}" },
+		{ "closed and never opened", "{/name}", NULL,
+		    "t:4: nothing of that name is open here to be closed: {name}" },
+		{ "closed crosswise", "{?name}{?block}{/name}{/block}", NULL,
+		    "t:4: nothing of that name is open here to be closed: {name}" },
+		{ "no name", "{}", NULL, "t:4: there is no name in {}" },
+		{ "names are told in plain signs", "{a\x1b\xff}", NULL, "t:4: there is no variable {a\\x1b\\xff}" },
+		{ "nested at the limit",
+		    "{?name}{?name}{?name}{?name}{?name}{?name}{?name}{?name}x"
+		    "{/name}{/name}{/name}{/name}{/name}{/name}{/name}{/name}",
+		    "x", NULL },
+		{ "nested past the limit", "{?name}{?name}{?name}{?name}{?name}{?name}{?name}{?name}{?name}x", NULL,
+		    "t:4: conditions are nested too deep at {name}" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct mh_err err = { 0 };
+		struct buf out;
+
+		buf_init(&out, 1000);
+		const enum mh_status status =
+		    template_render("t", 4, span_of(rows[i].text), &vars, template_plain, &out, &err);
+		const bool right =
+		    rows[i].error != NULL
+			? status == MH_BAD && strncmp(err.text, rows[i].error, strlen(rows[i].error)) == 0
+			: status == MH_OK && span_eq(buf_span(&out), span_of(rows[i].expected));
+		if (!right)
+			fail_msg("%s: %d \"%s\" \"%s\"", rows[i].name, (int)status, buf_span(&out).p, err.text);
+		buf_release(&out);
+	}
+}
+
+static void
+test_output_limit(void **state)
+{
+	struct mh_err err = { 0 };
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 6);
+	assert_int_equal(template_render("t", 1, MH_LIT("{name}{name}"), &vars, template_plain, &out, &err), MH_OK);
+	buf_clear(&out);
+	assert_int_equal(template_render("t", 1, MH_LIT("{name}{name}."), &vars, template_plain, &out, &err), MH_LIMIT);
+	assert_string_equal(err.text, "t:1: the text becomes longer than 6 bytes");
+	buf_release(&out);
+}
+
+static void
+test_due_words(void **state)
+{
+	static const struct {
+		int64_t days;
+		const char *words;
+	} rows[] = { { 89, "in 89 days" }, { 1, "in 1 day" }, { 0, "within a day" }, { -1, "within the last day" },
+		{ -2, "1 day ago" }, { -31, "30 days ago" } };
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, 1u << 20);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct mh_span words;
+
+		assert_int_equal(due_words(rows[i].days, &a, &words, NULL), MH_OK);
+		assert_string_equal(words.p, rows[i].words);
+	}
+	arena_release(&a);
+}
+
+static void
+test_wrap(void **state)
+{
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 1000);
+	text_wrap(&out, MH_LIT("aaaaaaaaaaaaaaaaaaaaaaaaa bbbbbbbbbbbbbbbbbbbbbbbbbbbbb  ccccccccccccccccccc dd"), "- ",
+	    "  ");
+	assert_string_equal(
+	    out.p, "- aaaaaaaaaaaaaaaaaaaaaaaaa bbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n  ccccccccccccccccccc dd\n");
+	buf_release(&out);
+}
+
+/* Every kind's steps must be a template that renders, with all known and with nothing known. */
+static void
+test_steps(void **state)
+{
+	static const char *const kinds[] = { "aws.identity-center.scim-token", "aws.acm.certificate",
+		"aws.rds.ca-certificate", "aws.eks.version-support", "aws.lambda.runtime-support",
+		"aws.rolesanywhere.certificate", "github.token", "gitlab.token", "salesforce.certificate",
+		"unrecognised", "flood", "mailhook.drill", "example.other" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		for (int full = 0; full < 2; full++) {
+			struct request r = { .state_dir = "/", .job_key = "j", .case_key = "k", .now = 1000 };
+			struct template_vars v;
+			struct mh_err err = { 0 };
+			struct arena a;
+
+			r.expiry.kind = kinds[i];
+			r.expiry.region = full ? "eu-west-1" : NULL;
+			r.expiry.resource = full ? "thing" : NULL;
+			r.expiry.id = full;
+			arena_init(&a, 1u << 20);
+			if (case_vars(&r, &a, &v, &err) != MH_OK)
+				fail_msg("%s: %s", kinds[i], err.text);
+			const struct mh_span steps = case_var(&v, "steps");
+			assert_true(span_starts(steps, MH_LIT("1. ")));
+			assert_true(span_find(steps, MH_LIT("{"), 0) == SIZE_MAX);
+			assert_true(span_find(steps, full ? MH_LIT(" 1") : MH_LIT("CASE"), 0) != SIZE_MAX);
+			arena_release(&a);
+		}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_output_limit),
+		cmocka_unit_test(test_due_words),
+		cmocka_unit_test(test_wrap),
+		cmocka_unit_test(test_steps),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
