@@ -130,11 +130,11 @@ copy_unquoted(struct mh_span s, char *room)
 static struct mh_span
 without_last_line(struct mh_span s)
 {
-	if (s.n >= 2 && span_eq(span_from(s, s.n - 2), MH_LIT("\n\n")))
-		s.n -= 1;
-	else if (s.n >= 3 && span_eq(span_from(s, s.n - 3), MH_LIT("\n\r\n")))
-		s.n -= 2;
-	return s;
+	const size_t end = span_iends(s, MH_LIT("\r\n")) ? 2 : 1;
+
+	if (s.n < end || s.p[s.n - 1] != '\n' || (s.n > end && s.p[s.n - end - 1] != '\n'))
+		return s;
+	return span_head(s, s.n - end);
 }
 
 bool

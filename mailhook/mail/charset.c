@@ -31,6 +31,16 @@ charset_set_free(struct charset_set *set)
 	free(set);
 }
 
+size_t
+charset_set_opened(const struct charset_set *set)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < CHARSETS; i++)
+		n += set->open[i];
+	return n;
+}
+
 static void
 open_named(struct charset_set *set, struct mh_span name)
 {

