@@ -24,9 +24,13 @@ static void word_error(struct mh_err *err, enum mh_status code, const char *fmt,
 static void
 word_error(struct mh_err *err, enum mh_status code, const char *fmt, va_list ap)
 {
+	char text[sizeof(err->text) + 4]; /* room for the whole of a character that the cut would split */
+
+	(void)vsnprintf(text, sizeof(text), fmt, ap); /* a long text is cut: it is for a person */
+	const struct mh_span cut = span_head(span_of(text), utf8_cut(span_of(text), sizeof(err->text) - 1));
+	memcpy(err->text, cut.p, cut.n);
+	err->text[cut.n] = '\0';
 	err->code = code;
-	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap); /* a long text is cut: it is for a person */
-	err->text[utf8_cut(span_of(err->text), sizeof(err->text) - 1)] = '\0';
 }
 
 enum mh_status

@@ -51,7 +51,7 @@ span_istarts(struct mh_span s, struct mh_span head)
 bool
 span_iends(struct mh_span s, struct mh_span tail)
 {
-	return s.n >= tail.n && equal_nocase(s.p + (s.n - tail.n), tail.p, tail.n);
+	return s.n >= tail.n && span_ieq(span_from(s, s.n - tail.n), tail);
 }
 
 static bool
