@@ -50,6 +50,43 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 		complain(c, cfg->filename == NULL ? "?" : cfg->filename, cfg->line, what);
 }
 
+/* Overwrites comments by spaces, line ends stay: libconfuse 3.3 counts each comment line three times, so that every
+ * line number after it would be wrong. Strings may span lines and hold any of these signs. */
+static void
+blank_comments(struct buf *text)
+{
+	enum { PLAIN, DOUBLE, SINGLE, LINE, BLOCK } in = PLAIN;
+
+	for (size_t i = 0; i < text->n; i++) {
+		const char c = text->p[i], next = i + 1 < text->n ? text->p[i + 1] : '\0';
+		/* Inside a bare word, as in /a//b, they are part of it. */
+		const bool starts = i == 0 || strchr(" \t\r\n={}(),;\"'", text->p[i - 1]) != NULL;
+
+		if (in == PLAIN) {
+			if (c == '"' || c == '\'')
+				in = c == '"' ? DOUBLE : SINGLE;
+			else if (starts && (c == '#' || (c == '/' && next == '/')))
+				in = LINE;
+			else if (starts && c == '/' && next == '*')
+				in = BLOCK;
+		} else if (in == DOUBLE || in == SINGLE) {
+			if (c == '\\')
+				i++;
+			else if (c == (in == DOUBLE ? '"' : '\''))
+				in = PLAIN;
+		} else if (in == LINE && c == '\n') {
+			in = PLAIN;
+		} else if (in == BLOCK && c == '*' && next == '/') {
+			text->p[i] = text->p[i + 1] = ' ';
+			i++;
+			in = PLAIN;
+			continue;
+		}
+		if ((in == LINE || in == BLOCK) && c != '\n')
+			text->p[i] = ' ';
+	}
+}
+
 /* "${" would be filled from the environment by libconfuse: a secret's way into the open. */
 static void
 refuse_variables(const char *path, struct mh_span text, struct complaints *c)
@@ -57,7 +94,7 @@ refuse_variables(const char *path, struct mh_span text, struct complaints *c)
 	struct mh_span line;
 
 	for (int n = 1; span_line(&text, &line); n++)
-		if (!span_starts(span_trim(line), MH_LIT("#")) && span_find(line, MH_LIT("${"), 0) != SIZE_MAX)
+		if (span_find(line, MH_LIT("${"), 0) != SIZE_MAX)
 			complain(c, path, n, "${ is not taken here: write the value, or name a file");
 }
 
@@ -109,6 +146,7 @@ own_conf_read(const char *path, cfg_opt_t *opts, const struct own_conf_check *ch
 			status = MH_OK;
 	}
 	if (status == MH_OK && text.n > 0) {
+		blank_comments(&text);
 		refuse_variables(path, buf_span(&text), &c);
 		if (c.n == 0)
 			status = parse(cfg, path, buf_span(&text), &c, err);

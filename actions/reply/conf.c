@@ -11,6 +11,7 @@
 #define BODY_MAX_BYTES ((size_t)64 << 10)
 
 static const char default_subject[] = "[mailhook] {event_short}: {what}{?account} of account {account}{/account}"
+				      "{?resource} ({resource}){/resource}"
 				      "{?expires_day} expires on {expires_day}{/expires_day}";
 
 static const char default_body[] = "{event_words}\n"
@@ -152,7 +153,8 @@ reply_conf_read(const char *path, struct reply_conf *ret, struct mh_err *err)
 	static const struct own_conf_check checks[] = { { "transport", check_transport }, { "folder", check_path },
 		{ "sendmail", check_path }, { "template", check_path }, { "from", check_addresses },
 		{ "to", check_addresses }, { "sender_needs", check_needs }, { "ca_file", check_path },
-		{ "cert_file", check_path }, { "key_file", check_path }, { "token", check_path }, NET_CHECKS, { NULL, NULL } };
+		{ "cert_file", check_path }, { "key_file", check_path }, { "token", check_path }, NET_CHECKS,
+		{ NULL, NULL } };
 	cfg_opt_t opts[] = {
 		OWN_CONF_HEAD,
 		CFG_STR("transport", "maildir", CFGF_NONE),
