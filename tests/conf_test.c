@@ -467,7 +467,7 @@ test_unreadable(void **state)
 	struct box b;
 	struct heard h = { .dir = b.dir };
 	struct mh_err err;
-	struct conf *c = (struct conf *)(uintptr_t)1;
+	struct conf untouched = { 0 }, *c = &untouched;
 	const size_t far = MH_MAX_CONF_BYTES + 1;
 
 	(void)state;
@@ -490,8 +490,7 @@ test_unreadable(void **state)
 	write_file(b.file, text, far - 1);
 	assert_int_equal(conf_load(b.file, hear, &h, &c, &err), MH_OK);
 	conf_free(c);
-	memcpy(text, "state_dir = \"/s\"\n\0", 18);
-	write_file(b.file, text, 18);
+	write_file(b.file, "state_dir = \"/s\"\n\0", 18);
 	assert_int_equal(conf_load(b.file, hear, &h, &c, &err), MH_BAD);
 	assert_string_equal(h.text, M "2: NUL byte");
 	assert_string_equal(c->state_dir, "/s");

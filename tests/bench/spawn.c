@@ -97,6 +97,32 @@ contenders(char **argv, struct contender *ret)
 	return n;
 }
 
+/* One round to warm up, then the rounds that count. */
+static bool
+measure(struct contender *c, size_t n, const char *mail, size_t rounds)
+{
+	int64_t warm;
+
+	for (size_t i = 0; i < n; i++) {
+		c[i].times = calloc(rounds, sizeof(*c[i].times));
+		if (c[i].times == NULL || !once(&c[i], mail, &warm))
+			return false;
+	}
+	for (size_t r = 0; r < rounds; r++)
+		for (size_t i = 0; i < n; i++)
+			if (!once(&c[i], mail, &c[i].times[r]))
+				return false;
+	return true;
+}
+
+static void
+print(const struct contender *c, size_t rounds)
+{
+	qsort(c->times, rounds, sizeof(*c->times), by_time);
+	(void)printf("%s %lld %lld %ld %d\n", c->name, (long long)(c->times[rounds / 2] / 1000),
+	    (long long)(c->times[0] / 1000), c->peak_rss_kb, c->status);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -108,22 +134,11 @@ main(int argc, char **argv)
 		(void)fputs("usage: spawn ROUNDS MAIL NAME COMMAND... [-- NAME COMMAND...]\n", stderr);
 		return 2;
 	}
+	const bool ok = measure(c, n, argv[2], (size_t)rounds);
 	for (size_t i = 0; i < n; i++) {
-		int64_t warm;
-
-		c[i].times = calloc((size_t)rounds, sizeof(*c[i].times));
-		if (c[i].times == NULL || !once(&c[i], argv[2], &warm))
-			return 1;
-	}
-	for (long r = 0; r < rounds; r++)
-		for (size_t i = 0; i < n; i++)
-			if (!once(&c[i], argv[2], &c[i].times[r]))
-				return 1;
-	for (size_t i = 0; i < n; i++) {
-		qsort(c[i].times, (size_t)rounds, sizeof(*c[i].times), by_time);
-		(void)printf("%s %lld %lld %ld %d\n", c[i].name, (long long)(c[i].times[rounds / 2] / 1000),
-		    (long long)(c[i].times[0] / 1000), c[i].peak_rss_kb, c[i].status);
+		if (ok)
+			print(&c[i], (size_t)rounds);
 		free(c[i].times);
 	}
-	return 0;
+	return ok ? 0 : 1;
 }

@@ -114,6 +114,13 @@ counted(const struct __ptrace_syscall_info *info)
 
 /* -- the tree ----------------------------------------------------------------------------------------------------- */
 
+/* ptrace takes numbers as pointers. */
+static void *
+number_for(unsigned long n)
+{
+	return (void *)n; /* NOLINT(performance-no-int-to-ptr) */
+}
+
 static void
 die(const char *what)
 {
@@ -160,7 +167,7 @@ static void
 go_on(pid_t pid, long request, int sig)
 {
 	/* ESRCH: it was killed while it stood */
-	if (ptrace((enum __ptrace_request)request, pid, NULL, (void *)(long)sig) != 0 && errno != ESRCH)
+	if (ptrace((enum __ptrace_request)request, pid, NULL, number_for((unsigned long)sig)) != 0 && errno != ESRCH)
 		die("killer: ptrace");
 }
 
@@ -170,7 +177,7 @@ on_call(struct tree *t, struct process *p)
 	struct __ptrace_syscall_info info;
 
 	if (!t->started ||
-	    ptrace((enum __ptrace_request)PTRACE_GET_SYSCALL_INFO, p->pid, (void *)sizeof(info), &info) <= 0)
+	    ptrace((enum __ptrace_request)PTRACE_GET_SYSCALL_INFO, p->pid, number_for(sizeof(info)), &info) <= 0)
 		return;
 	if (info.op == PTRACE_SYSCALL_INFO_EXIT && p->doomed) {
 		kill_all(t);
@@ -269,9 +276,9 @@ start(struct tree *t, char **command)
 		_exit(127);
 	}
 	(void)close(gate[0]);
-	const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
-			     PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
-	if (ptrace(PTRACE_SEIZE, t->root, NULL, (void *)options) != 0 ||
+	const unsigned long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+				      PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+	if (ptrace(PTRACE_SEIZE, t->root, NULL, number_for(options)) != 0 ||
 	    ptrace(PTRACE_INTERRUPT, t->root, NULL, NULL) != 0)
 		die("killer: ptrace");
 	(void)process_of(t, t->root);
