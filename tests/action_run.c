@@ -131,6 +131,9 @@ action_run(const char *program, const char *verb, const char *dir, const char *p
 	(void)snprintf(ret->url, sizeof(ret->url), "%s", answer.url == NULL ? "" : answer.url);
 	launch_free(l);
 	buf_release(&text);
+	/* The exit code of an action says nothing, so a sanitizer's last words must be looked for. */
+	if (span_find(buf_span(&ret->said), MH_LIT("Sanitizer"), 0) != SIZE_MAX)
+		fail_msg("%s", buf_span(&ret->said).p);
 }
 
 void

@@ -37,8 +37,8 @@ def request(state_dir, **changes):
 
 def drive(program, verb, req, allow=True):
     """Returns the lines of one run; checkpoints are answered while allow is true, then stdin ends."""
-    with subprocess.Popen([program, verb], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=req["state_dir"],
-                          env={}, text=True, encoding="utf-8") as process:
+    with subprocess.Popen([program, verb], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}, text=True,
+                          encoding="utf-8", cwd="/" if verb == "check" else req["state_dir"]) as process:
         process.stdin.write(json.dumps(req, separators=(",", ":"), ensure_ascii=False) + "\n")
         process.stdin.flush()
         lines = []
