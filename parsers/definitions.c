@@ -202,7 +202,7 @@ put_phrases(struct phrase *to, size_t at, const char *const *list, uint32_t tag)
 {
 	for (; *list != NULL; list++, at++)
 		if (to != NULL)
-			to[at] = (struct phrase){ span_of(*list), tag };
+			to[at] = (struct phrase){ .text = span_of(*list), .tag = tag };
 	return at;
 }
 

@@ -25,13 +25,17 @@ engine_say(const struct engine *e, const char *fmt, ...)
 /* -- which definitions have a word in the mail -------------------------------------------------------------------- */
 
 static void
-on_phrase(void *user, const struct phrase *p)
+on_phrase(void *user, const struct phrase *p, struct mh_span text, size_t at)
 {
 	struct engine *e = user;
 
+	if (p->tag == TAG_SENDER ? e->sender_seen : e->candidates[p->tag])
+		return;
+	if (!phrase_around(text, at, p))
+		return;
 	if (p->tag == TAG_SENDER) {
 		e->sender_seen = true;
-	} else if (!e->candidates[p->tag]) {
+	} else {
 		e->candidates[p->tag] = e->any_candidate = true;
 		engine_say(
 		    e, "%s: the mail has \"%.*s\"", e->d->slots[p->tag].def->info.name, (int)p->text.n, p->text.p);
@@ -76,6 +80,7 @@ prefilter_mail(struct engine *e, const struct prefilter *f)
 		prefilter_run(f, m->parts[i].text, on_phrase, e);
 		hides = hides || carriage_hides(m->parts[i].text);
 	}
+	e->hides = hides;
 	return e->any_candidate || e->sender_seen || hides;
 }
 
@@ -114,8 +119,8 @@ says_settled(const struct engine *e, const struct view *v)
 {
 	for (size_t i = 0; i < e->d->n; i++)
 		for (const char *const *p = e->d->slots[i].def->ignore; *p != NULL; p++)
-			if (span_ifind(v->subject, span_of(*p), 0) != SIZE_MAX ||
-			    span_ifind(v->text, span_of(*p), 0) != SIZE_MAX)
+			if (find_words(v->subject, span_of(*p), 0) != SIZE_MAX ||
+			    find_words(v->text, span_of(*p), 0) != SIZE_MAX)
 				return true;
 	return false;
 }
@@ -312,7 +317,7 @@ parse(void *state, const struct mail *m, struct arena *a, struct reading *ret, s
 	ret->notice_like = e.any_candidate;
 
 	enum mh_status status = carriage_views(m, a, &e.views, err);
-	if (status == MH_OK)
+	if (status == MH_OK && e.hides)
 		prefilter_views(&e, f);
 	for (size_t slot = 0; slot < e.d->n && status == MH_OK; slot++)
 		for (size_t v = 0; v < e.views.n && status == MH_OK && e.candidates[slot]; v++)

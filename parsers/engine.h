@@ -28,6 +28,7 @@ struct engine {
 	struct view_list views;
 	bool *candidates; /* by slot */
 	bool sender_seen, any_candidate;
+	bool hides; /* characters that nobody sees are in the mail: a phrase may stand in the cleaned text alone */
 	bool claimed, settled, backup;
 	struct found *found;
 	size_t n_found, cap_found;

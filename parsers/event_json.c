@@ -276,16 +276,12 @@ event_views(size_t around, struct view_list *list, struct arena *a, bool *ret_fo
 	struct event_reader r = { .around = around, .list = list, .a = a, .err = err };
 	struct mh_span text = list->items[around].text;
 
-	/* Behind SNS's footer stands the topic's account, which is nobody's here. */
-	const size_t footer = span_find(text, MH_LIT("-- If you wish to stop receiving notifications"), 0);
-	text = span_head(text, footer);
-	if (footer != SIZE_MAX)
-		list->items[around].text = span_trim(text);
-	if (span_find(text, MH_LIT("{"), 0) == SIZE_MAX || span_find(text, MH_LIT("\""), 0) == SIZE_MAX) {
-		*ret_found = false;
+	*ret_found = false;
+	if (span_find(text, MH_LIT("{"), 0) == SIZE_MAX)
 		return MH_OK;
-	}
 
+	/* Behind SNS's footer stands the topic's account, which is nobody's here. */
+	text = span_head(text, span_find(text, MH_LIT("-- If you wish to stop receiving notifications"), 0));
 	const enum mh_status status = read_text(&r, text, 0);
 	if (status == MH_OK)
 		*ret_found = r.found;

@@ -178,8 +178,9 @@ metadata_facts(struct view *v, struct arena *a)
 {
 	struct mh_span value;
 
-	if (labelled(v->text, MH_LIT("Affected account"), &value))
-		(void)account_read(value, a, &v->account);
+	if (!labelled(v->text, MH_LIT("Affected account"), &value))
+		return;
+	(void)account_read(value, a, &v->account);
 	if (labelled(v->text, MH_LIT("Event region"), &value))
 		(void)region_read(value, a, &v->region);
 	if (labelled(v->text, MH_LIT("Event type code"), &value) && code_bytes(value) > 0)

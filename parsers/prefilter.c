@@ -1,18 +1,18 @@
 /* prefilter.c: many phrases in one pass. */
 #include "parsers/prefilter.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BLOCK 3
-#define HASHES (1u << 15) /* five bits of each of three bytes: ASCII case falls out of it by itself */
+#define HASHES (1u << 15) /* of five bits of each of three bytes: ASCII case falls out of it by itself */
 #define MAX_WINDOW 12
 #define BUCKETS 1024u /* few, so that the table costs a short-lived process only some pages */
 #define NO_ENTRY UINT16_MAX
 
 struct entry {
 	struct phrase phrase;
-	size_t word; /* offset of the longest word in the phrase */
 	uint16_t next;
 };
 
@@ -24,12 +24,15 @@ struct prefilter {
 	uint16_t first[BUCKETS]; /* entries by the hash of their window's end */
 };
 
+/* Of the three bytes at p; the one before them is read too, in one load, and does not count. */
 static unsigned
 hash_of(const char *p)
 {
-	const unsigned char *u = (const unsigned char *)p;
+	uint32_t x;
 
-	return (u[0] & 31u) << 10 | (u[1] & 31u) << 5 | (u[2] & 31u);
+	memcpy(&x, p - 1, sizeof(x));
+	x = le32toh(x) >> 8 & 0x1F1F1F;
+	return x * 0x9E3779B1u >> 17; /* Fibonacci hashing: 15 bits */
 }
 
 static unsigned
@@ -60,10 +63,10 @@ static void
 add_entry(struct prefilter *f, uint16_t number)
 {
 	struct entry *e = &f->entries[number];
-	const char *word = e->phrase.text.p + e->word;
+	const char *word = e->phrase.text.p + e->phrase.word;
 	const size_t last = f->window - BLOCK;
 
-	for (size_t i = 0; i <= last; i++) {
+	for (size_t i = 1; i <= last; i++) { /* from 1: hash_of looks one byte back */
 		const unsigned h = hash_of(word + i);
 
 		if (last - i < f->shift[h])
@@ -95,13 +98,14 @@ prefilter_new(const struct phrase *phrases, size_t n)
 		size_t at, length;
 
 		longest_word(phrases[i].text, &at, &length);
-		if (length < BLOCK)
+		if (length <= BLOCK)
 			continue;
-		f->entries[f->n++] = (struct entry){ .phrase = phrases[i], .word = at };
+		f->entries[f->n] = (struct entry){ .phrase = phrases[i] };
+		f->entries[f->n++].phrase.word = at;
 		if (length < f->window)
 			f->window = length;
 	}
-	memset(f->shift, (int)(f->window - BLOCK + 1), sizeof(f->shift));
+	memset(f->shift, (int)(f->window - BLOCK), sizeof(f->shift)); /* not + 1: the first block is in no entry */
 	memset(f->first, 0xFF, sizeof(f->first));
 	for (size_t i = 0; i < f->n; i++)
 		add_entry(f, (uint16_t)i);
@@ -208,9 +212,17 @@ start_before(struct mh_span text, size_t at, struct mh_span head)
 	return at;
 }
 
+bool
+phrase_around(struct mh_span text, size_t at, const struct phrase *p)
+{
+	const size_t start = start_before(text, at, span_head(p->text, p->word));
+
+	return start != SIZE_MAX && phrase_at(text, start, p->text) != SIZE_MAX;
+}
+
 void
-prefilter_run(
-    const struct prefilter *f, struct mh_span text, void (*hit)(void *user, const struct phrase *p), void *user)
+prefilter_run(const struct prefilter *f, struct mh_span text,
+    void (*near)(void *user, const struct phrase *p, struct mh_span text, size_t at), void *user)
 {
 	if (f->n == 0 || text.n < f->window)
 		return;
@@ -230,14 +242,59 @@ prefilter_run(
 		const size_t window_at = at - (f->window - BLOCK);
 		for (uint16_t i = f->first[bucket_of(h)]; i != NO_ENTRY; i = f->entries[i].next) {
 			const struct entry *e = &f->entries[i];
-			const struct mh_span phrase = e->phrase.text;
 
-			if (fold(phrase.p[e->word]) != fold(p[window_at]))
-				continue;
-			const size_t start = start_before(text, window_at, span_head(phrase, e->word));
-			if (start != SIZE_MAX && phrase_at(text, start, phrase) != SIZE_MAX)
-				hit(user, &e->phrase);
+			if (span_istarts(span_from(text, window_at),
+				(struct mh_span){ e->phrase.text.p + e->phrase.word, f->window }))
+				near(user, &e->phrase, text, window_at);
 		}
 		at++;
 	}
+}
+
+/* -- one phrase --------------------------------------------------------------------------------------------------- */
+
+/* How often a byte stands in English mail; the lower the better to be led by. */
+static unsigned
+frequency(char c)
+{
+	static const char by_rarity[] = "zqxj:/@(_0123456789kvbpgwyfmculdrhsnioat e";
+	const char *at = memchr(by_rarity, fold(c), sizeof(by_rarity) - 1);
+
+	return at == NULL ? 5 : (unsigned)(at - by_rarity);
+}
+
+size_t
+find_words(struct mh_span text, struct mh_span needle, size_t from)
+{
+	size_t lead = 0;
+
+	if (needle.n == 0 || from > text.n || needle.n > text.n - from)
+		return needle.n == 0 && from <= text.n ? from : SIZE_MAX;
+	for (size_t i = 1; i < needle.n; i++)
+		if (frequency(needle.p[i]) < frequency(needle.p[lead]))
+			lead = i;
+
+	const char lower = fold(needle.p[lead]);
+	const char upper = lower >= 'a' && lower <= 'z' ? (char)(lower - 'a' + 'A') : lower;
+	const char *end = text.p + text.n - needle.n + lead + 1; /* behind the last place of the lead */
+	const char *at = text.p + from + lead;
+	const char *next_lower = at - 1, *next_upper = upper == lower ? end : at - 1;
+
+	while (at < end) {
+		if (next_lower < at) {
+			next_lower = memchr(at, lower, (size_t)(end - at));
+			next_lower = next_lower == NULL ? end : next_lower;
+		}
+		if (next_upper < at) {
+			next_upper = memchr(at, upper, (size_t)(end - at));
+			next_upper = next_upper == NULL ? end : next_upper;
+		}
+		at = next_lower < next_upper ? next_lower : next_upper;
+		if (at == end)
+			break;
+		if (span_istarts(span_from(text, (size_t)(at - text.p) - lead), needle))
+			return (size_t)(at - text.p) - lead;
+		at++;
+	}
+	return SIZE_MAX;
 }

@@ -9,11 +9,14 @@
 #include <string.h>
 
 #include "parsers/engine.h"
+#include "parsers/prefilter.h"
+#include "parsers/sentence.h"
 
 #define MAX_PLACES (MH_MAX_NOTICES + 1)
 #define MAX_FACTS 600
 #define LOOK_BACK_BYTES 256   /* how far before its literal a match may begin */
 #define LOOK_AHEAD_BYTES 3000 /* how far behind its literal a match may go */
+#define MAX_SENTENCE_BYTES 400
 #define DAY_S 86400
 
 struct place {
@@ -87,7 +90,7 @@ static const char *
 first_phrase(const char *const *list, struct mh_span text)
 {
 	for (; *list != NULL; list++)
-		if (span_ifind(text, span_of(*list), 0) != SIZE_MAX)
+		if (find_words(text, span_of(*list), 0) != SIZE_MAX)
 			return *list;
 	return NULL;
 }
@@ -168,7 +171,10 @@ keep_match(struct view_reader *r, const struct definition_pattern *p, const stru
 			continue;
 		if (!grow(e->arena, &r->side, r->n_side, &r->cap_side, sizeof(*r->side)))
 			return no_room(e);
-		r->side[r->n_side++] = (struct side_fact){ m->start, (enum fact)f, m->facts[f] };
+		struct mh_span value = m->facts[f];
+		if (f == FACT_ACCOUNT) /* 8806-5649-7252 and 880656497252 are one */
+			(void)account_read(span_trim(value), e->arena, &value);
+		r->side[r->n_side++] = (struct side_fact){ m->start, (enum fact)f, value };
 	}
 	return MH_OK;
 }
@@ -179,12 +185,18 @@ run_pattern(struct view_reader *r, size_t number)
 {
 	const struct definition_pattern *p = &r->def->patterns[number];
 	const struct mh_span text = r->v->text, literal = span_of(p->literal);
+	const bool dated = (p->facts & (1u << FACT_EXPIRES | 1u << FACT_DAYS)) != 0;
 	size_t from = 0, matches = 0;
 
 	for (;;) {
-		const size_t at = span_ifind(text, literal, from);
+		const size_t at = find_words(text, literal, from);
 		if (at == SIZE_MAX || matches > MAX_PLACES)
 			return MH_OK;
+
+		if (dated && overlaps_place(r, at, at + literal.n)) { /* an earlier pattern read it */
+			from = at + literal.n;
+			continue;
+		}
 
 		struct pattern *pattern;
 		enum mh_status status = definitions_pattern(r->e->d, r->slot, number, &pattern, r->e->err);
@@ -201,6 +213,11 @@ run_pattern(struct view_reader *r, size_t number)
 
 		status = pattern_run(pattern, window, start, p->at_start, &m, r->e->err);
 		if (status == MH_OK) {
+			const struct mh_span date = m.facts[FACT_EXPIRES];
+
+			/* "(?<expires>.{6,60})" reaches beyond the date, where the next notice may begin. */
+			if (date.n > 0 && date.p + date.n == text.p + m.end)
+				m.end = (size_t)(date.p - text.p) + 1;
 			status = keep_match(r, p, &m);
 			matches++;
 			from = m.end > at ? m.end : at + literal.n;
@@ -335,19 +352,19 @@ find_region(struct view_reader *r, struct mh_span said, struct mh_span *ret)
 {
 	struct arena *a = r->e->arena;
 	const struct view *v = r->v;
-	struct mh_span text = MH_NONE, subject = MH_NONE, unused = MH_NONE, reference = MH_NONE;
+	struct mh_span text = MH_NONE, subject = MH_NONE, unused = MH_NONE;
 
 	(void)region_read(span_trim(said), a, &text);
 	(void)subject_facts(v->subject, a, &unused, &subject);
-	reference_facts(v->text, a, &reference, &unused);
-
 	const struct mh_span better = v->region.p != NULL ? v->region : text;
 	if (differs(better, subject)) {
 		const enum mh_status status = contradiction(
 		    r, "region", subject, "subject", better, v->region.p != NULL ? typed_name(v) : "text");
 		return status == MH_OK ? MH_SKIP : status;
 	}
-	*ret = better.p != NULL ? better : subject.p != NULL ? subject : reference;
+	*ret = better.p != NULL ? better : subject;
+	if (ret->p == NULL)
+		reference_facts(v->text, a, ret, &unused);
 	return MH_OK;
 }
 
@@ -510,7 +527,17 @@ read_place(struct view_reader *r, size_t number)
 	return MH_OK;
 }
 
-/* Literals around which no pattern matched: each is a notice that was not read. */
+/* Whether the sentence that goes on at text[at] says when. */
+static bool
+says_when(struct mh_span text, size_t at)
+{
+	struct mh_span sentence = span_head(span_from(text, at), MAX_SENTENCE_BYTES);
+
+	sentence = span_head(sentence, span_find(sentence, MH_LIT(". "), 0));
+	return date_somewhere(sentence) || says_days(sentence);
+}
+
+/* Literals around which no pattern matched, in a sentence that says when: each is a notice that was not read. */
 static enum mh_status
 unread_literals(struct view_reader *r)
 {
@@ -520,9 +547,9 @@ unread_literals(struct view_reader *r)
 	for (const char *const *l = r->def->literals; *l != NULL; l++) {
 		const struct mh_span literal = span_of(*l);
 
-		for (size_t at = span_ifind(r->v->text, literal, 0); at != SIZE_MAX && misses < MH_MAX_NOTICES;
-		     at = span_ifind(r->v->text, literal, at + literal.n)) {
-			if (status != MH_OK || overlaps_place(r, at, at + literal.n))
+		for (size_t at = find_words(r->v->text, literal, 0); at != SIZE_MAX && misses < MH_MAX_NOTICES;
+		     at = find_words(r->v->text, literal, at + literal.n)) {
+			if (status != MH_OK || overlaps_place(r, at, at + literal.n) || !says_when(r->v->text, at))
 				continue;
 			misses++;
 			status = add_miss(r, true, "no date");

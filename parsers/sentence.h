@@ -7,6 +7,9 @@
 /* The watch word in text: EXPIR, RENEW, ROTAT, "end of ... support", or one of a definition's; NONE where there is none. */
 struct mh_span watch_word(const struct definitions *d, struct mh_span text);
 
+/* "90 days", "a 30-day period" */
+bool says_days(struct mh_span text);
+
 /* A sentence of the view's text that has a watch word and a date or a number of days; AWS's metadata and what stands
  * behind it is no sentence.
  *   out     ret: flattened, in the arena
