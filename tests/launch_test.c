@@ -547,8 +547,10 @@ make_folder(void **state)
 {
 	char *dir = strdup("/tmp/mailhook-launch-XXXXXX");
 
-	if (dir == NULL || mkdtemp(dir) == NULL)
+	if (dir == NULL || mkdtemp(dir) == NULL) {
+		free(dir);
 		return -1;
+	}
 	*state = dir;
 	return 0;
 }

@@ -99,16 +99,16 @@ refuse_variables(const char *path, struct mh_span text, struct complaints *c)
 }
 
 static enum mh_status
-parse(cfg_t *cfg, const char *path, struct mh_span text, struct complaints *c, struct mh_err *err)
+parse(cfg_t *cfg, const char *path, const struct buf *text, struct complaints *c, struct mh_err *err)
 {
-	if (text.n == 0)
+	if (text->p == NULL || text->n == 0)
 		return MH_OK;
-	if (memchr(text.p, '\0', text.n) != NULL) {
+	if (memchr(text->p, '\0', text->n) != NULL) {
 		complain(c, path, 1, "a NUL is no text");
 		return MH_OK;
 	}
 
-	FILE *in = fmemopen((void *)(uintptr_t)text.p, text.n, "r");
+	FILE *in = fmemopen(text->p, text->n, "r");
 	cfg->filename = strdup(path); /* cfg_free ends it */
 	if (in == NULL || cfg->filename == NULL) {
 		if (in != NULL)
@@ -145,11 +145,11 @@ own_conf_read(const char *path, cfg_opt_t *opts, const struct own_conf_check *ch
 		if (status == MH_SKIP)
 			status = MH_OK;
 	}
-	if (status == MH_OK && text.n > 0) {
+	if (status == MH_OK && path != NULL && text.n > 0) {
 		blank_comments(&text);
 		refuse_variables(path, buf_span(&text), &c);
 		if (c.n == 0)
-			status = parse(cfg, path, buf_span(&text), &c, err);
+			status = parse(cfg, path, &text, &c, err);
 	}
 	if (status == MH_OK && c.n > 0) {
 		if (err != NULL)

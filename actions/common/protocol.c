@@ -116,9 +116,13 @@ checkpoint(struct protocol *p, const cJSON *state)
 	size_t taken;
 	bool ok = false;
 
-	/* A reference: the state stays the caller's. */
-	if (line == NULL || !cJSON_AddItemReferenceToObject(line, "checkpoint", (cJSON *)(uintptr_t)state) ||
-	    !write_line(p, line) || !read_line(p, &text, &taken))
+	/* A reference: the state stays the caller's. cJSON_Delete leaves what is referred to alone. */
+	cJSON *reference = cJSON_CreateObjectReference(state->child);
+	if (line == NULL || reference == NULL || !cJSON_AddItemToObject(line, "checkpoint", reference)) {
+		cJSON_Delete(reference);
+		return false;
+	}
+	if (!write_line(p, line) || !read_line(p, &text, &taken))
 		return false;
 	MH_AUTO(drop_json) cJSON *answer = json_parse(text, NULL);
 	take(p, taken);

@@ -115,7 +115,7 @@ work(struct run *r, struct mh_err *err)
 	if (status != MH_OK)
 		return status;
 	choose_recipients(r->request, r->conf, &to);
-	buf_init(&who, (REPLY_MAX_RECIPIENTS + 1) * 260);
+	buf_init(&who, (size_t)(REPLY_MAX_RECIPIENTS + 1) * 260);
 	put_recipients(&to, &who);
 	if (dry) {
 		describe(r, &to, buf_span(&who).p);

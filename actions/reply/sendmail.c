@@ -74,7 +74,7 @@ start(const struct delivery *d, int in, int out, pid_t *ret_pid, struct mh_err *
 	if (number == 0)
 		number = posix_spawn_file_actions_adddup2(&actions, out, 2);
 	if (number == 0)
-		number = posix_spawn(ret_pid, program, &actions, NULL, (char *const *)(uintptr_t)argv, env);
+		number = posix_spawn(ret_pid, program, &actions, NULL, (char *const *)argv, env);
 	(void)posix_spawn_file_actions_destroy(&actions);
 	errno = number;
 	return number == 0 ? MH_OK : mh_fail_errno(err, MH_RETRY, "cannot run %s", program);
@@ -139,8 +139,8 @@ sendmail_deliver(const struct delivery *d, bool *ret_earlier, struct mh_err *err
 	MH_AUTO(drop_fd) int in = mail_file(d->mail);
 	MH_AUTO(drop_fd) int out = output_file();
 	MH_AUTO(drop_json) cJSON *state = cJSON_CreateObject();
-	pid_t pid;
-	int wait_status;
+	pid_t pid = -1;
+	int wait_status = 0;
 
 	*ret_earlier = false;
 	if (in < 0 || out < 0 || state == NULL || !json_add_string(state, "sending", d->message_id))

@@ -187,7 +187,7 @@ static enum mh_status
 local_find(void *state, const char *key, struct ticket_ref *ret, struct mh_err *err)
 {
 	const struct local *l = state;
-	struct ticket_ref ref = { 0 };
+	struct ticket_ref ref = { .id = "" };
 	MH_AUTO(drop_text) struct text t = { 0 };
 	enum mh_status status = find_file(l, key, &ref.id, err);
 
