@@ -105,6 +105,7 @@ enum mh_status
 case_open(struct take *t, struct case_row *c, struct mh_err *err)
 {
 	char key[DIGEST_HEX];
+	struct mh_span kept;
 	struct buf actions, detail;
 
 	buf_init(&actions, 65536);
@@ -112,7 +113,10 @@ case_open(struct take *t, struct case_row *c, struct mh_err *err)
 	c->open = true;
 	c->opened = t->now;
 	enum mh_status status = make_key(t, c, key, err);
-	c->key = key;
+	if (status == MH_OK)
+		status = arena_copy(t->a, span_of(key), &kept, err);
+	if (status == MH_OK)
+		c->key = kept.p;
 	if (status == MH_OK)
 		status = choose_rule(t, c, &actions, err);
 	if (status == MH_OK)
@@ -219,6 +223,7 @@ refine(struct case_row *c, const struct notice_row *n)
 	if (n->trust < c->trust)
 		return false;
 	if (n->trust > c->trust) {
+		c->approved_by = NULL; /* what a person approved was said by something less trusted */
 		c->trust = n->trust;
 		c->region = n->region;
 		c->resource = n->resource;
@@ -290,6 +295,7 @@ mark_ambiguous(struct take *t, const struct case_rows *fit, enum trust_level lev
 		if (!c->open || c->trust != level || c->ambiguous)
 			continue;
 		c->ambiguous = true;
+		c->approved_by = NULL; /* who approved before did not know of the other case */
 		status = ledger_case_update(t->w->db, c, err);
 		if (status == MH_OK)
 			status = job_measure(t->w, c, false, t->now, err);

@@ -35,7 +35,7 @@ finish(EVP_MD_CTX *ctx, char ret[DIGEST_HEX])
 
 	if (EVP_DigestFinal_ex(ctx, sum, &n) != 1 || n * 2 + 1 != DIGEST_HEX)
 		return false;
-	for (unsigned i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		ret[2 * i] = hex[sum[i] >> 4];
 		ret[2 * i + 1] = hex[sum[i] & 15];
 	}

@@ -213,20 +213,15 @@ job_measure(struct work *w, const struct case_row *c, bool approved, int64_t now
 				    DB_ARGS(db_time(t, now), db_int(j->id)), err);
 			continue;
 		}
-		if (held && j->waiting_for != JOB_WAIT_TRUST) {
-			j->state = JOB_WAITING;
-			j->waiting_for = JOB_WAIT_APPROVAL;
-			j->has_due = false;
-		} else if (case_trust(c) < j->needs) {
+		const bool begins = case_trust(c) >= j->needs && (j->waiting_for == JOB_WAIT_TRUST ||
+								     (j->waiting_for == JOB_WAIT_APPROVAL && approved));
+		const bool stops = held && j->waiting_for != JOB_WAIT_TRUST;
+		if (!begins && !stops)
 			continue;
-		} else if (j->waiting_for == JOB_WAIT_TRUST || (j->waiting_for == JOB_WAIT_APPROVAL && approved)) {
-			j->state = JOB_WAITING;
-			j->waiting_for = held ? JOB_WAIT_APPROVAL : JOB_WAIT_AFTER;
-			j->has_due = !held;
-			j->due = now;
-		} else {
-			continue;
-		}
+		j->state = JOB_WAITING;
+		j->waiting_for = held ? JOB_WAIT_APPROVAL : JOB_WAIT_AFTER;
+		j->has_due = !held;
+		j->due = now;
 		status = ledger_job_update(w->db, j, err);
 	}
 	arena_release(&a);

@@ -303,13 +303,12 @@ loop_run(struct work *w, const struct loop_options *o)
 {
 	struct loop l = { .w = w, .o = o, .lock = -1, .signals = -1, .watch = -1 };
 	struct mh_err err = { 0 };
-	bool again = true;
-	enum mh_status status = MH_OK;
+	bool again;
+	enum mh_status status;
 
 	l.signals = open_signals();
 	open_watch(&l);
-	while (again) {
-		again = false;
+	do {
 		status = lock_take(w->conf->state_dir, &l.lock, &err);
 		if (status == MH_SKIP && o->once) {
 			status = MH_OK; /* the one that runs sees what we came for */
@@ -327,7 +326,7 @@ loop_run(struct work *w, const struct loop_options *o)
 		l.lock = -1;
 		/* who stored a message while we held the lock started no worker; we had looked already: so look again */
 		again = o->once && status == MH_OK && !l.stopping && intake_waits(&l);
-	}
+	} while (again);
 	if (l.watch >= 0)
 		(void)close(l.watch);
 	if (l.signals >= 0)

@@ -107,12 +107,17 @@ on_say(void *user, struct mh_span text)
 	work_log("action %s: %s", p->action, mh_escape(shown, sizeof(shown), text));
 }
 
+struct checked { /* the user of on_say_check */
+	const char *action;
+};
+
 static void
 on_say_check(void *user, struct mh_span text)
 {
+	const struct checked *c = user;
 	char shown[600];
 
-	work_log("action %s: %s", (const char *)user, mh_escape(shown, sizeof(shown), text));
+	work_log("action %s: %s", c->action, mh_escape(shown, sizeof(shown), text));
 }
 
 /* -- starting ------------------------------------------------------------------------------------------------------ */
@@ -123,8 +128,10 @@ environment(const struct conf_action *act, struct arena *a, const char *const **
 {
 	const char **env = arena_array(a, MAX_ENV + 1, sizeof(*env));
 	size_t n = 0;
-	enum mh_status status = env == NULL ? mh_fail(err, MH_RETRY, "no memory for an environment") : MH_OK;
+	enum mh_status status = MH_OK;
 
+	if (env == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for an environment");
 	for (size_t i = 0; i <= act->pass_env.n && status == MH_OK && n < MAX_ENV; i++) {
 		const char *name = i == 0 ? "CREDENTIALS_DIRECTORY" : act->pass_env.items[i - 1];
 		const char *value = getenv(name); /* NOLINT(concurrency-mt-unsafe): there is one thread */
@@ -388,11 +395,10 @@ check_in(struct work *w, const struct conf_action *act, bool online, struct aren
 	const int64_t now = clock_now();
 	struct launch *l = NULL;
 	struct answer_line answer;
-	struct launch_spec spec = { .verb = "check",
-		.dir = "/",
-		.deadline_ms = act->deadline_s * 1000,
-		.say = on_say_check,
-		.user = (void *)(uintptr_t)act->name };
+	struct checked who = { act->name };
+	struct launch_spec spec = {
+		.verb = "check", .dir = "/", .deadline_ms = act->deadline_s * 1000, .say = on_say_check, .user = &who
+	};
 	enum mh_status status = request_check(w, act, online, now, now + act->deadline_s, request, err);
 
 	spec.request = buf_span(request);

@@ -208,6 +208,22 @@ ledger_event_add(struct db *db, int64_t case_id, int64_t at, const char *what, c
 	return status;
 }
 
+static enum mh_status
+read_event_row(struct db_rows *rows, struct arena *a, struct event_row *ret, struct mh_err *err)
+{
+	struct row r = { rows, a, err, MH_OK };
+	struct event_row e = { .id = db_get_int(rows, 0) };
+	bool known;
+
+	row_time(&r, 1, &known, &e.at);
+	e.what = row_str(&r, 2);
+	e.by = row_str(&r, 3);
+	e.detail = row_str(&r, 4);
+	if (r.status == MH_OK)
+		*ret = e;
+	return r.status;
+}
+
 enum mh_status
 ledger_events(struct db *db, int64_t case_id, struct arena *a, struct event_rows *ret, struct mh_err *err)
 {
@@ -218,19 +234,11 @@ ledger_events(struct db *db, int64_t case_id, struct arena *a, struct event_rows
 		DB_ARGS(db_int(case_id)), &rows, err);
 
 	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		struct event_row e = { .id = db_get_int(rows, 0) };
-		struct row r = { rows, a, err, MH_OK };
-		bool known;
-
-		row_time(&r, 1, &known, &e.at);
-		e.what = row_str(&r, 2);
-		e.by = row_str(&r, 3);
-		e.detail = row_str(&r, 4);
-		status = r.status;
+		status = rows_room(a, &list.items, list.n, &list.cap, sizeof(*list.items), err);
 		if (status == MH_OK)
-			status = rows_room(a, &list.items, list.n, &list.cap, sizeof(e), err);
+			status = read_event_row(rows, a, &list.items[list.n], err);
 		if (status == MH_OK)
-			list.items[list.n++] = e;
+			list.n++;
 	}
 	if (status != MH_SKIP)
 		return status;
