@@ -5,6 +5,7 @@
 #include "mailhook/cli.h"
 #include "mailhook/front.h"
 
+/* What the face does not do itself, the worker does. A row here and one in mailhook/work/main.c is a new command. */
 static const char work[] = "mailhook-work";
 
 const struct command commands[] = {
@@ -23,34 +24,19 @@ const struct command commands[] = {
 	    .help = "print what messages say, one line of JSON each, without any effect\n"
 		    "PATH is a message, a Maildir or an mbox; without one a message is read from standard input.",
 	    .run = front_parse },
-	{ .name = "run", .arguments = "[--once]", .help = "work: the intake, due jobs, retries, reminders" },
-	{ .name = "imap",
+	{ .name = "run",
 	    .arguments = "[--once]",
-	    .help = "watch the configured mailboxes",
-	    .program = "mailhook-imap" },
+	    .help = "work the intake, due jobs and retries\n"
+		    "With --once it ends when nothing is due any more." },
 	{ .name = "check",
-	    .arguments = "[--online] [--json]",
+	    .arguments = "[--online]",
 	    .help = "check the configuration, the definitions and the actions" },
-	{ .name = "verify",
-	    .arguments = "[PATH]",
-	    .help = "say how far a message can be trusted, and why",
-	    .program = "mailhook-verify" },
-	{ .name = "list", .arguments = "[--json|--ics|--html]", .help = "list what expires when" },
-	{ .name = "show", .arguments = "[--json] CASE", .help = "show the history of a case" },
-	{ .name = "status", .arguments = "[--alarm] [--json]", .help = "say whether all is well" },
-	{ .name = "approve", .arguments = "[--vouch] CASE", .help = "let a case's actions go ahead" },
-	{ .name = "handover", .arguments = "CASE", .help = "give a case to a person: no action runs any more" },
-	{ .name = "retry", .arguments = "[--rule] CASE", .help = "try a case's failed jobs again" },
+	{ .name = "list", .arguments = "[--json] [--all]", .help = "list what expires when" },
+	{ .name = "show", .arguments = "[--json] CASE", .help = "show a case and its history" },
+	{ .name = "status", .arguments = "[--json]", .help = "say whether all is well" },
+	{ .name = "approve", .arguments = "CASE", .help = "let what waits for approval go on" },
+	{ .name = "retry", .arguments = "CASE", .help = "try at once what failed or waits" },
 	{ .name = "close", .arguments = "CASE", .help = "close a case" },
-	{ .name = "pause", .arguments = "", .help = "start no action until resume" },
-	{ .name = "resume", .arguments = "", .help = "start actions again" },
-	{ .name = "requeue", .arguments = "", .help = "read the quarantined messages again" },
-	{ .name = "purge", .arguments = "", .help = "remove what need not be kept any more" },
-	{ .name = "backup", .arguments = "PATH", .help = "write a copy of the ledger" },
-	{ .name = "ledger", .arguments = "check|copy", .help = "check the ledger, or copy it to another" },
-	{ .name = "backtest", .arguments = "PATH...", .help = "replay an archive of mail without any effect" },
-	{ .name = "test-notice", .arguments = "PATH...", .help = "test a definition against samples" },
-	{ .name = "drill", .arguments = "", .help = "send a marked test notice through the installation" },
 	{ .name = NULL },
 };
 

@@ -12,7 +12,7 @@ struct command {
 	const char *name, *arguments, *help; /* help: lines for a person, the first one short */
 	/* In this process; argv[0] is the command's name. NULL: the program does it. */
 	int (*run)(int argc, char **argv);
-	const char *program; /* in libexec, started as "PROGRAM COMMAND ARGUMENTS..." */
+	const char *program; /* in libexec, started as "PROGRAM COMMAND ARGUMENTS..."; NULL: mailhook-work */
 };
 
 extern const struct command commands[]; /* ends with a NULL name */
