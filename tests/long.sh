@@ -1,9 +1,10 @@
 #!/bin/sh
-# tests/long.sh: what takes hours: all of tests/run.sh, then every kill point and half an hour of fuzzing a target.
+# tests/long.sh: what takes hours: all of tests/run.sh, then the static analyzer, every kill point and half an hour of fuzzing a target.
 set -eu
 cd "$(dirname "$0")/.."
 
 ./tests/run.sh
+./tests/tidy.sh build-clang
 python3 tests/faults/kill_test.py --all --build build
 n=$(find build-fuzz/fuzz -maxdepth 1 -type f -perm -u+x | grep -c .)
 ./tests/fuzz.sh build-fuzz $((n * 1800))

@@ -38,7 +38,7 @@ sanitized() {
 step packages ./tests/packages.sh test
 step release build release
 step clang build clang
-step clang-tidy ./tests/tidy.sh build-clang
+step clang-tidy ./tests/tidy.sh build-clang quick
 step sanitizers sanitized
 step fuzz-build build_fuzz
 step fuzz ./tests/fuzz.sh build-fuzz 240

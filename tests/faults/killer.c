@@ -118,7 +118,7 @@ counted(const struct __ptrace_syscall_info *info)
 static void *
 number_for(unsigned long n)
 {
-	return (void *)n; /* NOLINT(performance-no-int-to-ptr) */
+	return (void *)n;
 }
 
 static void
