@@ -5,6 +5,6 @@ cd "$(dirname "$0")/.."
 
 ./tests/run.sh
 ./tests/tidy.sh build-clang
-python3 tests/faults/kill_test.py --all --build build
+/usr/bin/python3 tests/faults/kill_test.py --all --build build
 n=$(find build-fuzz/fuzz -maxdepth 1 -type f -perm -u+x | grep -c .)
 ./tests/fuzz.sh build-fuzz $((n * 1800))

@@ -10,7 +10,7 @@ case $build in /*) ;; *) build=$PWD/$build ;; esac
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-python3 tests/bench/mails.py "$work" "$notices"
+/usr/bin/python3 tests/bench/mails.py "$work" "$notices"
 mkdir -m 700 "$work/state" "$work/state/intake" "$work/procmail"
 echo '2026-01-05T09:00:00Z' >"$work/clock"
 export MAILHOOK_CLOCK_FILE="$work/clock"
@@ -48,7 +48,7 @@ row 'SCIM notice of 7 kB made durable' "$(value "$lines" mailhook 2)" procmail "
 find "$work/state/intake" -type f -delete
 
 python=$(flock "$work/state/worker.lock" "$build/tests/spawn" "$((rounds / 8 + 1))" "$work/notice-7k" \
-	mailhook "$build/bin/mailhook" pipe --config "$work/mailhook.conf" -- python python3 tests/bench/peer.py)
+	mailhook "$build/bin/mailhook" pipe --config "$work/mailhook.conf" -- python /usr/bin/python3 tests/bench/peer.py)
 row 'the same, and a Python script that reads it' "$(value "$python" mailhook 2)" python "$(value "$python" python 2)" us
 awk -v a="$(value "$python" mailhook 2)" -v b="$(value "$python" python 2)" \
 	'BEGIN { printf "%-44s %9.1f times\n", "  the script needs", b / a }'

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """What was answered 0 is never lost, and no ticket and no reply is made twice: with broken folders, ledgers,
 configurations and actions, with many at once, and with signals."""
 

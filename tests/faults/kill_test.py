@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Kills `pipe` and the worker at every call that changes something, or at a sample of them, and looks what is left.
 
 After each kill the worker runs again, as a timer would start it; then the same mail comes again, as from a mail server
