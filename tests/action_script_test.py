@@ -126,6 +126,41 @@ def summaries(lines):
     return [next(iter(line)) for line in lines[:-1]] + [lines[-1].get("outcome"), lines[-1].get("summary")]
 
 
+def test_bad_requests():
+    """What is no request ends in an outcome with a reason, never in a crash, and does nothing."""
+    folder = tempfile.mkdtemp(prefix="mailhook-bad-")
+    good = json.dumps(request(folder))
+    rows = [
+        ("nothing", b"", "retry", "no request came"),
+        ("an empty line", b"\n", "failed", "empty where JSON was expected"),
+        ("garbage", b"hello\n", "failed", "not JSON"),
+        ("a list", b"[]\n", "failed", "not of version 1"),
+        ("half of it", good[:200].encode() + b"\n", "failed", "not JSON"),
+        ("no line end", good.encode(), "retry", "taken away"),
+        ("bytes that are no UTF-8", good.encode().replace(b"eu-west-1", b"\xff\xfe") + b"\n", "failed", "UTF-8"),
+        ("a key twice", b'{"version":1,"version":1}\n', "failed", "a key twice"),
+        ("deep", b"[" * 5000 + b"\n", "failed", "nested deeper"),
+        ("too long", b"x" * 2000000 + b"\n", "retry", "no request came"),
+        ("a relative state_dir", good.replace(folder, "here").encode() + b"\n", "failed", "no absolute path"),
+        ("a wrong type", good.replace('"eu-west-1"', "[1]").encode() + b"\n", "retry", "taken away"),
+        ("outcomes of the wrong shape", good.replace('"outcomes": []', '"outcomes": [1]').encode() + b"\n", "failed",
+         "lacks action or outcome"),
+    ]
+    try:
+        for action in ("ticket", "reply"):
+            for name, text, word, words in rows:
+                done = subprocess.run([f"{BUILD}/libexec/mailhook/actions/{action}", "run"], input=text, env={},
+                                      stdout=subprocess.PIPE, cwd=folder, check=False)
+                last = json.loads(done.stdout.splitlines()[-1])
+                expect(f"{action}, {name}: outcome", last["outcome"], word)
+                expect_in(f"{action}, {name}", words, last["summary"])
+        left = [name for name in os.listdir(folder + "/tickets") + os.listdir(folder + "/replies/new")
+                if not name.startswith(".")]
+        expect("bad requests: effects", left, [])
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_append_log():
     program = SOURCE + "/samples/actions/append-log"
     folder = tempfile.mkdtemp(prefix="mailhook-append-")
@@ -183,5 +218,6 @@ def test_queue_file():
 
 
 test_reply()
+test_bad_requests()
 test_append_log()
 test_queue_file()

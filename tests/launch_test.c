@@ -101,6 +101,7 @@ struct row {
 
 #define SH "#!/bin/sh\n"
 #define PY "#!/usr/bin/python3\nimport sys, os, time, json, signal\n"
+#define PY_DONE "print('{\"outcome\":\"done\",\"summary\":\"well\"}')\n"
 #define DONE "echo '{\"outcome\":\"done\",\"summary\":\"well\"}'\n"
 
 static const struct row rows[] = {
@@ -226,6 +227,30 @@ static const struct row rows[] = {
 	    .script = PY "print(json.dumps({'checkpoint': {'s': 'x' * 131072}}))\n",
 	    .outcome = OUTCOME_RETRY,
 	    .summary = "a state of more than" },
+	{ .name = "a state at its limit",
+	    .script =
+		PY "print(json.dumps({'checkpoint': {'s': 'x' * (131072 - 8)}}), flush=True)\n"
+		   "sys.stdin.readline()\nsys.stdin.readline(); print('{\"outcome\":\"done\",\"summary\":\"fits\"}')\n",
+	    .allow = 1,
+	    .outcome = OUTCOME_DONE,
+	    .summary = "fits",
+	    .checkpoints = 1 },
+	{ .name = "a state one past its limit",
+	    .script = PY "print(json.dumps({'checkpoint': {'s': 'x' * (131072 - 7)}}), flush=True)\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "a state of more than" },
+	{ .name = "output at its limit",
+	    .script =
+		PY "e = '{\"outcome\":\"done\",\"summary\":\"fits\"}\\n'\npad = 4194304 - len(e)\n"
+		   "print((' ' * 199999 + '\\n') * (pad // 200000) + ' ' * (pad % 200000 - 1) + '\\n' + e, end='')\n",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "fits" },
+	{ .name = "output one past its limit",
+	    .script =
+		PY "e = '{\"outcome\":\"done\",\"summary\":\"fits\"}\\n'\npad = 4194305 - len(e)\n"
+		   "print((' ' * 199999 + '\\n') * (pad // 200000) + ' ' * (pad % 200000 - 1) + '\\n' + e, end='')\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "more than is read of one run" },
 	{ .name = "endless stderr is no harm",
 	    .script = PY "sys.stderr.write('x' * 3000000)\nprint('{\"outcome\":\"done\",\"summary\":\"loud\"}')\n",
 	    .outcome = OUTCOME_DONE,
@@ -399,6 +424,60 @@ test_fields(void **state)
 		    a.waiting_for != fields[i].waiting_for)
 			fail_msg("%s: %s \"%s\"", fields[i].name, outcome_names[a.outcome], a.summary);
 		launch_free(l);
+	}
+}
+
+/* What is cut rather than refused: lengths at the limit, one past it and far past it. */
+static void
+test_cuts(void **state)
+{
+	static const struct {
+		const char *name, *script;
+		size_t summary_bytes, said_lines, said_bytes;
+	} cuts[] = {
+		{ "a summary at its limit", "print(json.dumps({'outcome': 'done', 'summary': 's' * 1000}))\n", 1000, 0,
+		    0 },
+		{ "a summary past its limit", "print(json.dumps({'outcome': 'done', 'summary': 's' * 1001}))\n", 1000,
+		    0, 0 },
+		{ "a summary far past its limit", "print(json.dumps({'outcome': 'done', 'summary': 's' * 99999}))\n",
+		    1000, 0, 0 },
+		{ "a summary is cut between characters",
+		    "print(json.dumps({'outcome': 'done', 'summary': 's' * 999 + '\\u00f6'}, ensure_ascii=False))\n",
+		    999, 0, 0 },
+		{ "say at its limit", "print(json.dumps({'say': 's' * 500}))\n" PY_DONE, 4, 1, 501 },
+		{ "say past its limit", "print(json.dumps({'say': 's' * 501}))\n" PY_DONE, 4, 1, 501 },
+		{ "stderr at its limit", "print('s' * 500, file=sys.stderr)\n" PY_DONE, 4, 1, 501 },
+		{ "stderr past its limit", "print('s' * 501, file=sys.stderr)\n" PY_DONE, 4, 1, 501 },
+		{ "as many lines as are logged", "print('s\\n' * 200, end='', file=sys.stderr)\n" PY_DONE, 4, 200,
+		    400 },
+		{ "one line more", "print('s\\n' * 201, end='', file=sys.stderr)\n" PY_DONE, 4, 201, 431 },
+		{ "many lines more", "print('s\\n' * 99999, end='', file=sys.stderr)\n" PY_DONE, 4, 201, 431 },
+	};
+	const char *dir = *state;
+	char program[256], script[1024];
+
+	(void)snprintf(program, sizeof(program), "%s/action", dir);
+	for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+		struct seen seen = { 0 };
+		struct launch *l = NULL;
+		size_t lines = 0;
+
+		buf_init(&seen.said, 1u << 20);
+		(void)snprintf(
+		    script, sizeof(script), PY "sys.stdout.reconfigure(encoding='utf-8')\n%s", cuts[i].script);
+		write_program(program, script);
+		const struct launch_spec spec = spec_for(program, dir, &seen);
+		assert_int_equal(launch_start(&spec, &l, NULL), MH_OK);
+
+		const struct answer_line a = await(l);
+		for (size_t at = 0; at < seen.said.n; at++)
+			lines += seen.said.p[at] == '\n';
+		if (a.outcome != OUTCOME_DONE || strlen(a.summary) != cuts[i].summary_bytes ||
+		    lines != cuts[i].said_lines || seen.said.n != cuts[i].said_bytes)
+			fail_msg("%s: %zu bytes \"%.60s\", %zu lines of %zu bytes", cuts[i].name, strlen(a.summary),
+			    a.summary, lines, seen.said.n);
+		launch_free(l);
+		buf_release(&seen.said);
 	}
 }
 
@@ -576,6 +655,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_cuts),
 		cmocka_unit_test(test_cannot_start),
 		cmocka_unit_test(test_large_request),
 		cmocka_unit_test(test_free_kills),
