@@ -80,7 +80,7 @@ send_with_token(const struct graph *g, const char *url, struct mh_span body, int
 {
 	for (int fresh = 0; fresh < 2; fresh++) {
 		MH_AUTO(secret_release) struct secret token = { 0 };
-		enum mh_status status = token_get(g->token_file, fresh != 0, &token, ret_retry_after_s, err);
+		enum mh_status status = token_get(g->token_file, fresh != 0, now, &token, ret_retry_after_s, err);
 
 		if (status == MH_OK)
 			status = post(g, url, body, &token, now, a, err);
@@ -129,7 +129,7 @@ graph_send(const struct graph *g, struct mh_span mail, int64_t now, int64_t *ret
 }
 
 enum mh_status
-graph_check(const struct graph *g, bool online, int64_t *ret_retry_after_s, struct mh_err *err)
+graph_check(const struct graph *g, bool online, int64_t now, int64_t *ret_retry_after_s, struct mh_err *err)
 {
 	MH_AUTO(secret_release) struct secret token = { 0 };
 
@@ -137,6 +137,6 @@ graph_check(const struct graph *g, bool online, int64_t *ret_retry_after_s, stru
 	const enum mh_status status = check(g, err);
 	if (status != MH_OK)
 		return status;
-	return online ? token_get(g->token_file, false, &token, ret_retry_after_s, err)
-		      : token_check(g->token_file, err);
+	return online ? token_get(g->token_file, false, now, &token, ret_retry_after_s, err)
+		      : token_check(g->token_file, now, err);
 }

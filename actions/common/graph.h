@@ -25,6 +25,7 @@ enum mh_status graph_send(
     const struct graph *g, struct mh_span mail, int64_t now, int64_t *ret_retry_after_s, struct mh_err *err);
 
 /* Checks the settings; online: also gets a token. Asks Graph nothing: Mail.Send alone may read nothing. */
-enum mh_status graph_check(const struct graph *g, bool online, int64_t *ret_retry_after_s, struct mh_err *err);
+enum mh_status graph_check(
+    const struct graph *g, bool online, int64_t now, int64_t *ret_retry_after_s, struct mh_err *err);
 
 #endif

@@ -29,8 +29,11 @@ struct reply {
 
 struct talk {
 	enum stage at;
-	bool answered; /* the command at hand has its whole reply */
-	bool fresh;    /* the next line that comes in begins a reply */
+	bool answered;  /* the command at hand has its whole reply */
+	bool fresh;     /* the next line that comes in begins a reply */
+	bool logged_in; /* a login was tried, at least */
+	bool must_log_in;
+	bool over; /* QUIT was sent: what follows says nothing of the mail */
 	struct reply last;
 	struct reply recipients[SMTP_MAX_RECIPIENTS];
 	size_t n_recipients; /* commands sent */
@@ -120,6 +123,10 @@ hear_command(struct talk *t, struct mh_span line)
 		{ { "AUTH ", 5 }, AT_AUTH }, { { "MAIL FROM:", 10 }, AT_SENDER }, { { "RCPT TO:", 8 }, AT_RECIPIENT },
 		{ { "DATA", 4 }, AT_DATA }, { { "NOOP", 4 }, AT_OTHER } };
 
+	if (span_starts(line, MH_LIT("QUIT")))
+		t->over = true;
+	if (t->over)
+		return;
 	t->fresh = true;
 	t->answered = false;
 	if (t->at == AT_AUTH && t->last.code == 334)
@@ -128,6 +135,7 @@ hear_command(struct talk *t, struct mh_span line)
 		if (span_starts(line, commands[i].head)) {
 			t->at = commands[i].at;
 			t->n_recipients += t->at == AT_RECIPIENT;
+			t->logged_in |= t->at == AT_AUTH;
 			return;
 		}
 }
@@ -136,8 +144,8 @@ static void
 hear_reply(struct talk *t, struct mh_span line)
 {
 	line = span_trim(line);
-	if (line.n < 3 || line.p[0] < '2' || line.p[0] > '5' || line.p[1] < '0' || line.p[1] > '9' || line.p[2] < '0' ||
-	    line.p[2] > '9')
+	if (t->over || line.n < 3 || line.p[0] < '2' || line.p[0] > '5' || line.p[1] < '0' || line.p[1] > '9' ||
+	    line.p[2] < '0' || line.p[2] > '9')
 		return;
 	t->last.code = (line.p[0] - '0') * 100 + (line.p[1] - '0') * 10 + (line.p[2] - '0');
 	if (t->fresh)
@@ -173,6 +181,9 @@ give_text(char *dst, size_t size, size_t n, void *user)
 	struct talk *t = user;
 	const struct mh_span part = span_head(t->text, size * n);
 
+	/* Where no AUTH is offered, libcurl goes on without; hanging up before the final dot undoes it. */
+	if (t->must_log_in && !t->logged_in)
+		return CURL_READFUNC_ABORT;
 	memcpy(dst, part.p, part.n);
 	t->text = span_from(t->text, part.n);
 	return part.n;
@@ -213,6 +224,8 @@ judge(const struct smtp_server *s, const struct talk *t, CURLcode code, const ch
 {
 	struct mh_err net;
 
+	if ((code == CURLE_OK || code == CURLE_ABORTED_BY_CALLBACK) && t->must_log_in && !t->logged_in)
+		return mh_fail(err, MH_BAD, "%s: no AUTH %s offered", s->host, smtp_auth_names[s->auth]);
 	if (code == CURLE_OK)
 		return MH_OK;
 	if (t->answered && t->last.code >= 400)
@@ -297,10 +310,11 @@ check_server(const struct smtp_server *s, struct mh_err *err)
 }
 
 static enum mh_status
-get_secret(const struct smtp_server *s, bool fresh, struct secret *ret, int64_t *ret_retry_after_s, struct mh_err *err)
+get_secret(const struct smtp_server *s, bool fresh, int64_t now, struct secret *ret, int64_t *ret_retry_after_s,
+    struct mh_err *err)
 {
 	if (s->token_file != NULL)
-		return token_get(s->token_file, fresh, ret, ret_retry_after_s, err);
+		return token_get(s->token_file, fresh, now, ret, ret_retry_after_s, err);
 	if (s->password_command != NULL)
 		return secret_from_command(s->password_command, 0, ret, err);
 	return secret_from_file(s->password_file, ret, err);
@@ -389,7 +403,7 @@ session(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span t
 	MH_AUTO(drop_slist) struct curl_slist *to = NULL;
 	MH_AUTO(drop_curl) CURL *c = NULL;
 
-	*t = (struct talk){ .text = text, .fresh = true };
+	*t = (struct talk){ .text = text, .fresh = true, .must_log_in = s->auth != SMTP_AUTH_NONE };
 	enum mh_status status = build_url(s, &url, &parts, err);
 	if (status == MH_OK && s->tls == SMTP_PLAIN && !parts.loopback && !s->wire.allow_plain)
 		status = mh_fail(err, MH_BAD, "%s: without TLS only to loopback", s->host);
@@ -414,7 +428,7 @@ session(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span t
 }
 
 static enum mh_status
-talk_to(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span text, struct talk *t,
+talk_to(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span text, int64_t now, struct talk *t,
     int64_t *ret_retry_after_s, struct mh_err *err)
 {
 	enum mh_status status = MH_OK;
@@ -424,7 +438,7 @@ talk_to(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span t
 		MH_AUTO(secret_release) struct secret secret = { 0 };
 
 		if (s->auth != SMTP_AUTH_NONE)
-			status = get_secret(s, fresh != 0, &secret, ret_retry_after_s, err);
+			status = get_secret(s, fresh != 0, now, &secret, ret_retry_after_s, err);
 		if (status == MH_OK)
 			status = session(s, m, text, &secret, t, err);
 		else
@@ -437,8 +451,8 @@ talk_to(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span t
 }
 
 enum mh_status
-smtp_send(const struct smtp_server *s, const struct smtp_mail *m, struct buf *ret_refused, int64_t *ret_retry_after_s,
-    struct mh_err *err)
+smtp_send(const struct smtp_server *s, const struct smtp_mail *m, int64_t now, struct buf *ret_refused,
+    int64_t *ret_retry_after_s, struct mh_err *err)
 {
 	MH_AUTO(buf_release) struct buf text;
 	struct talk t;
@@ -451,23 +465,23 @@ smtp_send(const struct smtp_server *s, const struct smtp_mail *m, struct buf *re
 	if (status == MH_OK)
 		status = wire_text(m->bytes, &text, err);
 	if (status == MH_OK)
-		status = talk_to(s, m, buf_span(&text), &t, ret_retry_after_s, err);
+		status = talk_to(s, m, buf_span(&text), now, &t, ret_retry_after_s, err);
 	if (status == MH_OK)
 		tell_refused(m, &t, ret_refused);
 	return status;
 }
 
 enum mh_status
-smtp_check(const struct smtp_server *s, bool online, int64_t *ret_retry_after_s, struct mh_err *err)
+smtp_check(const struct smtp_server *s, bool online, int64_t now, int64_t *ret_retry_after_s, struct mh_err *err)
 {
 	struct talk t;
 
 	*ret_retry_after_s = -1;
 	const enum mh_status status = check_server(s, err);
 	if (status != MH_OK || online)
-		return status != MH_OK ? status : talk_to(s, NULL, MH_NONE, &t, ret_retry_after_s, err);
+		return status != MH_OK ? status : talk_to(s, NULL, MH_NONE, now, &t, ret_retry_after_s, err);
 	if (s->token_file != NULL)
-		return token_check(s->token_file, err);
+		return token_check(s->token_file, now, err);
 	MH_AUTO(secret_release) struct secret secret = { 0 };
 	return s->password_file == NULL ? MH_OK : secret_from_file(s->password_file, &secret, err);
 }

@@ -39,15 +39,17 @@ struct smtp_mail {
 bool smtp_address_ok(struct mh_span address);
 
 /* Sends one mail once. A second try after a lost answer may send it twice: its Message-ID is the same then.
+ *   in      now: UTC seconds, for tokens
  *   out     ret_refused: initialised; recipients that were refused while others were taken, "ADDRESS: words", separated
  *           by "; ": some got the mail, so it must not be sent again
  *           ret_retry_after_s: a token server's, -1: not said
  *   errors  MH_RETRY: 4xx, network; MH_BAD: 5xx, certificate, credentials, what may not be sent. With the server's own
  *           words, escaped and cut; nobody got the mail, but where the text says "may have been taken" */
-enum mh_status smtp_send(const struct smtp_server *s, const struct smtp_mail *m, struct buf *ret_refused,
+enum mh_status smtp_send(const struct smtp_server *s, const struct smtp_mail *m, int64_t now, struct buf *ret_refused,
     int64_t *ret_retry_after_s, struct mh_err *err);
 
 /* Checks the settings and secrets; online: also connects, starts TLS and authenticates. No effect. */
-enum mh_status smtp_check(const struct smtp_server *s, bool online, int64_t *ret_retry_after_s, struct mh_err *err);
+enum mh_status smtp_check(
+    const struct smtp_server *s, bool online, int64_t now, int64_t *ret_retry_after_s, struct mh_err *err);
 
 #endif

@@ -21,7 +21,7 @@ graph_check_conf(const struct reply_conf *c, const struct request *r, struct mh_
 	int64_t wait_s;
 
 	net_read(c, clock_monotonic_ms() + WIRE_TOTAL_MS, &net);
-	return graph_check(&net.graph, net_online(r), &wait_s, err);
+	return graph_check(&net.graph, net_online(r), r->now, &wait_s, err);
 }
 
 const struct transport transport_graph = {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "actions/token/token.h"
+#include "mailhook/clock.h"
 
 static const char usage_text[] = "usage: mailhook-token [--fresh] FILE\n"
 				 "       mailhook-token --check FILE\n"
@@ -41,7 +42,7 @@ give(const char *path, bool fresh)
 	struct mh_err err = { 0 };
 	int64_t wait_s = -1;
 
-	const enum mh_status status = token_get(path, fresh, &token, &wait_s, &err);
+	const enum mh_status status = token_get(path, fresh, clock_now(), &token, &wait_s, &err);
 	if (status == MH_OK)
 		return print(secret_span(&token)) && print(MH_LIT("\n")) ? 0 : 75;
 	if (wait_s >= 0)
@@ -55,7 +56,7 @@ static int
 check(const char *path)
 {
 	struct mh_err err = { 0 };
-	const enum mh_status status = token_check(path, &err);
+	const enum mh_status status = token_check(path, clock_now(), &err);
 
 	if (status == MH_OK)
 		return 0;

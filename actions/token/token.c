@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "actions/token/parts.h"
-#include "mailhook/clock.h"
 
 static void
 drop_store(struct token_store *t)
@@ -78,11 +77,10 @@ refresh_token(const struct token_conf *c, const struct token_state *kept, struct
  * one, and the new one exists nowhere else. */
 static enum mh_status
 renew(const struct token_conf *c, const struct token_store *store, const struct secret *refresh, const char *seed_id,
-    const char *id, struct token_state *ret, int64_t *ret_retry_after_s, struct mh_err *err)
+    const char *id, int64_t now, struct token_state *ret, int64_t *ret_retry_after_s, struct mh_err *err)
 {
 	struct token_state s = { 0 };
 	struct mh_err unkept;
-	const int64_t now = clock_now();
 	enum mh_status status = c->grant == TOKEN_COMMAND ? from_command(c, now, &s, err)
 							  : token_ask(c, refresh, now, &s, ret_retry_after_s, err);
 
@@ -121,7 +119,8 @@ open_store(const struct token_conf *c, struct token_store *ret, struct mh_err *e
 }
 
 static enum mh_status
-get(const struct token_conf *c, bool fresh, struct secret *ret, int64_t *ret_retry_after_s, struct mh_err *err)
+get(const struct token_conf *c, bool fresh, int64_t now, struct secret *ret, int64_t *ret_retry_after_s,
+    struct mh_err *err)
 {
 	MH_AUTO(drop_store) struct token_store store = { .lock_fd = -1, .dir_fd = -1 };
 	MH_AUTO(token_state_release) struct token_state kept = { 0 };
@@ -141,25 +140,25 @@ get(const struct token_conf *c, bool fresh, struct secret *ret, int64_t *ret_ret
 			return status;
 	}
 	conf_id(c, seed_id, id);
-	if (!fresh && kept.access_token.p != NULL && same_id(id, kept.for_conf) && clock_now() < kept.keep_until)
+	if (!fresh && kept.access_token.p != NULL && same_id(id, kept.for_conf) && now < kept.keep_until)
 		return copy(&kept.access_token, ret, err);
 
-	status = renew(c, &store, &refresh, seed_id, id, &made, ret_retry_after_s, err);
+	status = renew(c, &store, &refresh, seed_id, id, now, &made, ret_retry_after_s, err);
 	return status == MH_OK ? copy(&made.access_token, ret, err) : status;
 }
 
 enum mh_status
-token_get(const char *path, bool fresh, struct secret *ret, int64_t *ret_retry_after_s, struct mh_err *err)
+token_get(const char *path, bool fresh, int64_t now, struct secret *ret, int64_t *ret_retry_after_s, struct mh_err *err)
 {
 	MH_AUTO(token_conf_release) struct token_conf c = { 0 };
 
 	*ret_retry_after_s = -1;
 	const enum mh_status status = token_conf_load(path, &c, err);
-	return status == MH_OK ? get(&c, fresh, ret, ret_retry_after_s, err) : status;
+	return status == MH_OK ? get(&c, fresh, now, ret, ret_retry_after_s, err) : status;
 }
 
 enum mh_status
-token_check(const char *path, struct mh_err *err)
+token_check(const char *path, int64_t now, struct mh_err *err)
 {
 	MH_AUTO(token_conf_release) struct token_conf c = { 0 };
 	MH_AUTO(secret_release) struct secret secret = { 0 };
@@ -173,6 +172,6 @@ token_check(const char *path, struct mh_err *err)
 	if (status == MH_OK && c.client_secret_file != NULL)
 		status = secret_from_file(c.client_secret_file, &secret, err);
 	if (status == MH_OK && c.certificate_file != NULL)
-		status = token_assertion(&c, clock_now(), &jwt, err);
+		status = token_assertion(&c, now, &jwt, err);
 	return status;
 }

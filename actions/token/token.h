@@ -13,16 +13,16 @@
 
 /* Gives one access token.
  *   in      path: the configuration file, mailhook-token(8) says what it holds; fresh: do not use the kept one (a
- *           server refused it)
+ *           server refused it); now: UTC seconds, since an action has no clock of its own
  *   out     ret: to be released; *ret_retry_after_s: seconds by the server's Retry-After, -1: not said; also set on
  *           failure
  *   errors  MH_BAD configuration, credentials or consent, in words; MH_RETRY the server is away or busy
  *           MH_LIMIT an answer that is too large
  *   source  RFC 6749 4.4, 5, 6; RFC 7523 2.2; Microsoft identity platform, certificate credentials */
 enum mh_status token_get(
-    const char *path, bool fresh, struct secret *ret, int64_t *ret_retry_after_s, struct mh_err *err);
+    const char *path, bool fresh, int64_t now, struct secret *ret, int64_t *ret_retry_after_s, struct mh_err *err);
 
 /* Checks the configuration and its secrets; asks nobody. */
-enum mh_status token_check(const char *path, struct mh_err *err);
+enum mh_status token_check(const char *path, int64_t now, struct mh_err *err);
 
 #endif

@@ -36,12 +36,12 @@ def answers(port):
 
 
 class Daemon:
-    """One server in the foreground, in its own process group; ended by stop()."""
+    """One server in the foreground, in its own process group; ended by stop(), and by our own death."""
 
     def __init__(self, argv, log, **kind):
         self.log = log
         with open(log + ".start", "wb") as out:
-            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            self.process = subprocess.Popen(["/usr/bin/setpriv", "--pdeathsig", "TERM"] + argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                             start_new_session=True, **kind)
 
     def wait_ready(self, ports):
