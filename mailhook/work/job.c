@@ -116,32 +116,36 @@ make_job(const struct making *m, const struct conf_action *act, int64_t position
 }
 
 static enum mh_status
+make_one(const struct making *m, const cJSON *item, int64_t position, struct mh_err *err)
+{
+	const char *name = cJSON_GetStringValue(item);
+	char text[200];
+
+	if (name == NULL)
+		return mh_fail(err, MH_BAD, "ledger: a case's actions are not a list of names");
+	const struct conf_action *act = conf_action(m->w->conf, name);
+	if (act != NULL)
+		return wanted(m, act) ? make_job(m, act, position, err) : MH_OK;
+	(void)snprintf(text, sizeof(text), "action \"%s\" is not configured any more: left out", name);
+	return ledger_event_add(m->w->db, m->c->id, m->now, "left-out", "mailhook", text, NULL, err);
+}
+
+static enum mh_status
 make_jobs(const struct making *m, struct mh_err *err)
 {
 	MH_AUTO(drop_json) cJSON *names = json_parse(span_of(m->c->actions), err);
 	const cJSON *item;
 	int64_t position = 0;
+	enum mh_status status = MH_OK;
 
-	if (names == NULL)
-		return err == NULL ? MH_BAD : err->code;
+	if (!cJSON_IsArray(names))
+		return mh_fail(err, MH_BAD, "ledger: a case's actions are not a list of names");
 	cJSON_ArrayForEach(item, names)
 	{
-		const char *name = cJSON_GetStringValue(item);
-		const struct conf_action *act = name == NULL ? NULL : conf_action(m->w->conf, name);
-		enum mh_status status = MH_OK;
-
-		position++;
-		if (name != NULL && act == NULL) {
-			char text[200];
-			(void)snprintf(text, sizeof(text), "action \"%s\" is not configured any more: left out", name);
-			status = ledger_event_add(m->w->db, m->c->id, m->now, "left-out", "mailhook", text, NULL, err);
-		} else if (act != NULL && wanted(m, act)) {
-			status = make_job(m, act, position, err);
-		}
-		if (status != MH_OK)
-			return status;
+		if (status == MH_OK)
+			status = make_one(m, item, ++position, err);
 	}
-	return MH_OK;
+	return status;
 }
 
 /* Effects of a closed case that have not begun, or wait, are not begun any more. */

@@ -16,7 +16,8 @@
 #include "mailhook/work/job.h"
 #include "mailhook/work/runner.h"
 
-#define BATCH 64               /* messages between two looks at the actions that run */
+#define BATCH 1000             /* names of one look at the intake */
+#define LOOK_AFTER 32          /* messages between two looks at actions that run and at signals */
 #define LONGEST_SLEEP_MS 60000 /* a jump of the clock, or a wake-up that a crash swallowed, costs at most this */
 #define TROUBLE_MS 5000        /* how long to leave a full disk or a locked ledger alone */
 #define STOP_PATIENCE_MS 15000 /* SIGTERM: so long may actions take to their end; systemd kills after 90 s */
@@ -99,51 +100,6 @@ requeue_left_overs(struct loop *l, struct mh_err *err)
 
 /* -- one round ----------------------------------------------------------------------------------------------------- */
 
-static enum mh_status
-take_intake(struct loop *l, bool *ret_more, struct mh_err *err)
-{
-	struct intake_list list = { 0 };
-	enum mh_status status = intake_scan(l->w->conf->intake_dir, clock_now(), BATCH, &list, err);
-
-	if (status != MH_OK)
-		return status;
-	for (size_t i = 0; i < list.n && status == MH_OK; i++)
-		status = intake_take(l->w, list.names[i], err);
-	*ret_more = list.more;
-	intake_list_release(&list);
-	return status;
-}
-
-/* Everything that can be done without waiting. *ret_more: there is more of it. */
-static enum mh_status
-work_round(struct loop *l, bool *ret_more, struct mh_err *err)
-{
-	bool more_mail = false, more_jobs = false;
-	enum mh_status status = runner_step(l->runner, err);
-
-	if (status == MH_OK && !l->stopping)
-		status = take_intake(l, &more_mail, err);
-	if (status == MH_OK && !l->stopping)
-		status = runner_start(l->runner, clock_now(), &more_jobs, err);
-	*ret_more = more_mail || (more_jobs && runner_running(l->runner) == 0);
-	return status;
-}
-
-static void
-say_trouble(struct loop *l, enum mh_status status, const struct mh_err *err)
-{
-	if (status == MH_OK) {
-		if (l->trouble)
-			work_log("goes on");
-		l->trouble = false;
-		return;
-	}
-	if (!l->trouble || strcmp(l->said, err->text) != 0)
-		work_log("%s", err->text);
-	l->trouble = true;
-	(void)snprintf(l->said, sizeof(l->said), "%s", err->text);
-}
-
 static void
 reload(struct loop *l)
 {
@@ -183,6 +139,56 @@ hear_signals(struct loop *l)
 		l->stopping = true;
 		l->stop_at_ms = clock_monotonic_ms() + STOP_PATIENCE_MS;
 	}
+}
+
+static enum mh_status
+take_intake(struct loop *l, bool *ret_more, struct mh_err *err)
+{
+	struct intake_list list = { 0 };
+	enum mh_status status = intake_scan(l->w->conf->intake_dir, clock_now(), BATCH, &list, err);
+
+	if (status != MH_OK)
+		return status;
+	for (size_t i = 0; i < list.n && status == MH_OK && !l->stopping; i++) {
+		status = intake_take(l->w, list.names[i], err);
+		if (i % LOOK_AFTER != LOOK_AFTER - 1 || status != MH_OK)
+			continue;
+		status = runner_step(l->runner, err);
+		hear_signals(l);
+	}
+	*ret_more = list.more;
+	intake_list_release(&list);
+	return status;
+}
+
+/* Everything that can be done without waiting. *ret_more: there is more of it. */
+static enum mh_status
+work_round(struct loop *l, bool *ret_more, struct mh_err *err)
+{
+	bool more_mail = false, more_jobs = false;
+	enum mh_status status = runner_step(l->runner, err);
+
+	if (status == MH_OK && !l->stopping)
+		status = take_intake(l, &more_mail, err);
+	if (status == MH_OK && !l->stopping)
+		status = runner_start(l->runner, clock_now(), &more_jobs, err);
+	*ret_more = more_mail || (more_jobs && runner_running(l->runner) == 0);
+	return status;
+}
+
+static void
+say_trouble(struct loop *l, enum mh_status status, const struct mh_err *err)
+{
+	if (status == MH_OK) {
+		if (l->trouble)
+			work_log("goes on");
+		l->trouble = false;
+		return;
+	}
+	if (!l->trouble || strcmp(l->said, err->text) != 0)
+		work_log("%s", err->text);
+	l->trouble = true;
+	(void)snprintf(l->said, sizeof(l->said), "%s", err->text);
 }
 
 static void

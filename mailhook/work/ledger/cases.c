@@ -52,9 +52,8 @@ many_cases(struct db *db, const char *sql, const struct db_value *args, size_t n
 	enum mh_status status = db_query(db, sql, args, n_args, &rows, err);
 
 	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		status = rows_room(a, &list.items, list.n, &list.cap, sizeof(*list.items), err);
-		if (status == MH_OK)
-			status = read_case_row(rows, a, &list.items[list.n], err);
+		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
+		status = list.items == NULL ? rows_full(err) : read_case_row(rows, a, &list.items[list.n], err);
 		if (status == MH_OK)
 			list.n++;
 	}

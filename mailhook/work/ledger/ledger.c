@@ -1,6 +1,7 @@
 /* ledger.c: opening, migrations, meta and events. */
 #include "mailhook/work/ledger/ledger.h"
 
+#include <inttypes.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,23 +119,26 @@ ledger_word(const char *const *names, size_t n, struct mh_span word)
 	return 0;
 }
 
-enum mh_status
-rows_room(struct arena *a, void *items, size_t n, size_t *cap, size_t size, struct mh_err *err)
+void *
+rows_room(struct arena *a, void *items, size_t n, size_t *cap, size_t size)
 {
-	void *old, *fresh;
-
 	if (n < *cap)
-		return MH_OK;
+		return items;
+
 	const size_t more = *cap == 0 ? 16 : *cap * 2;
-	fresh = arena_array(a, more, size);
+	void *fresh = arena_array(a, more, size);
 	if (fresh == NULL)
-		return mh_fail(err, MH_RETRY, "no memory for the ledger's rows");
-	memcpy(&old, items, sizeof(old)); /* items is the address of a pointer of any type */
+		return NULL;
 	if (n > 0)
-		memcpy(fresh, old, n * size);
-	memcpy(items, &fresh, sizeof(fresh));
+		memcpy(fresh, items, n * size);
 	*cap = more;
-	return MH_OK;
+	return fresh;
+}
+
+enum mh_status
+rows_full(struct mh_err *err)
+{
+	return mh_fail(err, MH_RETRY, "no memory for the ledger's rows");
 }
 
 /* -- meta ---------------------------------------------------------------------------------------------------------- */
@@ -185,7 +189,7 @@ ledger_meta_add(struct db *db, const char *name, int64_t more, struct mh_err *er
 
 	if (status != MH_OK)
 		return status;
-	(void)snprintf(text, sizeof(text), "%lld", (long long)(n + more));
+	(void)snprintf(text, sizeof(text), "%" PRId64, n + more);
 	return ledger_meta_set(db, name, text, err);
 }
 
@@ -234,9 +238,8 @@ ledger_events(struct db *db, int64_t case_id, struct arena *a, struct event_rows
 		DB_ARGS(db_int(case_id)), &rows, err);
 
 	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		status = rows_room(a, &list.items, list.n, &list.cap, sizeof(*list.items), err);
-		if (status == MH_OK)
-			status = read_event_row(rows, a, &list.items[list.n], err);
+		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
+		status = list.items == NULL ? rows_full(err) : read_event_row(rows, a, &list.items[list.n], err);
 		if (status == MH_OK)
 			list.n++;
 	}

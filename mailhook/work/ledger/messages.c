@@ -194,9 +194,8 @@ many_notices(struct db *db, const char *sql, int64_t id, struct arena *a, struct
 	enum mh_status status = db_query(db, sql, DB_ARGS(db_int(id)), &rows, err);
 
 	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		status = rows_room(a, &list.items, list.n, &list.cap, sizeof(*list.items), err);
-		if (status == MH_OK)
-			status = read_notice_row(rows, a, &list.items[list.n], err);
+		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
+		status = list.items == NULL ? rows_full(err) : read_notice_row(rows, a, &list.items[list.n], err);
 		if (status == MH_OK)
 			list.n++;
 	}

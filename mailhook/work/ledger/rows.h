@@ -38,7 +38,8 @@ row_word(struct row *r, int column, const char *const *names, size_t n)
 #define TRUST_LEVELS 3
 #define PRECISIONS 3
 
-/* Room for one more row at items, the address of a pointer to an array in the arena. */
-enum mh_status rows_room(struct arena *a, void *items, size_t n, size_t *cap, size_t size, struct mh_err *err);
+/* The array with room for one more row, which may have moved; NULL: the arena is full, say rows_full(). */
+void *rows_room(struct arena *a, void *items, size_t n, size_t *cap, size_t size);
+enum mh_status rows_full(struct mh_err *err);
 
 #endif
