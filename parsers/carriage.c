@@ -381,30 +381,40 @@ header_event(const struct mail_message *m)
 	return slash == SIZE_MAX || slash == 0 ? MH_NONE : span_head(rest, slash);
 }
 
+/* The view of a message's own text, with what its header says; part is NULL where it has no text. */
 static enum mh_status
-part_views(
-    const struct mail *m, const struct mail_part *part, struct arena *a, struct view_list *list, struct mh_err *err)
+message_view(const struct mail *m, size_t number, const struct mail_part *part, struct arena *a, struct view_list *list,
+    struct mh_err *err)
 {
-	const struct mail_message *message = &m->messages[part->message];
-	const size_t first = list->n;
+	const struct mail_message *message = &m->messages[number];
 	struct view *v = view_add(list, a);
 	size_t count;
 
 	if (v == NULL)
-		return list->more ? MH_OK : mh_fail(err, MH_LIMIT, "no room for views in the message's arena");
+		return list->more ? MH_SKIP : mh_fail(err, MH_LIMIT, "no room for views in the message's arena");
 	v->kind = message->depth == 0 ? VIEW_MESSAGE : VIEW_RFC822;
 	v->part = part;
-	v->alternative = part->alternative;
+	v->alternative = part == NULL ? 0 : part->alternative;
 	v->event = header_event(message);
 
 	const struct mail_field *from = mail_field(message, "From"), *subject = mail_field(message, "Subject"),
 				*date = mail_field(message, "Date");
-	if (subject != NULL)
-		v->subject = subject->value;
 	if (date != NULL)
 		v->has_date = date_read_header(date->value, &v->date, NULL) == MH_OK;
-	if (from != NULL && address_read(from->raw, a, &v->from, &count, err) != MH_OK)
+	if (subject != NULL && carriage_flatten(subject->value, a, &v->subject, err) != MH_OK)
 		return MH_LIMIT;
+	return from == NULL ? MH_OK : address_read(from->raw, a, &v->from, &count, err);
+}
+
+static enum mh_status
+part_views(
+    const struct mail *m, const struct mail_part *part, struct arena *a, struct view_list *list, struct mh_err *err)
+{
+	const size_t first = list->n;
+	const enum mh_status made = message_view(m, part->message, part, a, list, err);
+
+	if (made != MH_OK)
+		return made == MH_SKIP ? MH_OK : made;
 
 	struct cutter c = { .list = list, .a = a, .err = err, .n_open = 1, .segment_at = part->text.p };
 	c.open[0].view = first;
@@ -429,6 +439,14 @@ enum mh_status
 carriage_views(const struct mail *m, struct arena *a, struct view_list *ret, struct mh_err *err)
 {
 	*ret = (struct view_list){ 0 };
+	for (size_t i = 0; i < m->n_messages; i++) {
+		bool has_text = m->messages[i].report;
+
+		for (size_t p = 0; p < m->n_parts && !has_text; p++)
+			has_text = m->parts[p].message == i;
+		if (!has_text && message_view(m, i, NULL, a, ret, err) == MH_LIMIT)
+			return MH_LIMIT;
+	}
 	for (size_t i = 0; i < m->n_parts; i++) {
 		if (m->messages[m->parts[i].message].report)
 			continue;

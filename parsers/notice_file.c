@@ -13,6 +13,7 @@ struct file_reader {
 	void (*complain)(void *user, const char *line);
 	void *user;
 	bool failed;
+	char last[400]; /* libconfuse checks a list's last value twice: where it stands, and at the closing brace */
 };
 
 #define ANCHOR "\001reader"
@@ -35,6 +36,9 @@ complain_at(struct file_reader *r, int line, const char *fmt, va_list ap)
 	char what[400], clean[500], text[4800];
 
 	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	if (strcmp(what, r->last) == 0)
+		return;
+	memcpy(r->last, what, sizeof(what));
 	(void)snprintf(text, sizeof(text), "%s:%d: %s", r->path, line, mh_escape(clean, sizeof(clean), span_of(what)));
 	r->failed = true;
 	r->complain(r->user, text);
@@ -329,6 +333,77 @@ check_bytes(struct file_reader *r, struct mh_span text)
 	return false;
 }
 
+/* Offset behind the string that begins at p[at], or n where it has no end. */
+static size_t
+string_end(const char *p, size_t at, size_t n)
+{
+	const char quote = p[at++];
+
+	while (at < n && p[at] != quote)
+		at += p[at] == '\\' ? 2 : 1;
+	return at < n ? at + 1 : n;
+}
+
+/* Offset behind the comment that begins at p[at]; at itself where none does; n + 1 where it has no end. */
+static size_t
+comment_end(const char *p, size_t at, size_t n)
+{
+	const bool slashes = p[at] == '/' && p[at + 1] == '/' && (at == 0 || strchr(" \t\r\n", p[at - 1]) != NULL);
+
+	if (p[at] == '#' || slashes) {
+		const char *end = memchr(p + at, '\n', n - at);
+		return end == NULL ? n : (size_t)(end - p);
+	}
+	if (p[at] == '/' && p[at + 1] == '*') {
+		const char *end = strstr(p + at + 2, "*/");
+		return end == NULL ? n + 1 : (size_t)(end - p) + 2;
+	}
+	return at;
+}
+
+/* Blanks comments, which libconfuse cannot stand inside of a list, and finds what has no end, which it overlooks or
+ * reports at the file's last line. text is NUL-terminated. */
+static bool
+prepare(cfg_t *cfg, char *p, size_t n)
+{
+	const int first_line = cfg->line;
+	const char *open = NULL; /* what has no end, and its line */
+	int line = 1, depth = 0, opened = 1;
+
+	for (size_t i = 0; i < n && open == NULL;) {
+		const bool string = p[i] == '"' || p[i] == '\'';
+		const size_t end = string ? string_end(p, i, n) : comment_end(p, i, n);
+
+		if (string && (p[end - 1] != p[i] || end == i + 1)) {
+			open = "a string has no end";
+			opened = line;
+		} else if (!string && end > n) {
+			open = "a comment has no end";
+			opened = line;
+		} else if (end > i) {
+			for (; i < end; i++) {
+				line += p[i] == '\n';
+				if (!string && p[i] != '\n')
+					p[i] = ' ';
+			}
+		} else {
+			if (p[i] == '{' && depth++ == 0)
+				opened = line;
+			depth -= p[i] == '}' && depth > 0;
+			line += p[i] == '\n';
+			i++;
+		}
+	}
+	if (open == NULL && depth > 0)
+		open = "a \"{\" has no \"}\"";
+	if (open == NULL)
+		return true;
+	cfg->line = opened;
+	wrong(cfg, "%s", open);
+	cfg->line = first_line;
+	return false;
+}
+
 enum mh_status
 notice_file_read(const char *path, struct mh_span text, struct arena *a, void (*complain)(void *user, const char *line),
     void *user, const struct definition **ret, struct mh_err *err)
@@ -380,11 +455,16 @@ notice_file_read(const char *path, struct mh_span text, struct arena *a, void (*
 		status = MH_LIMIT;
 		goto out;
 	}
+	if (!prepare(cfg, (char *)(uintptr_t)terminated.p, terminated.n)) {
+		status = mh_fail(err, MH_BAD, "a definition file is wrong");
+		goto out;
+	}
 	if (cfg_parse_buf(cfg, terminated.p) != CFG_SUCCESS) {
 		if (!reader.failed)
 			wrong(cfg, "not the form notice \"name\" { key = value }");
 	} else if (cfg_size(cfg, "notice") != 1) {
-		wrong(cfg, "a file holds one notice block, not %u", cfg_size(cfg, "notice"));
+		wrong(cfg_size(cfg, "notice") > 1 ? cfg_getnsec(cfg, "notice", 1) : cfg,
+		    "a file holds one notice block, not %u", cfg_size(cfg, "notice"));
 	} else {
 		check_block(&reader, cfg_getnsec(cfg, "notice", 0));
 	}
