@@ -50,7 +50,7 @@ open_named(struct charset_set *set, struct mh_span name)
 		return;
 	set->tried[id] = true;
 	set->converters[id] = iconv_open("UTF-8", charset_iconv_names[id]);
-	set->open[id] = set->converters[id] != (iconv_t)-1; /* no such module: its text is of an unknown charset */
+	set->open[id] = (intptr_t)set->converters[id] != -1; /* no such module: its text is of an unknown charset */
 }
 
 static bool
@@ -179,10 +179,11 @@ from_windows_1252(struct buf *b, struct mh_span s, size_t max)
 static bool
 from_iconv(struct buf *b, iconv_t converter, size_t unit, struct mh_span s, size_t max)
 {
-	char *in = (char *)(uintptr_t)s.p; /* iconv's type lacks the const; it does not write there */
+	char *in;
 	size_t in_left = s.n;
 	bool at_end = false;
 
+	memcpy(&in, &s.p, sizeof(in)); /* iconv's type lacks the const; it does not write there */
 	(void)iconv(converter, NULL, NULL, NULL, NULL); /* the state that the text before left behind */
 	while (!at_end) {
 		char chunk[4096];
