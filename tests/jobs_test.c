@@ -12,6 +12,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "mailhook/json.h"
+#include "mailhook/work/accounts.h"
 #include "mailhook/work/job.h"
 #include "mailhook/work/runner.h"
 #include "tests/room.h"
@@ -574,6 +576,116 @@ one_at_a_time_for_a_case(void **state)
 	room_close(&r);
 }
 
+/* mailhook-action(7), key by key: 's' a string, 'i' a whole number, 'b' true or false, '0' null, 'o' an object, 'a' a list */
+static const struct {
+	const char *in, *key;
+	char type;
+} request_rows[] = {
+	{ NULL, "version", 'i' },
+	{ NULL, "event", 's' },
+	{ NULL, "attempt", 'i' },
+	{ NULL, "now", 's' },
+	{ NULL, "deadline", 's' },
+	{ NULL, "job_key", 's' },
+	{ NULL, "case_key", 's' },
+	{ NULL, "action", 's' },
+	{ NULL, "config", 's' },
+	{ NULL, "state_dir", 's' },
+	{ NULL, "observe", 'b' },
+	{ NULL, "outcomes", 'a' },
+	{ NULL, "state", 'o' },
+	{ "case", "id", 'i' },
+	{ "case", "kind", 's' },
+	{ "case", "account", 's' },
+	{ "case", "account_name", 's' },
+	{ "case", "owner", 's' },
+	{ "case", "environment", '0' },
+	{ "case", "assignee", '0' },
+	{ "case", "region", 's' },
+	{ "case", "resource", '0' },
+	{ "case", "expires", 's' },
+	{ "case", "precision", 's' },
+	{ "case", "days_left", 'i' },
+	{ "case", "reason", '0' },
+	{ "case", "state", 's' },
+	{ "case", "opened", 's' },
+	{ "case", "closed_by", '0' },
+	{ "case", "notices", 'i' },
+	{ "case", "ticket_url", '0' },
+	{ "notice", "kind", 's' },
+	{ "notice", "account", 's' },
+	{ "notice", "region", 's' },
+	{ "notice", "resource", '0' },
+	{ "notice", "event", '0' },
+	{ "notice", "expires", 's' },
+	{ "notice", "precision", 's' },
+	{ "notice", "days_stated", 'i' },
+	{ "trust", "level", 's' },
+	{ "trust", "by", '0' },
+	{ "trust", "steps", 'a' },
+	{ "message", "id", 's' },
+	{ "message", "references", '0' },
+	{ "message", "reply_to", 's' },
+	{ "message", "envelope_from", 's' },
+	{ "message", "auto", 'b' },
+	{ "message", "list", 'b' },
+	{ "message", "own", 'b' },
+};
+
+static bool
+has_type(const cJSON *item, char type)
+{
+	return type == 's'   ? cJSON_IsString(item)
+	       : type == 'i' ? cJSON_IsNumber(item)
+	       : type == 'b' ? cJSON_IsBool(item)
+	       : type == 'o' ? cJSON_IsObject(item)
+	       : type == 'a' ? cJSON_IsArray(item)
+			     : cJSON_IsNull(item);
+}
+
+static void
+ignore(void *user, const char *line)
+{
+	(void)user;
+	(void)line;
+}
+
+static void
+request_is_as_described(void **state)
+{
+	struct room r;
+	struct mh_err err = { 0 };
+	char text[8192];
+
+	(void)state;
+	stage(&r, "accounts_file = \"@/accounts\"\n" ACTIONS "rule \"all\" { do = {\"desk\", \"turn\"} }\n");
+	room_script(&r, "accounts", "123456789012,Payments,pay@example.com\n"); /* below the line that a script has */
+	assert_int_equal(accounts_load(r.w.conf->accounts_file, ignore, NULL, &r.w.accounts, &err), MH_OK);
+	room_script(&r, "turn",
+	    "IFS= read -r q\nprintf '%s' \"$q\" >@/request\necho '{\"outcome\":\"done\",\"summary\":\"x\"}'\n");
+	(void)room_take(&r, &(struct say){ .region = "eu-west-1" }, NULL);
+	drive(&r);
+	room_read(&r, "request", text, sizeof(text));
+	MH_AUTO(drop_json) cJSON *j = json_parse(span_of(text), &err);
+	assert_non_null(j);
+	for (size_t i = 0; i < sizeof(request_rows) / sizeof(request_rows[0]); i++) {
+		const cJSON *in = request_rows[i].in == NULL ? j : json_object(j, request_rows[i].in);
+		const cJSON *item = cJSON_GetObjectItemCaseSensitive(in, request_rows[i].key);
+		if (!has_type(item, request_rows[i].type))
+			fail_msg("%s.%s", request_rows[i].in == NULL ? "" : request_rows[i].in, request_rows[i].key);
+	}
+	assert_string_equal(json_string(j, "now"), "2025-11-06T09:00:00Z");
+	assert_string_equal(json_string(j, "deadline"), "2025-11-06T09:01:00Z");
+	assert_string_equal(json_string(json_object(j, "case"), "account_name"), "Payments");
+	const cJSON *other = cJSON_GetArrayItem(json_array(j, "outcomes"), 0);
+	assert_string_equal(json_string(other, "action"), "desk");
+	assert_string_equal(json_string(other, "outcome"), "done");
+	assert_string_equal(json_string(other, "summary"), "desk did it");
+	assert_int_equal(cJSON_GetArraySize(json_array(j, "outcomes")), 1); /* not itself */
+	accounts_free(r.w.accounts);
+	room_close(&r);
+}
+
 static void
 observing_changes_nothing(void **state)
 {
@@ -651,6 +763,7 @@ main(void)
 		cmocka_unit_test(checkpoints_are_durable),
 		cmocka_unit_test(lost_lease_gets_no_leave),
 		cmocka_unit_test(one_at_a_time_for_a_case),
+		cmocka_unit_test(request_is_as_described),
 		cmocka_unit_test(observing_changes_nothing),
 		cmocka_unit_test(environment_is_empty),
 		cmocka_unit_test(ticket_url_goes_to_the_case),

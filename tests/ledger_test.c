@@ -274,6 +274,37 @@ full_disk_is_later(void **state)
 	db_close(db);
 }
 
+static void
+leases_are_held_by_one(void **state)
+{
+	struct place *p = *state;
+	struct mh_err err = { 0 };
+	struct db *db = opened(p->path, &make);
+	const struct case_row c = { .key = "k", .kind = "k", .actions = "[]" };
+	struct job_row j = { .job_key = "j", .action = "a", .event = "opened", .state = JOB_QUEUED, .has_due = true };
+	int64_t id;
+
+	assert_int_equal(ledger_case_add(db, &c, &j.case_id, &err), MH_OK);
+	assert_int_equal(ledger_event_add(db, j.case_id, 0, "opened", "x", "y", &j.event_id, &err), MH_OK);
+	assert_int_equal(ledger_job_add(db, &j, &id, &err), MH_OK);
+	assert_int_equal(ledger_job_add(db, &j, &id, &err), MH_BAD); /* a key is one job's */
+	assert_int_equal(ledger_job_claim(db, id, "one/1", 100, 160, &err), MH_OK);
+	assert_int_equal(ledger_job_claim(db, id, "two/2", 100, 160, &err), MH_SKIP);
+	assert_int_equal(ledger_job_renew(db, id, "two/2", 500, &err), MH_SKIP);
+	assert_int_equal(ledger_job_checkpoint(db, id, "two/2", MH_LIT("{\"no\":1}"), &err), MH_SKIP);
+	assert_int_equal(ledger_job_renew(db, id, "one/1", 500, &err), MH_OK);
+	assert_int_equal(ledger_job_checkpoint(db, id, "one/1", MH_LIT("{\"yes\":1}"), &err), MH_OK);
+	assert_int_equal(number(db, "SELECT action_state = '{\"yes\":1}' AND lease_until = '1970-01-01T00:08:20Z' AND "
+				    "attempt = 1 AND started = '1970-01-01T00:01:40Z' FROM jobs"),
+	    1);
+	j.id = id;
+	j.state = JOB_DONE;
+	j.action_state = "{}";
+	assert_int_equal(ledger_job_update(db, &j, &err), MH_OK);
+	assert_int_equal(ledger_job_renew(db, id, "one/1", 900, &err), MH_SKIP);
+	db_close(db);
+}
+
 static const struct {
 	const char *name, *text;
 	enum mh_status status;
@@ -331,6 +362,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(locked_is_later, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dropped_transaction_rolls_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(full_disk_is_later, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(leases_are_held_by_one, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(cases_are_found, set_up, tear_down),
 	};
 
