@@ -37,6 +37,7 @@ sanitized() {
 
 step packages ./tests/packages.sh test
 step release build release
+step demo ./samples/demo.sh
 step clang build clang
 step clang-tidy ./tests/tidy.sh build-clang quick
 step sanitizers sanitized
