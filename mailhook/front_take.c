@@ -221,7 +221,7 @@ static int
 take(const struct front_options *o, bool filter, struct taking *t)
 {
 	struct mh_err err = { 0 };
-	struct reading r;
+	struct reading r = { 0 };
 
 	if (read_message_in(&t->in, &err) != MH_OK)
 		return later(&err);

@@ -188,7 +188,7 @@ enum mh_status
 sandbox_read(const struct reader *reader, struct mh_span raw, struct arena *a, struct reading *ret, struct mh_err *err)
 {
 	struct reader r = *reader;
-	struct child c;
+	struct child c = { 0 };
 	struct buf in;
 	struct mh_span frame;
 

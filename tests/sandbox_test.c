@@ -39,9 +39,9 @@ struct deed {
 /* -- what hostile parsers do -------------------------------------------------------------------------------------- */
 
 static void
-touch_null(void)
+touch_foreign(void)
 {
-	volatile char *volatile p = NULL;
+	volatile char *p = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	*p = 'x';
 }
@@ -248,7 +248,7 @@ say_nothing(void)
 static const char forbidden[] = "forbids";
 
 static const struct deed deeds[] = {
-	{ "crash", "SIGSEGV", touch_null, true, false },
+	{ "crash", "SIGSEGV", touch_foreign, true, false },
 	{ "abort", "reader", abort_it, true, false },
 	{ "trap", "SIGILL", trap, true, false },
 	{ "spin", "processor time", spin, false, false },
