@@ -218,7 +218,17 @@ put_link(struct html *h, struct mh_span href)
 	const size_t start = h->n_links;
 
 	for (href = span_trim(href); href.n > 0;) {
-		size_t used = 1;
+		size_t used = 0;
+
+		while (used < href.n && !is(href.p[used], ENDS_TEXT))
+			used++;
+		memcpy(h->links + h->n_links, href.p, used);
+		h->n_links += used;
+		href = span_from(href, used);
+		if (href.n == 0)
+			break;
+
+		used = 1;
 		const unsigned code = href.p[0] == '&' ? entity_read(href, true, &used) : 0;
 
 		if (code != 0 && code != '\n' && code != '\r' && code != '\t')
