@@ -16,7 +16,7 @@
 #include "actions/common/http.h"
 #include "mailhook/json.h"
 
-enum port { PLAIN, TLS, WRONG, UNKNOWN, EXPIRED, MUTUAL, OLD, DEAD, NOBODY, N_PORTS };
+enum port { PLAIN, TLS, WRONG, UNKNOWN, EXPIRED, MUTUAL, OLD, DEAD, PROXY, NOBODY, N_PORTS };
 
 struct server {
 	char dir[64], ca[96], cert[96], key[96];
@@ -261,6 +261,71 @@ test_request_on_each_try(void **state)
 	(void)unsetenv("ALL_PROXY");
 }
 
+static void
+expect_seen(const struct server *s, const char *what, const char *wanted)
+{
+	char url[256], path[64];
+	struct http_answer a;
+	struct mh_err err = { 0 };
+
+	(void)snprintf(path, sizeof(path), "seen/%s", what);
+	const struct http_request q = { .method = "GET", .url = url_of(s, PLAIN, "http", path, url) };
+	http_answer_init(&a);
+	assert_int_equal(http_try(&(struct wire){ .total_ms = 5000 }, &q, &a, &err), MH_OK);
+	if (!span_eq(buf_span(&a.body), span_of(wanted)))
+		fail_msg("%s: seen %.*s times", what, (int)a.body.n, buf_span(&a.body).p);
+	http_answer_release(&a);
+}
+
+/* Only a configured proxy is used; it is told no credentials, and its headers are not the server's. */
+static void
+test_proxy(void **state)
+{
+	const struct server *s = *state;
+	static const char *const keep[] = { "X-One", NULL };
+	const struct http_header h = { "Authorization", MH_LIT("Bearer abc") };
+	char url[256], proxy[64];
+	const struct http_request q = { .method = "GET",
+		.url = url_of(s, TLS, "https", "status/200", url),
+		.headers = &h,
+		.n_headers = 1,
+		.keep = keep };
+	struct http_answer a;
+	struct mh_err err = { 0 };
+
+	(void)snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%d", s->ports[PROXY]);
+	(void)setenv("no_proxy", "*", 1); /* must not matter */
+	http_answer_init(&a);
+	if (http_try(&(struct wire){ .ca_file = s->ca, .proxy = proxy }, &q, &a, &err) != MH_OK)
+		fail_msg("%s", err.text);
+	assert_int_equal(a.status, 200);
+	assert_null(http_kept(&a, "X-One").p);
+	expect_seen(s, "proxied", "1");
+	expect_seen(s, "told-Authorization", "0");
+	if (http_try(&(struct wire){ .proxy = proxy }, &q, &a, &err) != MH_BAD)
+		fail_msg("the proxy took the server's certificate check away");
+	(void)unsetenv("no_proxy");
+	http_answer_release(&a);
+}
+
+/* Where an answer is lost the request was made, once: libcurl itself never tries again. */
+static void
+test_asked_once(void **state)
+{
+	const struct server *s = *state;
+	char url[256];
+	const struct http_request q = {
+		.method = "POST", .url = url_of(s, PLAIN, "http", "lost/once", url), .body = MH_LIT("x")
+	};
+	struct http_answer a;
+
+	http_answer_init(&a);
+	assert_int_equal(http_try(&(struct wire){ .total_ms = 5000 }, &q, &a, NULL), MH_RETRY);
+	expect_seen(s, "once", "1");
+	expect_seen(s, "redirected", "0");
+	http_answer_release(&a);
+}
+
 /* A key that others can read is not used. */
 static void
 test_open_key(void **state)
@@ -357,6 +422,8 @@ main(void)
 		cmocka_unit_test(test_refused_before_sending),
 		cmocka_unit_test(test_allow_plain),
 		cmocka_unit_test(test_request_on_each_try),
+		cmocka_unit_test(test_proxy),
+		cmocka_unit_test(test_asked_once),
 		cmocka_unit_test(test_open_key),
 		cmocka_unit_test(test_retry_after),
 		cmocka_unit_test(test_classes),

@@ -35,6 +35,20 @@ secret_buf_release(struct buf *b)
 	buf_release(b);
 }
 
+enum mh_status
+secret_copy(struct mh_span s, struct secret *ret, struct mh_err *err)
+{
+	char *p = malloc(s.n + 1);
+
+	if (p == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for a secret");
+	if (s.n > 0)
+		memcpy(p, s.p, s.n);
+	p[s.n] = '\0';
+	*ret = (struct secret){ p, s.n };
+	return MH_OK;
+}
+
 struct mh_span
 secret_span(const struct secret *s)
 {
@@ -47,6 +61,16 @@ drop_fd(int *fd)
 	if (*fd >= 0)
 		(void)close(*fd);
 	*fd = -1;
+}
+
+/* The descriptor is somebody else's from here on. */
+static int
+hand_over(int *fd)
+{
+	const int it = *fd;
+
+	*fd = -1;
+	return it;
 }
 
 /* From the first secret on, this process writes no core. */
@@ -67,14 +91,7 @@ finish(char *bytes, size_t n, const char *from, struct secret *ret, struct mh_er
 		return mh_fail(err, MH_BAD, "%s: the secret is empty", from);
 	if (memchr(bytes, '\0', n) != NULL)
 		return mh_fail(err, MH_BAD, "%s: the secret holds a NUL", from);
-
-	char *p = malloc(n + 1);
-	if (p == NULL)
-		return mh_fail(err, MH_RETRY, "no memory for a secret");
-	memcpy(p, bytes, n);
-	p[n] = '\0';
-	*ret = (struct secret){ p, n };
-	return MH_OK;
+	return secret_copy((struct mh_span){ bytes, n }, ret, err);
 }
 
 /* -- files -------------------------------------------------------------------------------------------------------- */
@@ -131,8 +148,7 @@ open_secret(const char *path, int *ret_fd, struct mh_err *err)
 	if ((st.st_mode & open_bits) != 0)
 		return mh_fail(err, MH_BAD, "%s: others can read the secret (mode %04o, wanted 0600)", path,
 		    (unsigned)(st.st_mode & 07777));
-	*ret_fd = fd;
-	fd = -1;
+	*ret_fd = hand_over(&fd);
 	return MH_OK;
 }
 

@@ -18,6 +18,8 @@ struct secret {
 
 void secret_release(struct secret *s); /* zeroes and frees; for MH_AUTO too */
 struct mh_span secret_span(const struct secret *s);
+/* A secret with these bytes. MH_RETRY: no memory. */
+enum mh_status secret_copy(struct mh_span s, struct secret *ret, struct mh_err *err);
 void secret_buf_release(struct buf *b); /* the same for a buffer that held one */
 
 /* Reads a secret file, without one final line end.

@@ -188,14 +188,6 @@ life_of(const cJSON *j)
 	return life_s < TOKEN_MAX_LIFE_S ? life_s : TOKEN_MAX_LIFE_S;
 }
 
-static bool
-copy_secret(const char *text, struct secret *ret)
-{
-	ret->p = strdup(text);
-	ret->n = ret->p == NULL ? 0 : strlen(text);
-	return ret->p != NULL;
-}
-
 static enum mh_status
 take_token(const cJSON *j, int64_t now, struct token_state *ret, struct mh_err *err)
 {
@@ -210,8 +202,8 @@ take_token(const cJSON *j, int64_t now, struct token_state *ret, struct mh_err *
 	const int64_t life_s = life_of(j);
 	const int64_t early_s = life_s / 10 < TOKEN_EARLY_S ? life_s / 10 : TOKEN_EARLY_S;
 	struct token_state s = { .expires = now + life_s, .keep_until = now + life_s - early_s };
-	if (!copy_secret(token, &s.access_token) ||
-	    (refresh != NULL && is_token(refresh) && !copy_secret(refresh, &s.refresh_token))) {
+	if (secret_copy(span_of(token), &s.access_token, NULL) != MH_OK ||
+	    (refresh != NULL && is_token(refresh) && secret_copy(span_of(refresh), &s.refresh_token, NULL) != MH_OK)) {
 		token_state_release(&s);
 		return mh_fail(err, MH_RETRY, "no memory for a token");
 	}

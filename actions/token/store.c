@@ -116,9 +116,7 @@ take(const cJSON *j, const char *key, struct secret *ret)
 
 	if (text == NULL || text[0] == '\0')
 		return false;
-	ret->p = strdup(text);
-	ret->n = ret->p == NULL ? 0 : strlen(text);
-	return ret->p != NULL;
+	return secret_copy(span_of(text), ret, NULL) == MH_OK;
 }
 
 static void

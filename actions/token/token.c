@@ -30,12 +30,7 @@ conf_id(const struct token_conf *c, const char *seed_id, char ret[TOKEN_ID])
 static enum mh_status
 copy(const struct secret *from, struct secret *ret, struct mh_err *err)
 {
-	char *p = strdup(from->p);
-
-	if (p == NULL)
-		return mh_fail(err, MH_RETRY, "no memory for a token");
-	*ret = (struct secret){ p, from->n };
-	return MH_OK;
+	return secret_copy(secret_span(from), ret, err);
 }
 
 /* A command's token lives as long as its configuration says. */

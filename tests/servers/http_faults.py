@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """An HTTP server that does what servers and networks do wrong. Usage: http_faults.py FOLDER
 
-Makes certificates in FOLDER, prints one line of ports (plain tls wrong unknown expired mutual old dead), and serves until its
+Makes certificates in FOLDER, prints one line of ports (plain tls wrong unknown expired mutual old dead proxy), and serves until its
 stdin ends. The path names the behaviour; /seen/NAME tells how often /count/NAME was asked.
 """
 import collections
@@ -120,6 +120,47 @@ def context(folder, name, **kind):
     return c
 
 
+def pump(a, b):
+    try:
+        while True:
+            got = a.recv(65536)
+            if not got:
+                break
+            b.sendall(got)
+    except OSError:
+        pass
+    for s in (a, b):
+        try:
+            s.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+def proxy_one(conn):
+    """CONNECT only; what the client tells the proxy is counted, for /seen/told-Authorization."""
+    try:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += conn.recv(65536)
+        COUNTS["proxied"] += 1
+        COUNTS["told-Authorization"] += b"\nauthorization:" in head.lower()
+        host, _, port = head.split(b" ")[1].decode().rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=20) as server:
+            conn.sendall(b"HTTP/1.1 200 ok\r\nX-One: the proxy's\r\n\r\n")
+            threading.Thread(target=pump, args=(server, conn), daemon=True).start()
+            pump(conn, server)
+    except (OSError, ValueError):
+        pass
+    finally:
+        conn.close()
+
+
+def proxy(listener):
+    while True:
+        conn, _ = listener.accept()
+        threading.Thread(target=proxy_one, args=(conn,), daemon=True).start()
+
+
 def hang_up(listener):  # in the middle of the handshake
     while True:
         conn, _ = listener.accept()
@@ -136,9 +177,10 @@ def main():
         listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         ports.append(listener.getsockname()[1])
         threading.Thread(target=accept, args=(listener, c), daemon=True).start()
-    listener = socket.create_server(("127.0.0.1", 0))
-    ports.append(listener.getsockname()[1])
-    threading.Thread(target=hang_up, args=(listener,), daemon=True).start()
+    for loop in (hang_up, proxy):
+        listener = socket.create_server(("127.0.0.1", 0))
+        ports.append(listener.getsockname()[1])
+        threading.Thread(target=loop, args=(listener,), daemon=True).start()
     print(*ports, flush=True)
     sys.stdin.read()
 
