@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Kills `pipe` and the worker at every call that changes something, or at a sample of them, and looks what is left.
 
-After each kill the worker runs again, as a timer would start it; then the same mail comes again, as from a mail server
+After each kill the worker runs again, as a timer would start it; then the same mails come again, as from a mail server
 that was not answered. In the end there is one case, one ticket with each entry of its history once, one reply, and no
-message in the intake; and what was answered 0 is in the ledger without the second mail.
+message in the intake; and what was answered 0 is in the ledger before it comes again.
 """
 
 import argparse
@@ -17,15 +17,28 @@ sys.dont_write_bytecode = True
 from world import World, notice  # noqa: E402
 
 
+MAILS = (1, 2)  # two mails about one expiry: the second joins the case of the first
+
+
+def answered_file(world, number):
+    return os.path.join(world.dir, f"answered-{number}")
+
+
 def script(world):
-    mail = os.path.join(world.dir, "mail")
-    with open(mail, "wb") as f:
-        f.write(notice())
     config = f"--config {world.conf}"
-    return (
-        f"{world.mailhook} pipe {config} < {mail} && : > {world.dir}/answered;"
-        f" {world.mailhook} run --once {config}; exit 0"
-    )
+    lines = []
+    for number in MAILS:
+        mail = os.path.join(world.dir, f"mail-{number}")
+        with open(mail, "wb") as f:
+            f.write(notice(number))
+        lines.append(f"{world.mailhook} pipe {config} < {mail} && : > {answered_file(world, number)}")
+    return "; ".join(lines + [f"{world.mailhook} run --once {config}", "exit 0"])
+
+
+def lost(world, numbers):
+    """Mails that were answered 0, the worker has run to its end, and the ledger does not know them."""
+    known = {x[0] for x in world.rows("SELECT message_id FROM messages")}
+    return [f"mail {n} is not in the ledger" for n in numbers if f"<scim-{n}@example.com>" not in known]
 
 
 def how_many(build):
@@ -47,16 +60,18 @@ def one(build, number, after):
         if how == "late":
             return [f"it hangs, after {words[0]} calls"]
         at = f"{how} {' '.join(words)}{' after' if after else ''}: "
-        answered = os.path.exists(os.path.join(w.dir, "answered"))
+        answered = [n for n in MAILS if os.path.exists(answered_file(w, n))]
         found = w.wrong()
         if answered and not found:
-            found = [f"answered 0, then {x}" for x in w.work_to_end()]
-        if not found:
-            again = w.pipe()
+            found = [f"answered 0, then {x}" for x in w.work_to_end() + lost(w, answered)]
+        for number in MAILS if not found else ():
+            again = w.pipe(notice(number))
             if again.returncode != 0:
-                found.append(f"the second mail: {again.returncode} {again.stderr!r}")
+                found.append(f"mail {number} again: {again.returncode} {again.stderr!r}")
         if not found:
-            found = w.work_to_end()
+            found = w.work_to_end() + lost(w, MAILS)
+        if not found and w.count("messages") != len(MAILS):
+            found = [f"{w.count('messages')} messages"]
         return [at + x for x in found]
 
 
