@@ -1,0 +1,35 @@
+/* fuzz_notice_file.c: any bytes as a .notice file: either a whole definition, or a complaint with its line. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "parsers/notice_file.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void
+complain(void *user, const char *line)
+{
+	size_t *complaints = user;
+
+	if (strncmp(line, "f.notice:", 9) != 0)
+		abort();
+	++*complaints;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	const struct definition *def = NULL;
+	size_t complaints = 0;
+	struct arena a;
+
+	arena_init(&a, (size_t)8 << 20);
+	const enum mh_status status = notice_file_read(
+	    "f.notice", (struct mh_span){ (const char *)data, n }, &a, complain, &complaints, &def, NULL);
+	if ((status == MH_OK) != (def != NULL) || (status == MH_BAD && complaints == 0))
+		abort();
+	if (status == MH_OK && (def->info.name[0] == '\0' || def->info.kind[0] == '\0' || def->n_patterns == 0))
+		abort();
+	arena_release(&a);
+	return 0;
+}
