@@ -55,7 +55,8 @@ class Room(unittest.TestCase):
 
     def send(self, mail, *recipients):
         with smtplib.SMTP("127.0.0.1", self.server.port["mx"], timeout=60) as s:
-            self.assertEqual(s.sendmail(SENDER, recipients, mail.replace(b"\n", b"\r\n"), mail_options=["BODY=8BITMIME"]), {})
+            mail = mail.replace(b"\n", b"\r\n")
+            self.assertEqual(s.sendmail(SENDER, recipients, mail, mail_options=["BODY=8BITMIME"]), {})
 
     def box_folder(self, who):
         return os.path.join(self.boxes, who)
