@@ -253,6 +253,62 @@ test_folder(void **state)
 	definitions_free(NULL);
 }
 
+/* -- the manual --------------------------------------------------------------------------------------------------- */
+
+/* The example of mailhook-notice(5) is a definition, and reads the sentence that the manual gives for it. */
+static void
+test_manual(void **state)
+{
+	static const char mail[] = "From: billing@example.com\nDate: Thu, 6 Nov 2025 02:11:12 +0000\n\n"
+				   "Your Example licence AB12-CD34 ends on March 5, 2026. Customer number: 4711\n";
+	char folder[] = "/tmp/mailhook-notices-XXXXXX", path[4096], line[1024];
+	struct definitions *d = definitions_new();
+	struct buf text, complaints;
+	struct reading got;
+	struct arena a;
+	bool inside = false;
+	FILE *f = fopen(SOURCE_DIR "/mailhook/man/mailhook-notice.5", "r");
+
+	(void)state;
+	assert_non_null(f);
+	assert_non_null(d);
+	buf_init(&text, 4096);
+	buf_init(&complaints, 4096);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (strncmp(line, ".Bd -literal", 12) == 0) {
+			inside = true;
+		} else if (strncmp(line, ".Ed", 3) == 0) {
+			inside = false;
+		} else if (inside) {
+			for (const char *c = line; *c != '\0'; c++) {
+				buf_putc(&text, *c);
+				c += *c == '\\' && c[1] == 'e'; /* roff's way to write one */
+			}
+		}
+	}
+	(void)fclose(f);
+	assert_true(buf_ok(&text) && text.n > 100);
+	assert_non_null(mkdtemp(folder));
+	write_file(folder, "example.notice", text.p);
+	(void)definitions_add_folder(d, folder, collect, &complaints, NULL);
+	expect_span("complaints", buf_span(&complaints), MH_LIT(""));
+
+	arena_init(&a, MH_MAX_ARENA_BYTES);
+	read_message(&definition_parser, d, NULL, MH_LIT(mail), &a, &got);
+	expect_number("manual", "verdict", got.verdict, MH_NOTICE);
+	expect_span("manual", got.notices[0].kind, MH_LIT("example.licence"));
+	expect_span("manual", got.notices[0].account, MH_LIT("4711"));
+	expect_span("manual", got.notices[0].resource, MH_LIT("AB12-CD34"));
+	arena_release(&a);
+
+	(void)snprintf(path, sizeof(path), "%s/example.notice", folder);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(folder), 0);
+	buf_release(&text);
+	buf_release(&complaints);
+	definitions_free(d);
+}
+
 int
 main(void)
 {
@@ -261,6 +317,7 @@ main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_folder),
+		cmocka_unit_test(test_manual),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
