@@ -88,9 +88,8 @@ send_mail(struct run *r, const struct recipients *to, const char *who, struct mh
 	};
 	status = r->conf->transport->deliver(&d, &earlier, err);
 	if (status == MH_OK) {
-		(void)snprintf(summary, sizeof(summary), "reply %s%s%s%s to %s%s%s",
-		    earlier ? "had been sent" : "sent", told.refused[0] == '\0' ? "" : " (refused: ", told.refused,
-		    told.refused[0] == '\0' ? "" : ")", who,
+		(void)snprintf(summary, sizeof(summary), "reply %s%s%s%s to %s%s%s", earlier ? "had been sent" : "sent",
+		    told.refused[0] == '\0' ? "" : " (refused: ", told.refused, told.refused[0] == '\0' ? "" : ")", who,
 		    to->why_not == NULL ? "" : "; the mail's sender gets none: ",
 		    to->why_not == NULL ? "" : to->why_not);
 		finish(r, "done", summary);
