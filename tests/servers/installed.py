@@ -163,15 +163,26 @@ class Installed:
 
     def stall(self):
         """The mail arrives, and its end does not: nothing more comes, and nothing is closed."""
-        real = self.bin + ".real"
+        real, self.ends = self.bin + ".real", os.path.join(private.own(os.path.join(self.dir, "notes")), "ends")
         os.rename(self.bin, real)
+        with open(self.ends, "w", encoding="utf-8"):
+            os.chmod(self.ends, 0o666)
         with open(self.bin + ".new", "w", encoding="utf-8") as f:
-            f.write("#!/usr/bin/python3 -ISB\nimport shutil, subprocess, sys\n"
+            f.write("#!/usr/bin/python3 -ISB\nimport shutil, subprocess, sys, time\n"
+                    "begun = time.monotonic()\n"
                     "p = subprocess.Popen(['%s'] + sys.argv[1:], stdin=subprocess.PIPE)\n"
                     "shutil.copyfileobj(sys.stdin.buffer, p.stdin)\np.stdin.flush()\n"
-                    "sys.exit(p.wait())\n" % real)
+                    "code = p.wait()\n"
+                    "with open('%s', 'a') as f:\n"
+                    "    f.write('%%d %%f\\n' %% (code, time.monotonic() - begun))\n"
+                    "sys.exit(code)\n" % (real, self.ends))
         os.chmod(self.bin + ".new", 0o755)
         os.rename(self.bin + ".new", self.bin)
+
+    def stalled(self):
+        """(exit code, seconds) of each that stalled and ended by itself."""
+        with open(self.ends, encoding="utf-8") as f:
+            return [(int(code), float(seconds)) for code, seconds in map(str.split, f)]
 
     def flow(self):
         os.rename(self.bin + ".real", self.bin)
