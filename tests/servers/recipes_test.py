@@ -207,7 +207,7 @@ class Postfix(Room):
         self.prove("postfix-pipe", later=True)
         self.sender_is_told()
 
-    def test_alias(self):
+    def start_alias(self):
         tables = [("/etc/postfix/", os.path.join(self.dir, "postfix", ""))]
         main = self.settings(self.recipe("postfix-pipe main.cf", tables))
         del main["transport_maps"]
@@ -218,8 +218,29 @@ class Postfix(Room):
         self.start("postfix-alias", main)
         made = self.server.command("postalias", "hash:" + aliases)
         self.assertEqual(made.returncode, 0, made)
+
+    def test_alias(self):
+        self.start_alias()
         self.prove("postfix-alias", later=True)
         self.sender_is_told()
+
+    def test_alias_of_another_user(self):
+        """The alias runs as nobody, and the state is another user's: a folder that anybody may put messages into."""
+        owner = 64990
+        self.hook = installed.Installed(os.path.join(self.dir, "others"), uid=owner, gid=owner)
+        self.addCleanup(self.hook.close)
+        script = self.recipe("intake-of-many", [("/var/lib/mailhook", self.hook.state),
+                                                ("-o mailhook -g mailhook", "-o %d -g %d" % (owner, owner))])
+        subprocess.run(["sh", "-ec", script], check=True, timeout=60)
+        self.start_alias()
+        self.send(installed.notice(), ANN)
+        self.settle()
+        self.assertEqual([os.stat(f).st_uid for f in self.hook.waiting()], [private.MAIL_UID])
+        for command in (["ls", self.hook.intake], ["ls", self.hook.state], ["cat", self.hook.waiting()[0]]):
+            allowed = subprocess.run(command, user=owner + 1, group=owner + 1, extra_groups=[], capture_output=True,
+                                     check=False).returncode == 0
+            self.assertEqual(allowed, command[1] == self.hook.intake, command)
+        self.one_of_all("another user's state")
 
 
 class Agent(Room):
