@@ -3,8 +3,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mailhook/conf_parts.h"
 
@@ -410,18 +412,23 @@ read_drop_ins(struct conf_source *s, const char *path, struct mh_err *err)
 	return status;
 }
 
-/* The folder in which "actions" and "definitions" stand. */
+/* The folder in which "actions" and "definitions" stand, absolute: actions run in a folder of their own. */
 static const char *
 folder_of(struct arena *a, const char *path)
 {
 	const char *slash = strrchr(path, '/');
+	const int n = slash == NULL ? 0 : (int)(slash - path);
+	char here[PATH_MAX];
 	struct mh_span dir;
+	enum mh_status status;
 
-	if (slash == NULL)
-		return ".";
-	if (slash == path)
-		return "";
-	return arena_copy(a, (struct mh_span){ path, (size_t)(slash - path) }, &dir, NULL) == MH_OK ? dir.p : NULL;
+	if (path[0] == '/')
+		status = arena_copy(a, (struct mh_span){ path, (size_t)n }, &dir, NULL);
+	else if (getcwd(here, sizeof(here)) == NULL)
+		return NULL;
+	else
+		status = arena_printf(a, &dir, NULL, "%s%s%.*s", here, n == 0 ? "" : "/", n, path);
+	return status == MH_OK ? dir.p : NULL;
 }
 
 /* *ret_whole: all that was written was taken over. False: no memory. */
@@ -473,7 +480,7 @@ conf_load(const char *path, conf_complain *complain, void *user, struct conf **r
 	enum mh_status status = arena_copy(&c->arena, span_of(file), &copy, err);
 	const char *dir = status == MH_OK ? folder_of(&c->arena, copy.p) : NULL;
 	if (dir == NULL) {
-		status = mh_fail(err, MH_RETRY, "%s: no memory to read it", file);
+		status = mh_fail(err, MH_RETRY, "%s: its folder cannot be found", file);
 		goto fail;
 	}
 	file = copy.p;

@@ -499,6 +499,35 @@ test_unreadable(void **state)
 	box_close(&b);
 }
 
+static void
+test_relative_path(void **state)
+{
+	struct box b;
+	struct heard h = { .dir = "." };
+	struct mh_err err;
+	struct conf *c;
+	char before[256], path[256];
+
+	(void)state;
+	box_open(&b);
+	write_file(b.file, "state_dir = \"/s\"\n", 16);
+	assert_non_null(getcwd(before, sizeof(before)));
+	assert_int_equal(chdir("/tmp"), 0);
+	assert_int_equal(conf_load(b.file + sizeof("/tmp/") - 1, hear, &h, &c, &err), MH_OK);
+	(void)snprintf(path, sizeof(path), "%s/definitions", b.dir);
+	assert_string_equal(c->definitions_dir, path);
+	(void)snprintf(path, sizeof(path), "%s/actions/reply.conf", b.dir);
+	assert_string_equal(conf_action(c, "reply")->config, path);
+	conf_free(c);
+
+	assert_int_equal(chdir(b.dir), 0);
+	assert_int_equal(conf_load("mailhook.conf", hear, &h, &c, &err), MH_OK);
+	assert_string_equal(conf_action(c, "reply")->config, path);
+	conf_free(c);
+	assert_int_equal(chdir(before), 0);
+	box_close(&b);
+}
+
 /* -- the line scan ------------------------------------------------------------------------------------------------ */
 
 static void
@@ -551,6 +580,7 @@ main(void)
 		cmocka_unit_test(test_embedded),
 		cmocka_unit_test(test_drop_ins),
 		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_relative_path),
 		cmocka_unit_test(test_scan),
 	};
 
