@@ -35,6 +35,7 @@ struct engine {
 	bool more; /* MH_MAX_NOTICES was hit */
 	struct miss *misses;
 	size_t n_misses, cap_misses;
+	uint64_t cost; /* of all pattern runs, in callouts */
 };
 
 /* Reads one view by one definition, if that claims it: adds to found and misses.

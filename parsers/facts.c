@@ -6,6 +6,8 @@
 
 #define ACCOUNT_DIGITS 12
 #define MAX_REGION_BYTES 24
+#define MAX_SUBJECT_BYTES 4096 /* of a subject that is looked through; AWS's have 160 */
+#define MAX_BRACKET_BYTES 64
 
 static bool
 is_digit(char c)
@@ -105,6 +107,15 @@ skip_blanks(struct mh_span s)
 	return s;
 }
 
+/* What may stand between the accounts of a list. */
+static struct mh_span
+skip_separators(struct mh_span s)
+{
+	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == ',' || s.p[0] == ';'))
+		s = span_from(s, 1);
+	return span_starts(s, MH_LIT("and ")) ? span_from(s, 4) : s;
+}
+
 /* The account of one bracket's inside: "AWS Account: N", "AWS Account ID: N", "AWS ID N", "N". */
 static bool
 bracket_account(struct mh_span inside, char digits[ACCOUNT_DIGITS])
@@ -173,6 +184,33 @@ code_bytes(struct mh_span s)
 	return n;
 }
 
+/* The accounts of "Affected accounts 1, 2 and 3": false where none stands there. */
+static bool
+account_list(struct mh_span s, struct arena *a, struct view *v)
+{
+	char digits[ACCOUNT_DIGITS];
+	struct mh_span rest = s;
+	size_t bytes, n = 0;
+
+	while (take_account(rest, digits, &bytes)) { /* count first, to make the list in one piece */
+		n++;
+		rest = skip_separators(span_from(rest, bytes));
+	}
+	if (n == 0)
+		return false;
+	if (n == 1)
+		return account_read(s, a, &v->account);
+
+	v->accounts = arena_array(a, n, sizeof(*v->accounts));
+	if (v->accounts == NULL)
+		return false;
+	for (rest = s; v->n_accounts < n && take_account(rest, digits, &bytes);
+	     rest = skip_separators(span_from(rest, bytes)))
+		if (!account_read(rest, a, &v->accounts[v->n_accounts++]))
+			return false;
+	return true;
+}
+
 void
 metadata_facts(struct view *v, struct arena *a)
 {
@@ -180,7 +218,9 @@ metadata_facts(struct view *v, struct arena *a)
 
 	if (!labelled(v->text, MH_LIT("Affected account"), &value))
 		return;
-	(void)account_read(value, a, &v->account);
+	if (span_starts(value, MH_LIT("s")))
+		value = skip_blanks(span_from(value, 1));
+	v->account_unread = !account_list(value, a, v);
 	if (labelled(v->text, MH_LIT("Event region"), &value))
 		(void)region_read(value, a, &v->region);
 	if (labelled(v->text, MH_LIT("Event type code"), &value) && code_bytes(value) > 0)

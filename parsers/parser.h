@@ -26,7 +26,11 @@ struct view {
 	int64_t date;
 	struct mh_span event, account, region; /* typed facts: an event's JSON, header or metadata block */
 	struct mh_span resource;
-	bool has_days; /* the event's DaysToExpiry */
+	struct mh_span *accounts; /* where the metadata of an aggregated mail names several; else NULL */
+	size_t n_accounts;
+	bool
+	    account_unread; /* the metadata names accounts in a way that cannot be read: no other place's counts then */
+	bool has_days;      /* the event's DaysToExpiry */
 	int32_t days;
 	bool has_event_time; /* the event's own "time": what its days are counted from */
 	int64_t event_time;

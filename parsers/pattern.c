@@ -119,6 +119,12 @@ pattern_run(struct pattern *p, struct mh_span subject, size_t from, bool anchore
 	return MH_OK;
 }
 
+unsigned
+pattern_cost(const struct pattern *p)
+{
+	return p->callouts;
+}
+
 /* -- the literal -------------------------------------------------------------------------------------------------- */
 
 /* Reads a regex only as far as its fixed text at the outermost level: what stands in a group, a class or behind an

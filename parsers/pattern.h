@@ -44,5 +44,7 @@ struct pattern_match {
  *   errors  MH_SKIP no match; MH_LIMIT the budget, the heap or the subject's maximum was hit */
 enum mh_status pattern_run(struct pattern *p, struct mh_span subject, size_t from, bool anchored,
     struct pattern_match *ret, struct mh_err *err);
+/* What the last run cost, in callouts: at most MH_MAX_CALLOUTS. */
+unsigned pattern_cost(const struct pattern *p);
 
 #endif

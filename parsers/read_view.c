@@ -14,9 +14,12 @@
 
 #define MAX_PLACES (MH_MAX_NOTICES + 1)
 #define MAX_FACTS 600
-#define LOOK_BACK_BYTES 256   /* how far before its literal a match may begin */
-#define LOOK_AHEAD_BYTES 3000 /* how far behind its literal a match may go */
+#define MAX_FOUND (4 * MH_MAX_NOTICES) /* before what was said twice is dropped; compared each with each */
+#define LOOK_BACK_BYTES 256            /* how far before its literal a match may begin */
+#define LOOK_AHEAD_BYTES 3000          /* how far behind its literal a match may go */
 #define MAX_SENTENCE_BYTES 400
+#define MAX_CHECKED 300                           /* literals that are looked at whether they were read */
+#define MAX_COST (10 * (uint64_t)MH_MAX_CALLOUTS) /* of one message: some 0.3 s */
 #define DAY_S 86400
 
 struct place {
@@ -37,6 +40,8 @@ struct view_reader {
 	const struct definition *def;
 	const struct view *v;
 	bool strong;
+	struct mh_span subject_account, subject_region; /* of the carriage's own subject */
+	bool subject_names_two;
 	struct place *places; /* in text order */
 	size_t n_places, cap_places;
 	struct side_fact *side;
@@ -212,6 +217,9 @@ run_pattern(struct view_reader *r, size_t number)
 		struct pattern_match m;
 
 		status = pattern_run(pattern, window, start, p->at_start, &m, r->e->err);
+		r->e->cost += pattern_cost(pattern);
+		if (r->e->cost > MAX_COST)
+			return mh_fail(r->e->err, MH_LIMIT, "the patterns hit their budget for one message");
 		if (status == MH_OK) {
 			const struct mh_span date = m.facts[FACT_EXPIRES];
 
@@ -304,15 +312,20 @@ aws_account(struct view_reader *r, struct mh_span said, bool several, struct mh_
 {
 	struct arena *a = r->e->arena;
 	const struct view *v = r->v;
-	struct mh_span text = MH_NONE, subject = MH_NONE, unused = MH_NONE;
+	const struct mh_span subject = r->subject_account;
+	struct mh_span text = MH_NONE, unused = MH_NONE;
 	enum mh_status status;
 
+	if (v->account_unread) {
+		status = add_miss(r, false, "no account: the metadata's cannot be read");
+		return status == MH_OK ? MH_SKIP : status;
+	}
 	if (several) {
 		status = add_miss(r, false, "no account: the text names several for one date");
 		return status == MH_OK ? MH_SKIP : status;
 	}
 	(void)account_read(span_trim(said), a, &text);
-	if (!subject_facts(v->subject, a, &subject, &unused)) {
+	if (r->subject_names_two) {
 		status = add_miss(r, false, "contradiction: the subject names two accounts");
 		return status == MH_OK ? MH_SKIP : status;
 	}
@@ -352,10 +365,10 @@ find_region(struct view_reader *r, struct mh_span said, struct mh_span *ret)
 {
 	struct arena *a = r->e->arena;
 	const struct view *v = r->v;
-	struct mh_span text = MH_NONE, subject = MH_NONE, unused = MH_NONE;
+	const struct mh_span subject = r->subject_region;
+	struct mh_span text = MH_NONE, unused = MH_NONE;
 
 	(void)region_read(span_trim(said), a, &text);
-	(void)subject_facts(v->subject, a, &unused, &subject);
 	const struct mh_span better = v->region.p != NULL ? v->region : text;
 	if (differs(better, subject)) {
 		const enum mh_status status = contradiction(
@@ -474,9 +487,23 @@ find_expiry(struct view_reader *r, const struct place *p, struct notice *n)
 }
 
 static enum mh_status
-read_place(struct view_reader *r, size_t number)
+add_found(struct view_reader *r, struct notice n)
 {
 	struct engine *e = r->e;
+
+	if (e->n_found == MAX_FOUND) {
+		e->more = true;
+		return MH_OK;
+	}
+	if (!grow(e->arena, &e->found, e->n_found, &e->cap_found, sizeof(*e->found)))
+		return no_room(e);
+	e->found[e->n_found++] = (struct found){ .notice = n, .slot = r->slot, .view = r->view_index };
+	return MH_OK;
+}
+
+static enum mh_status
+read_place(struct view_reader *r, size_t number)
+{
 	const struct place *p = &r->places[number];
 	struct notice n = { .kind = span_of(r->def->info.kind), .days_stated = -1 };
 	struct mh_span said[FACT_COUNT];
@@ -491,7 +518,9 @@ read_place(struct view_reader *r, size_t number)
 		n.days_stated = r->v->days;
 
 	status = find_expiry(r, p, &n);
-	if (status == MH_OK && (r->def->require & 1u << FACT_ACCOUNT) != 0 && span_starts(n.kind, MH_LIT("aws.")))
+	if (status == MH_OK && r->v->n_accounts > 0)
+		n.account = r->v->accounts[0]; /* an aggregated mail's subject names the account that got it */
+	else if (status == MH_OK && (r->def->require & 1u << FACT_ACCOUNT) != 0 && span_starts(n.kind, MH_LIT("aws.")))
 		status = aws_account(r, said[FACT_ACCOUNT], several[FACT_ACCOUNT], &n.account);
 	else if (status == MH_OK && !several[FACT_ACCOUNT])
 		n.account = clean_value(said[FACT_ACCOUNT]);
@@ -521,10 +550,13 @@ read_place(struct view_reader *r, size_t number)
 	if ((r->def->require & 1u << FACT_DAYS) != 0 && n.days_stated < 0)
 		return add_miss(r, false, "no days");
 
-	if (!grow(e->arena, &e->found, e->n_found, &e->cap_found, sizeof(*e->found)))
-		return no_room(e);
-	e->found[e->n_found++] = (struct found){ .notice = n, .slot = r->slot, .view = r->view_index };
-	return MH_OK;
+	if (r->v->n_accounts == 0)
+		return add_found(r, n);
+	for (size_t i = 0; i < r->v->n_accounts && status == MH_OK; i++) {
+		n.account = r->v->accounts[i];
+		status = add_found(r, n);
+	}
+	return status;
 }
 
 /* Whether the sentence that goes on at text[at] says when. */
@@ -542,17 +574,16 @@ static enum mh_status
 unread_literals(struct view_reader *r)
 {
 	enum mh_status status = MH_OK;
-	unsigned misses = 0;
+	unsigned checked = 0;
 
 	for (const char *const *l = r->def->literals; *l != NULL; l++) {
 		const struct mh_span literal = span_of(*l);
 
-		for (size_t at = find_words(r->v->text, literal, 0); at != SIZE_MAX && misses < MH_MAX_NOTICES;
+		for (size_t at = find_words(r->v->text, literal, 0); at != SIZE_MAX && checked < MAX_CHECKED;
 		     at = find_words(r->v->text, literal, at + literal.n)) {
-			if (status != MH_OK || overlaps_place(r, at, at + literal.n) || !says_when(r->v->text, at))
-				continue;
-			misses++;
-			status = add_miss(r, true, "no date");
+			checked++;
+			if (status == MH_OK && !overlaps_place(r, at, at + literal.n) && says_when(r->v->text, at))
+				status = add_miss(r, true, "no date");
 		}
 	}
 	return status;
@@ -578,6 +609,7 @@ engine_read_view(struct engine *e, size_t slot, size_t view)
 		return MH_OK;
 	}
 	e->claimed = true;
+	r.subject_names_two = !subject_facts(r.v->subject, e->arena, &r.subject_account, &r.subject_region);
 	for (size_t i = 0; i < r.def->n_patterns && status == MH_OK; i++)
 		status = run_pattern(&r, i);
 	for (size_t i = 0; i < r.n_places && status == MH_OK; i++)
