@@ -275,8 +275,11 @@ class TokenTest(unittest.TestCase):
                                       "client secret keys are expired."}), 1, "the client secret has expired"),
             ("an unknown number with a known head", (400, {"error": "invalid_client", "error_description":
                                                           "AADSTS70002220: x"}), 1, "client or secret refused"),
+            ("words with no secret", (400, {"error": "invalid_request", "error_description": "no client_credentials here"}),
+             1, "no client_credentials here"),
             ("an echo of the secret", (400, {"error": "invalid_request", "error_description": "bad " + SECRET}), 1,
              "the request is refused (invalid_request)"),
+            ("the secret as the error", (400, {"error": SECRET}), 1, "HTTP 400"),
             ("control characters", (400, {"error": "x\u001b[2Jy", "error_description": "a\u0007b\ncut"}), 1, "a\\x07b"),
             ("404", (404, html), 1, "HTTP 404"),
         )

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "actions/common/secret.h"
+#include "actions/common/smtp_talk.h"
 #include "actions/token/token.h"
 
 const char *const smtp_tls_names[3] = {
@@ -17,28 +18,6 @@ const char *const smtp_auth_names[4] = { [SMTP_AUTH_NONE] = "none",
 	[SMTP_AUTH_PLAIN] = "plain",
 	[SMTP_AUTH_LOGIN] = "login",
 	[SMTP_AUTH_XOAUTH2] = "xoauth2" };
-
-enum stage { AT_GREETING, AT_EHLO, AT_STARTTLS, AT_AUTH, AT_SENDER, AT_RECIPIENT, AT_DATA, AT_TEXT, AT_OTHER };
-static const char *const stage_names[] = { "greeting", "hello", "STARTTLS", "login", "sender", "recipient", "DATA",
-	"mail", "command" };
-
-struct reply {
-	int code;
-	char words[96]; /* its first line, escaped; the first says more than the last, where there are several */
-};
-
-struct talk {
-	enum stage at;
-	bool answered;  /* the command at hand has its whole reply */
-	bool fresh;     /* the next line that comes in begins a reply */
-	bool logged_in; /* a login was tried, at least */
-	bool must_log_in;
-	bool over; /* QUIT was sent: what follows says nothing of the mail */
-	struct reply last;
-	struct reply recipients[SMTP_MAX_RECIPIENTS];
-	size_t n_recipients; /* commands sent */
-	struct mh_span text; /* still to be sent */
-};
 
 /* -- addresses and text ------------------------------------------------------------------------------------------- */
 
@@ -113,55 +92,6 @@ check_mail(const struct smtp_mail *m, struct mh_err *err)
 
 /* -- the session, as it is heard ---------------------------------------------------------------------------------- */
 
-static void
-hear_command(struct talk *t, struct mh_span line)
-{
-	static const struct {
-		struct mh_span head;
-		enum stage at;
-	} commands[] = { { { "EHLO ", 5 }, AT_EHLO }, { { "HELO ", 5 }, AT_EHLO }, { { "STARTTLS", 8 }, AT_STARTTLS },
-		{ { "AUTH ", 5 }, AT_AUTH }, { { "MAIL FROM:", 10 }, AT_SENDER }, { { "RCPT TO:", 8 }, AT_RECIPIENT },
-		{ { "DATA", 4 }, AT_DATA }, { { "NOOP", 4 }, AT_OTHER } };
-
-	if (span_starts(line, MH_LIT("QUIT")))
-		t->over = true;
-	if (t->over)
-		return;
-	t->fresh = true;
-	t->answered = false;
-	if (t->at == AT_AUTH && t->last.code == 334)
-		return; /* a response to a challenge, which could look like anything */
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (span_starts(line, commands[i].head)) {
-			t->at = commands[i].at;
-			t->n_recipients += t->at == AT_RECIPIENT;
-			t->logged_in |= t->at == AT_AUTH;
-			return;
-		}
-}
-
-static void
-hear_reply(struct talk *t, struct mh_span line)
-{
-	line = span_trim(line);
-	if (t->over || line.n < 3 || line.p[0] < '2' || line.p[0] > '5' || line.p[1] < '0' || line.p[1] > '9' ||
-	    line.p[2] < '0' || line.p[2] > '9')
-		return;
-	t->last.code = (line.p[0] - '0') * 100 + (line.p[1] - '0') * 10 + (line.p[2] - '0');
-	if (t->fresh)
-		(void)mh_escape(t->last.words, sizeof(t->last.words), line);
-	t->fresh = false;
-	if (line.n > 3 && line.p[3] == '-')
-		return;
-	t->fresh = t->answered = true;
-	if (t->at == AT_RECIPIENT && t->n_recipients > 0 && t->n_recipients <= SMTP_MAX_RECIPIENTS)
-		t->recipients[t->n_recipients - 1] = t->last;
-	if (t->at == AT_DATA && t->last.code == 354) {
-		t->at = AT_TEXT;
-		t->answered = false;
-	}
-}
-
 static int
 hear(CURL *c, curl_infotype type, char *p, size_t n, void *user)
 {
@@ -169,16 +99,16 @@ hear(CURL *c, curl_infotype type, char *p, size_t n, void *user)
 
 	(void)c;
 	if (type == CURLINFO_HEADER_OUT)
-		hear_command(user, line);
+		smtp_talk_command(user, line);
 	else if (type == CURLINFO_HEADER_IN)
-		hear_reply(user, line);
+		smtp_talk_reply(user, line);
 	return 0;
 }
 
 static size_t
 give_text(char *dst, size_t size, size_t n, void *user)
 {
-	struct talk *t = user;
+	struct smtp_talk *t = user;
 	const struct mh_span part = span_head(t->text, size * n);
 
 	/* Where no AUTH is offered, libcurl goes on without; hanging up before the final dot undoes it. */
@@ -201,17 +131,17 @@ no_output(char *p, size_t size, size_t n, void *user)
 /* -- what it came to ---------------------------------------------------------------------------------------------- */
 
 static enum mh_status
-by_code(const struct smtp_server *s, const struct talk *t, const struct reply *r, struct mh_err *err)
+by_code(const struct smtp_server *s, const struct smtp_talk *t, const struct smtp_reply *r, struct mh_err *err)
 {
 	return mh_fail(
-	    err, r->code >= 500 ? MH_BAD : MH_RETRY, "%s: %s refused: %s", s->host, stage_names[t->at], r->words);
+	    err, r->code >= 500 ? MH_BAD : MH_RETRY, "%s: %s refused: %s", s->host, smtp_stage_names[t->at], r->words);
 }
 
 /* Nobody was taken: one that may be taken later makes it "later". */
 static enum mh_status
-no_recipient(const struct smtp_server *s, const struct talk *t, struct mh_err *err)
+no_recipient(const struct smtp_server *s, const struct smtp_talk *t, struct mh_err *err)
 {
-	const struct reply *worst = &t->last;
+	const struct smtp_reply *worst = &t->last;
 
 	for (size_t i = 0; i < t->n_recipients && i < SMTP_MAX_RECIPIENTS; i++)
 		if (t->recipients[i].code >= 400 && t->recipients[i].code < 500)
@@ -220,7 +150,7 @@ no_recipient(const struct smtp_server *s, const struct talk *t, struct mh_err *e
 }
 
 static enum mh_status
-judge(const struct smtp_server *s, const struct talk *t, CURLcode code, const char *error_text, struct mh_err *err)
+judge(const struct smtp_server *s, const struct smtp_talk *t, CURLcode code, const char *error_text, struct mh_err *err)
 {
 	struct mh_err net;
 
@@ -229,8 +159,8 @@ judge(const struct smtp_server *s, const struct talk *t, CURLcode code, const ch
 	if (code == CURLE_OK)
 		return MH_OK;
 	if (t->answered && t->last.code >= 400)
-		return t->at == AT_RECIPIENT ? no_recipient(s, t, err) : by_code(s, t, &t->last, err);
-	if (code == CURLE_LOGIN_DENIED && t->at == AT_AUTH) /* the challenge that says why is an answer of 334 */
+		return t->at == SMTP_AT_RECIPIENT ? no_recipient(s, t, err) : by_code(s, t, &t->last, err);
+	if (code == CURLE_LOGIN_DENIED && t->at == SMTP_AT_AUTH) /* the challenge that says why is an answer of 334 */
 		return mh_fail(err, MH_BAD, "%s: login refused", s->host);
 	if (code == CURLE_LOGIN_DENIED)
 		return mh_fail(err, MH_BAD, "%s: no AUTH %s offered", s->host, smtp_auth_names[s->auth]);
@@ -238,12 +168,12 @@ judge(const struct smtp_server *s, const struct talk *t, CURLcode code, const ch
 		return mh_fail(err, MH_BAD, "%s: no STARTTLS offered", s->host);
 
 	const enum mh_status status = wire_error(code, error_text, s->host, &net);
-	return mh_fail(
-	    err, status, "%s%s", net.text, t->at == AT_TEXT && t->text.n == 0 ? " (the mail may have been taken)" : "");
+	return mh_fail(err, status, "%s%s", net.text,
+	    t->at == SMTP_AT_TEXT && t->text.n == 0 ? " (the mail may have been taken)" : "");
 }
 
 static void
-tell_refused(const struct smtp_mail *m, const struct talk *t, struct buf *out)
+tell_refused(const struct smtp_mail *m, const struct smtp_talk *t, struct buf *out)
 {
 	for (size_t i = 0; i < t->n_recipients && i < m->n_to; i++)
 		if (t->recipients[i].code >= 400)
@@ -346,7 +276,7 @@ set_login(CURL *c, const struct smtp_server *s, const struct secret *secret)
 }
 
 static CURLcode
-set_session(CURL *c, const struct smtp_server *s, const char *url, struct talk *t)
+set_session(CURL *c, const struct smtp_server *s, const char *url, struct smtp_talk *t)
 {
 	CURLcode code = CURLE_OK;
 
@@ -361,7 +291,7 @@ set_session(CURL *c, const struct smtp_server *s, const char *url, struct talk *
 }
 
 static CURLcode
-set_mail(CURL *c, const struct smtp_mail *m, struct curl_slist *to, const char *from, struct talk *t)
+set_mail(CURL *c, const struct smtp_mail *m, struct curl_slist *to, const char *from, struct smtp_talk *t)
 {
 	CURLcode code = CURLE_OK;
 
@@ -395,7 +325,7 @@ list_recipients(const struct smtp_mail *m, struct curl_slist **ret, struct mh_er
 /* m == NULL: only as far as the login. */
 static enum mh_status
 session(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span text, const struct secret *secret,
-    struct talk *t, struct mh_err *err)
+    struct smtp_talk *t, struct mh_err *err)
 {
 	char error_text[CURL_ERROR_SIZE], from[260] = "";
 	MH_AUTO(drop_text) char *url = NULL;
@@ -403,7 +333,7 @@ session(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span t
 	MH_AUTO(drop_slist) struct curl_slist *to = NULL;
 	MH_AUTO(drop_curl) CURL *c = NULL;
 
-	*t = (struct talk){ .text = text, .fresh = true, .must_log_in = s->auth != SMTP_AUTH_NONE };
+	*t = (struct smtp_talk){ .text = text, .fresh = true, .must_log_in = s->auth != SMTP_AUTH_NONE };
 	enum mh_status status = build_url(s, &url, &parts, err);
 	if (status == MH_OK && s->tls == SMTP_PLAIN && !parts.loopback && !s->wire.allow_plain)
 		status = mh_fail(err, MH_BAD, "%s: without TLS only to loopback", s->host);
@@ -428,7 +358,7 @@ session(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span t
 }
 
 static enum mh_status
-talk_to(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span text, int64_t now, struct talk *t,
+talk_to(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span text, int64_t now, struct smtp_talk *t,
     int64_t *ret_retry_after_s, struct mh_err *err)
 {
 	enum mh_status status = MH_OK;
@@ -444,7 +374,7 @@ talk_to(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span t
 		else
 			return status;
 		/* A token may be revoked before its end: a new one is asked for, once. */
-		if (status != MH_BAD || s->token_file == NULL || t->at != AT_AUTH)
+		if (status != MH_BAD || s->token_file == NULL || t->at != SMTP_AT_AUTH)
 			break;
 	}
 	return status;
@@ -455,7 +385,7 @@ smtp_send(const struct smtp_server *s, const struct smtp_mail *m, int64_t now, s
     int64_t *ret_retry_after_s, struct mh_err *err)
 {
 	MH_AUTO(buf_release) struct buf text;
-	struct talk t;
+	struct smtp_talk t;
 
 	*ret_retry_after_s = -1;
 	buf_init(&text, 2u * SMTP_MAX_MAIL_BYTES);
@@ -474,7 +404,7 @@ smtp_send(const struct smtp_server *s, const struct smtp_mail *m, int64_t now, s
 enum mh_status
 smtp_check(const struct smtp_server *s, bool online, int64_t now, int64_t *ret_retry_after_s, struct mh_err *err)
 {
-	struct talk t;
+	struct smtp_talk t;
 
 	*ret_retry_after_s = -1;
 	const enum mh_status status = check_server(s, err);

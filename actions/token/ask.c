@@ -112,35 +112,40 @@ meaning_of(const char *error, const char *description)
 	return NULL;
 }
 
-/* The server's own first line is told too, unless it gives back what we sent. */
+/* True where text gives back one of the request's secrets. Both are percent-encoded the same way, byte by byte. */
+static bool
+holds_secret(struct mh_span text, struct mh_span form)
+{
+	static const char *const names[] = { "client_secret=", "client_assertion=", "refresh_token=" };
+	MH_AUTO(secret_buf_release) struct buf encoded;
+
+	buf_init(&encoded, 4u * HTTP_MAX_BODY_BYTES);
+	http_encode(&encoded, text);
+	for (size_t i = 0; i < COUNT(names); i++) {
+		const struct mh_span name = span_of(names[i]);
+		const size_t at = span_find(form, name, 0);
+		const struct mh_span rest = at == SIZE_MAX ? MH_NONE : span_from(form, at + name.n);
+		const struct mh_span value = span_head(rest, span_find(rest, MH_LIT("&"), 0));
+
+		if (value.n > 0 && span_find(buf_span(&encoded), value, 0) != SIZE_MAX)
+			return true;
+	}
+	return !buf_ok(&encoded);
+}
+
+/* The server's own first line is told too, unless it gives back what must stay secret. */
 static void
 server_words(char *dst, size_t dst_bytes, const char *text, struct mh_span form)
 {
 	struct mh_span rest = span_of(text), line = MH_NONE;
-	MH_AUTO(secret_buf_release) struct buf encoded = { 0 };
 
 	dst[0] = '\0';
-	if (text == NULL || !span_line(&rest, &line) || line.n == 0)
-		return;
-	/* Word by word: a long one that stands in the request is a secret of it, or as good as one. */
-	for (size_t at = 0; at < line.n;) {
-		size_t end = at;
-
-		while (end < line.n && strchr(" \t'\"(),;:", line.p[end]) == NULL)
-			end++;
-		buf_init(&encoded, MAX_FORM_BYTES);
-		http_encode(&encoded, (struct mh_span){ line.p + at, end - at });
-		const bool ours = end - at >= 16 && span_find(form, buf_span(&encoded), 0) != SIZE_MAX;
-		secret_buf_release(&encoded);
-		if (ours)
-			return;
-		at = end + 1;
-	}
-	(void)mh_escape(dst, dst_bytes, line);
+	if (text != NULL && span_line(&rest, &line) && !holds_secret(line, form))
+		(void)mh_escape(dst, dst_bytes, line);
 }
 
 static enum mh_status
-refused(const struct http_answer *a, const cJSON *j, struct mh_span form, struct mh_err *err)
+refused(long http, const cJSON *j, struct mh_span form, struct mh_err *err)
 {
 	const char *error = j == NULL ? NULL : json_string(j, "error");
 	const char *description = j == NULL ? NULL : json_string(j, "error_description");
@@ -148,15 +153,13 @@ refused(const struct http_answer *a, const cJSON *j, struct mh_span form, struct
 	char code[40], words[72];
 
 	server_words(words, sizeof(words), description, form);
-	if (a->status == 429 || a->status >= 500 || m == NULL)
-		return mh_fail(err, http_class(a->status) == MH_RETRY ? MH_RETRY : MH_BAD, "no token: HTTP %ld%s%s%s%s",
-		    a->status, error == NULL ? "" : " ",
-		    error == NULL ? "" : mh_escape(code, sizeof(code), span_of(error)), words[0] == '\0' ? "" : ": ",
-		    words);
-	return mh_fail(err, m->status, "no token: %s%s%s%s%s%s", m->words, words[0] == '\0' ? "" : ": ", words,
-	    words[0] == '\0' ? " (" : "",
-	    words[0] == '\0' && error != NULL ? mh_escape(code, sizeof(code), span_of(error)) : "",
-	    words[0] == '\0' ? ")" : "");
+	server_words(code, sizeof(code), error, form);
+	if (http == 429 || http >= 500 || m == NULL)
+		return mh_fail(err, http_class(http) == MH_RETRY ? MH_RETRY : MH_BAD, "no token: HTTP %ld%s%s%s%s",
+		    http, code[0] == '\0' ? "" : " ", code, words[0] == '\0' ? "" : ": ", words);
+	if (words[0] != '\0')
+		return mh_fail(err, m->status, "no token: %s: %s", m->words, words);
+	return mh_fail(err, m->status, "no token: %s (%s)", m->words, code);
 }
 
 /* -- a token ------------------------------------------------------------------------------------------------------ */
@@ -212,6 +215,19 @@ take_token(const cJSON *j, int64_t now, struct token_state *ret, struct mh_err *
 }
 
 enum mh_status
+token_answer(
+    long http, struct mh_span body, struct mh_span form, int64_t now, struct token_state *ret, struct mh_err *err)
+{
+	MH_AUTO(drop_secret_json) cJSON *j = json_parse(body, NULL);
+
+	if (http_class(http) != MH_OK)
+		return refused(http, j, form, err);
+	if (j == NULL) /* a portal that answers for the server, most often */
+		return mh_fail(err, MH_RETRY, "no token: HTTP %ld with something that is not JSON", http);
+	return take_token(j, now, ret, err);
+}
+
+enum mh_status
 token_ask(const struct token_conf *c, const struct secret *refresh, int64_t now, struct token_state *ret,
     int64_t *ret_retry_after_s, struct mh_err *err)
 {
@@ -240,10 +256,5 @@ token_ask(const struct token_conf *c, const struct secret *refresh, int64_t now,
 		return status;
 	*ret_retry_after_s = a.retry_after_s;
 
-	MH_AUTO(drop_secret_json) cJSON *j = json_parse(buf_span(&a.body), NULL);
-	if (http_class(a.status) != MH_OK)
-		return refused(&a, j, buf_span(&form), err);
-	if (j == NULL) /* a portal that answers for the server, most often */
-		return mh_fail(err, MH_RETRY, "no token: HTTP %ld with something that is not JSON", a.status);
-	return take_token(j, now, ret, err);
+	return token_answer(a.status, buf_span(&a.body), buf_span(&form), now, ret, err);
 }

@@ -54,6 +54,10 @@ enum mh_status token_assertion(const struct token_conf *c, int64_t now, struct b
 enum mh_status token_ask(const struct token_conf *c, const struct secret *refresh, int64_t now, struct token_state *ret,
     int64_t *ret_retry_after_s, struct mh_err *err);
 
+/* What an answer means. form: the request, whose secrets no error may give back. */
+enum mh_status token_answer(
+    long http, struct mh_span body, struct mh_span form, int64_t now, struct token_state *ret, struct mh_err *err);
+
 void drop_secret_json(cJSON **j); /* for MH_AUTO: zeroes the strings of one object, then frees it */
 
 /* SHA-256 of the parts in hex; "" where there was no memory, which fits nothing. */
