@@ -233,6 +233,7 @@ class Postfix(Room):
                                                 ("-o mailhook -g mailhook", "-o %d -g %d" % (owner, owner))])
         subprocess.run(["sh", "-ec", script], check=True, timeout=60)
         self.start_alias()
+        self.server.empty("box-" + ANN)
         self.send(installed.notice(), ANN)
         self.settle()
         self.assertEqual([os.stat(f).st_uid for f in self.hook.waiting()], [private.MAIL_UID])
