@@ -175,7 +175,7 @@ judge_unclaimed(struct engine *e, struct reading *ret)
 			engine_say(e, "a listed sender's mail, but the matter is settled");
 			continue;
 		}
-		if (v->text.n > MH_MAX_SUBJECT_BYTES) /* no notice, and nobody reads that much for one */
+		if (v->text.n > MH_MAX_SUBJECT_BYTES && watch_word(e->d, v->text).p != NULL)
 			return mh_fail(e->err, MH_LIMIT, "a listed sender's text is longer than can be read");
 		status = watch_view(e, v, &ret->reason);
 		if (status == MH_SKIP)

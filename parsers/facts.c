@@ -141,13 +141,15 @@ subject_facts(struct mh_span subject, struct arena *a, struct mh_span *ret_accou
 	char digits[ACCOUNT_DIGITS], seen[ACCOUNT_DIGITS];
 	bool has = false;
 
+	subject = span_head(subject, MAX_SUBJECT_BYTES);
 	for (size_t open = span_find(subject, MH_LIT("["), 0); open != SIZE_MAX;
 	     open = span_find(subject, MH_LIT("["), open + 1)) {
-		const size_t close = span_find(subject, MH_LIT("]"), open);
+		const struct mh_span behind = span_head(span_from(subject, open + 1), MAX_BRACKET_BYTES);
+		const size_t close = span_find(behind, MH_LIT("]"), 0);
 		if (close == SIZE_MAX)
-			break;
+			continue;
 
-		const struct mh_span inside = span_trim((struct mh_span){ subject.p + open + 1, close - open - 1 });
+		const struct mh_span inside = span_trim(span_head(behind, close));
 		if (bracket_account(inside, digits)) {
 			if (has && memcmp(seen, digits, sizeof(seen)) != 0)
 				return false;
