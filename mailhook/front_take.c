@@ -6,6 +6,8 @@
  * error into a bounce that a stranger reads, where digits in front would override the exit code.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -186,17 +188,38 @@ judge(const struct conf *conf, struct mh_span raw, struct arena *a, struct readi
 	return st;
 }
 
-/* The worker makes the intake when it first runs, and mail may come before that. Only below a state folder of our own,
- * and never the state folder itself: where that is missing, something is wrong. */
+/* A folder for us alone whatever the umask is, durable itself: what is stored in it must not vanish with it. The one
+ * above must be there. */
+static bool
+make_folder(const char *path)
+{
+	char above[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL || strlen(path) >= sizeof(above) || mkdir(path, 0700) < 0 || chmod(path, 0700) < 0)
+		return false;
+	memcpy(above, path, strlen(path) + 1);
+	above[slash == path ? 1 : slash - path] = '\0';
+
+	const int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const bool durable = fd >= 0 && fsync(fd) == 0;
+	if (fd >= 0)
+		(void)close(fd);
+	return durable;
+}
+
+/* Mail may come before the worker's first run, which makes the same folders. Only the state folder itself and what is
+ * below one of our own: where the folder above is missing (a disk that is not mounted, a mistyped name), or is not ours
+ * to write into, something is wrong, and the mail server comes again. */
 static bool
 make_intake(const struct conf *conf)
 {
 	struct stat st;
 
-	if (stat(conf->state_dir, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
-	    mkdir(conf->intake_dir, 0700) < 0)
+	if (stat(conf->state_dir, &st) < 0 && (errno != ENOENT || !make_folder(conf->state_dir)))
 		return false;
-	return chmod(conf->intake_dir, 0700) == 0; /* whatever the umask is */
+	return stat(conf->state_dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+	       (make_folder(conf->intake_dir) || errno == EEXIST);
 }
 
 static enum mh_status

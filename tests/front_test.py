@@ -167,8 +167,8 @@ class Pipe(FrontCase):
     def test_not_durable_is_later(self):
         w = self.w
 
-        def no_state():
-            w.configure(f'state_dir = "{w.dir}/none"\n')
+        def no_folder_above():
+            w.configure(f'state_dir = "{w.dir}/none/state"\n')
 
         def intake_is_a_file():
             open(w.intake, "w").close()
@@ -184,7 +184,7 @@ class Pipe(FrontCase):
             os.unlink(w.conf)
             os.mkdir(w.conf)
 
-        for spoil in (no_state, intake_is_a_file, file_size_limit, no_configuration, configuration_is_a_folder):
+        for spoil in (no_folder_above, intake_is_a_file, file_size_limit, no_configuration, configuration_is_a_folder):
             with self.subTest(spoil.__name__):
                 self.w.close()
                 w = self.w = World()

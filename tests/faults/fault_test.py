@@ -6,6 +6,7 @@ import array
 import fcntl
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -68,13 +69,22 @@ class Faults(unittest.TestCase):
 
     # -- intake
 
-    def test_state_folder_missing(self):
+    def test_state_folder_missing_is_made(self):
         w = self.world
         os.rmdir(w.state)
-        self.rejected(w.pipe())
-        self.assertFalse(os.path.exists(w.state), "a folder was made in a place that somebody else chose")
-        os.mkdir(w.state, 0o700)
         self.assertEqual(w.pipe().returncode, 0)
+        self.assertEqual(os.stat(w.state).st_mode & 0o7777, 0o700)
+        self.ends_well()
+
+    def test_state_folder_in_a_place_of_others(self):
+        w = self.world
+        user = self.as_nobody()
+        shutil.rmtree(w.state)
+        os.chmod(w.dir, 0o555)  # as a mount point of root's, whose disk is missing
+        self.rejected(w.pipe(**user))
+        self.assertFalse(os.path.exists(w.state), "a folder was made in a place that somebody else chose")
+        os.chmod(w.dir, 0o755)
+        self.assertEqual(w.pipe(**user).returncode, 0)
         self.ends_well()
 
     def test_intake_missing_is_made(self):
