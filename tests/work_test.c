@@ -339,6 +339,11 @@ broken_conf_keeps_the_intake(void **state)
 		assert_true(printed(&r, "err", "mailhook.conf:"));
 	}
 	assert_int_equal(intake_holds(&r, ".msg"), 1);
+	assert_int_equal(unlink(r.conf), 0);
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(run(&r, commands[i], NULL), 2);
+		assert_true(printed(&r, "err", "mailhook.conf: "));
+	}
 	room_close(&r);
 }
 

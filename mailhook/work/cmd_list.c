@@ -32,15 +32,15 @@ or_dash(const char *s)
 static void
 print_row(const struct case_row *c, int64_t now)
 {
-	char t[MH_TIME_TEXT], days[24], thing[80], account[40], region[40];
-	const char *what = c->resource != NULL ? c->resource : c->reason;
+	char t[MH_TIME_TEXT], days[24], thing[80], reason[160], account[40], region[40];
 
 	left(days, c, now);
-	(void)printf("%-6lld %-8.8s %-20s %6s  %-9s %-10s %-34s %-12s %-14s %s\n", (long long)c->id, c->key,
+	(void)printf("%-6lld %-8.8s %-20s %6s  %-9s %-10s %-34s %-12s %-14s %s%s%s\n", (long long)c->id, c->key,
 	    c->has_expires ? time_text(t, c->expires) : "-", days, c->open ? "open" : "closed",
 	    trust_names[case_trust(c)], c->kind, mh_escape(account, sizeof(account), span_of(or_dash(c->account))),
 	    mh_escape(region, sizeof(region), span_of(or_dash(c->region))),
-	    mh_escape(thing, sizeof(thing), span_of(or_dash(what))));
+	    mh_escape(thing, sizeof(thing), span_of(or_dash(c->resource))), c->reason == NULL ? "" : ": ",
+	    c->reason == NULL ? "" : mh_escape(reason, sizeof(reason), span_of(c->reason)));
 }
 
 bool

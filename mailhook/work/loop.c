@@ -21,6 +21,8 @@
 #define LONGEST_SLEEP_MS 60000 /* a jump of the clock, or a wake-up that a crash swallowed, costs at most this */
 #define TROUBLE_MS 5000        /* how long to leave a full disk or a locked ledger alone */
 #define STOP_PATIENCE_MS 15000 /* SIGTERM: so long may actions take to their end; systemd kills after 90 s */
+#define LOCK_PATIENCE_MS 5000  /* another worker */
+#define LOCK_LOOK_MS 50
 #define MAX_FDS 512
 
 struct loop {
@@ -126,6 +128,13 @@ reload(struct loop *l)
 }
 
 static void
+begin_stop(struct loop *l)
+{
+	l->stopping = true;
+	l->stop_at_ms = clock_monotonic_ms() + STOP_PATIENCE_MS;
+}
+
+static void
 hear_signals(struct loop *l)
 {
 	struct signalfd_siginfo info;
@@ -136,8 +145,7 @@ hear_signals(struct loop *l)
 			continue;
 		}
 		l->stop_now = l->stopping; /* the second time at once */
-		l->stopping = true;
-		l->stop_at_ms = clock_monotonic_ms() + STOP_PATIENCE_MS;
+		begin_stop(l);
 	}
 }
 
@@ -166,12 +174,18 @@ static enum mh_status
 work_round(struct loop *l, bool *ret_more, struct mh_err *err)
 {
 	bool more_mail = false, more_jobs = false;
+	struct mh_err own = { 0 };
 	enum mh_status status = runner_step(l->runner, err);
 
 	if (status == MH_OK && !l->stopping)
 		status = take_intake(l, &more_mail, err);
-	if (status == MH_OK && !l->stopping)
-		status = runner_start(l->runner, clock_now(), &more_jobs, err);
+	if (!l->stopping) { /* also where the intake cannot be read: what is due does not wait for it */
+		const enum mh_status started = runner_start(l->runner, clock_now(), &more_jobs, &own);
+		if (status == MH_OK && started != MH_OK) {
+			status = started;
+			*err = own;
+		}
+	}
 	*ret_more = more_mail || (more_jobs && runner_running(l->runner) == 0);
 	return status;
 }
@@ -207,10 +221,10 @@ sleep_ms(struct loop *l)
 	const int64_t now = clock_now();
 	struct mh_err err = { 0 };
 
-	if (l->trouble)
-		return TROUBLE_MS;
 	if (l->stopping)
 		ms = l->stop_at_ms - clock_monotonic_ms();
+	else if (l->trouble)
+		return TROUBLE_MS;
 	else if (clock_file() == NULL && ledger_jobs_next_due(l->w->db, now, &due, &err) == MH_OK && due - now < 60)
 		ms = (due - now) * 1000;
 	return ms < 0 ? 0 : (int)ms;
@@ -233,46 +247,47 @@ wait_for_something(struct loop *l, bool more)
 	hear_watch(l);
 }
 
-/* With once: nothing is left, or something failed. */
 static bool
-finished(const struct loop *l, enum mh_status status, bool more)
+finished(const struct loop *l, bool more)
 {
 	if (l->stopping)
 		return runner_running(l->runner) == 0 || l->stop_now || clock_monotonic_ms() >= l->stop_at_ms;
-	if (!l->o->once)
-		return false;
-	if (status != MH_OK)
-		return true;
-	return !more && runner_running(l->runner) == 0;
+	return l->o->once && !more && runner_running(l->runner) == 0;
 }
 
-/* With the lock held, until there is nothing to do (once) or we are told to stop. */
+/* With the lock held, until there is nothing to do (once) or we are told to stop. With once the first failure ends it:
+ * what runs may come to its end, and the next run goes on. */
 static enum mh_status
 live(struct loop *l, struct mh_err *err)
 {
-	enum mh_status status = MH_OK;
+	enum mh_status failed = MH_OK;
 	bool more = false;
 
 	for (;;) {
 		const size_t before = runner_running(l->runner);
-		status = work_round(l, &more, err);
-		say_trouble(l, status, err);
+		struct mh_err own = { 0 };
+		const enum mh_status status = work_round(l, &more, &own);
+		say_trouble(l, status, &own);
+		if (status != MH_OK && l->o->once && failed == MH_OK) {
+			failed = status;
+			*err = own;
+			begin_stop(l);
+		}
 		/* an action that has just ended may have made others due */
 		if (status == MH_OK && runner_running(l->runner) < before)
 			more = true;
-		if (finished(l, status, more))
+		if (finished(l, more))
 			break;
-		wait_for_something(l, more && status == MH_OK);
+		wait_for_something(l, more && status == MH_OK && !l->stopping);
 	}
 
 	struct mh_err own = { 0 };
 	const enum mh_status stopped = runner_stop(l->runner, &own);
-	if (status == MH_OK && stopped != MH_OK) {
-		status = stopped;
-		*err = own;
-		work_log("%s", err->text);
+	if (stopped != MH_OK) {
+		work_log("%s", own.text);
+		failed = failed == MH_OK ? stopped : failed;
 	}
-	return status;
+	return failed;
 }
 
 static bool
@@ -304,6 +319,22 @@ under_lock(struct loop *l, struct mh_err *err)
 	return status;
 }
 
+/* A service that starts while a mail's own run --once is at work waits for its end, for a while. */
+static enum mh_status
+take_lock(struct loop *l, struct mh_err *err)
+{
+	const int64_t until = clock_monotonic_ms() + LOCK_PATIENCE_MS;
+	enum mh_status status = lock_take(l->w->conf->state_dir, &l->lock, err);
+
+	while (status == MH_SKIP && !l->o->once && !l->stopping && clock_monotonic_ms() < until) {
+		struct pollfd fd = { .fd = l->signals, .events = POLLIN };
+		(void)poll(&fd, 1, LOCK_LOOK_MS);
+		hear_signals(l);
+		status = lock_take(l->w->conf->state_dir, &l->lock, err);
+	}
+	return status;
+}
+
 int
 loop_run(struct work *w, const struct loop_options *o)
 {
@@ -315,8 +346,8 @@ loop_run(struct work *w, const struct loop_options *o)
 	l.signals = open_signals();
 	open_watch(&l);
 	do {
-		status = lock_take(w->conf->state_dir, &l.lock, &err);
-		if (status == MH_SKIP && o->once) {
+		status = take_lock(&l, &err);
+		if (status == MH_SKIP && (o->once || l.stopping)) {
 			status = MH_OK; /* the one that runs sees what we came for */
 			break;
 		}

@@ -379,6 +379,9 @@ runner_stop(struct runner *r, struct mh_err *err)
 		const int64_t job_id = r->places[i].job_id;
 		if (r->places[i].launch == NULL)
 			continue;
+		struct mh_err own = { 0 };
+		if (r->places[i].ended && step_one(&r->places[i], &own) == MH_OK)
+			continue;     /* what it came to could be written after all */
 		clear(&r->places[i]); /* dead before anybody else may have it */
 		if (status == MH_OK)
 			status = job_requeue(r->w, job_id, "stopped with the worker", clock_now(), err);

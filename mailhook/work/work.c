@@ -66,7 +66,7 @@ work_load(struct work *w, const char *config, struct mh_err *err)
 	const enum mh_status status = conf_load(config, work_complain, NULL, &w->conf, err);
 
 	if (status != MH_OK)
-		return status;
+		return MH_BAD; /* a file that cannot be read is as wrong as one that cannot be understood */
 	if (gethostname(node, sizeof(node)) != 0)
 		(void)snprintf(node, sizeof(node), "localhost");
 	node[sizeof(node) - 1] = '\0';
