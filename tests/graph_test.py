@@ -87,6 +87,7 @@ class GraphTest(unittest.TestCase):
             ("403", error(403, "ErrorAccessDenied"), "failed", "Mail.Send", None),
             ("413", error(413, "ErrorMessageSizeExceeded"), "failed", "too large", None),
             ("a code with control characters", error(400, "x\u001by"), "failed", "x\\x1by", None),
+            ("an echo of the token", "echo", "failed", "HTTP 400", None),
             ("a redirect", (302, b"", {"Location": "http://localhost:1/"}), "failed", "HTTP 302", None),
             ("dropped", "drop", "retry", "may have been taken", None),
             ("lost answer", "lost", "retry", "may have been taken", None),

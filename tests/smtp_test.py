@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Replies by SMTP: real Postfix as submission server, with Dovecot's SASL and a token server behind it."""
+import base64
 import email
 import email.policy
 import json
@@ -442,6 +443,17 @@ class SmtpTest(unittest.TestCase):
             r = self.outcome(name, self.no_auth(s.port), outcome, words)
             self.assertLess(len(r.last["summary"]), 400, name)
             self.assertEqual(len(s.mails), mails, name)
+
+    def test_servers_that_give_the_login_back(self):
+        """Mail servers quote what they do not understand."""
+        login = base64.b64encode(("\0ops@example.com\0" + PASSWORD).encode()).decode()
+        alone = base64.b64encode(PASSWORD.encode()).decode()
+        for said in (login, alone, PASSWORD.encode().decode("latin-1")):
+            s = self.server(EHLO="250-scripted\n250 AUTH PLAIN LOGIN", AUTH="535 5.7.8 not known: " + said + " <- that")
+            r = self.outcome(said, self.conf(s.port, smtp_tls="none", timeout_s=5), "failed", "login refused: 535 with words")
+            told = json.dumps(r.lines, ensure_ascii=False) + r.stderr
+            for part in (login[:12], alone[:12], PASSWORD[:5]):
+                self.assertNotIn(part, told)
 
     def test_no_effect_without_the_lease(self):
         s = self.server()

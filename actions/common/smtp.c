@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "actions/common/base64.h"
 #include "actions/common/secret.h"
 #include "actions/common/smtp_talk.h"
 #include "actions/token/token.h"
@@ -322,6 +323,62 @@ list_recipients(const struct smtp_mail *m, struct curl_slist **ret, struct mh_er
 	return MH_OK;
 }
 
+/* The secret as it goes over the wire, in all its forms. */
+struct login {
+	struct buf text; /* own: the forms, one after the other */
+	size_t ends[SMTP_TALK_SECRETS];
+};
+
+static void
+drop_login(struct login *l)
+{
+	secret_buf_release(&l->text);
+}
+
+static bool
+write_login(const struct smtp_server *s, const struct secret *secret, struct login *ret)
+{
+	MH_AUTO(secret_buf_release) struct buf plain;
+	MH_AUTO(secret_buf_release) struct buf xoauth2;
+
+	buf_init(&plain, 2u * SECRET_MAX_BYTES);
+	buf_init(&xoauth2, 2u * SECRET_MAX_BYTES);
+	buf_init(&ret->text, 8u * SECRET_MAX_BYTES);
+	if (s->auth == SMTP_AUTH_NONE)
+		return true;
+	buf_putc(&plain, '\0');
+	buf_puts(&plain, s->user);
+	buf_putc(&plain, '\0');
+	buf_put(&plain, secret_span(secret));
+	buf_puts(&xoauth2, "user=");
+	buf_puts(&xoauth2, s->user);
+	buf_puts(&xoauth2, "\x01"
+			   "auth=Bearer ");
+	buf_put(&xoauth2, secret_span(secret));
+	buf_puts(&xoauth2, "\x01\x01");
+
+	buf_put(&ret->text, secret_span(secret));
+	ret->ends[0] = ret->text.n;
+	base64_put(&ret->text, secret_span(secret));
+	ret->ends[1] = ret->text.n;
+	base64_put(&ret->text, buf_span(&plain));
+	ret->ends[2] = ret->text.n;
+	base64_put(&ret->text, buf_span(&xoauth2));
+	ret->ends[3] = ret->text.n;
+	return buf_ok(&plain) && buf_ok(&xoauth2) && buf_ok(&ret->text);
+}
+
+static void
+listen_for(const struct login *l, struct smtp_talk *t)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i < SMTP_TALK_SECRETS && l->text.n > 0; i++) {
+		t->secrets[i] = (struct mh_span){ l->text.p + from, l->ends[i] - from };
+		from = l->ends[i];
+	}
+}
+
 /* m == NULL: only as far as the login. */
 static enum mh_status
 session(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span text, const struct secret *secret,
@@ -331,10 +388,14 @@ session(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span t
 	MH_AUTO(drop_text) char *url = NULL;
 	MH_AUTO(wire_url_release) struct wire_url parts = { 0 };
 	MH_AUTO(drop_slist) struct curl_slist *to = NULL;
+	MH_AUTO(drop_login) struct login login = { 0 };
 	MH_AUTO(drop_curl) CURL *c = NULL;
 
 	*t = (struct smtp_talk){ .text = text, .fresh = true, .must_log_in = s->auth != SMTP_AUTH_NONE };
 	enum mh_status status = build_url(s, &url, &parts, err);
+	if (status == MH_OK && !write_login(s, secret, &login))
+		status = mh_fail(err, MH_RETRY, "no memory for a login");
+	listen_for(&login, t);
 	if (status == MH_OK && s->tls == SMTP_PLAIN && !parts.loopback && !s->wire.allow_plain)
 		status = mh_fail(err, MH_BAD, "%s: without TLS only to loopback", s->host);
 	if (status == MH_OK)
@@ -354,6 +415,8 @@ session(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span t
 		code = set_mail(c, m, to, from, t);
 	if (code == CURLE_OK)
 		code = curl_easy_perform(c);
+	for (size_t i = 0; i < SMTP_TALK_SECRETS; i++)
+		t->secrets[i] = MH_NONE; /* they end here */
 	return judge(s, t, code, error_text, err);
 }
 

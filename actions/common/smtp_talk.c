@@ -1,6 +1,8 @@
 /* smtp_talk.c: commands and replies in their order. Source: RFC 5321 4.2 */
 #include "actions/common/smtp_talk.h"
 
+#include <stdio.h>
+
 const char *const smtp_stage_names[SMTP_AT_OTHER + 1] = {
 	[SMTP_AT_GREETING] = "greeting",
 	[SMTP_AT_HELLO] = "hello",
@@ -47,6 +49,16 @@ smtp_talk_command(struct smtp_talk *t, struct mh_span line)
 		}
 }
 
+/* Servers quote the line that they do not understand, and a login is such a line where they lost the thread. */
+static bool
+holds_secret(const struct smtp_talk *t, struct mh_span line)
+{
+	for (size_t i = 0; i < SMTP_TALK_SECRETS; i++)
+		if (t->secrets[i].n > 0 && span_find(line, t->secrets[i], 0) != SIZE_MAX)
+			return true;
+	return false;
+}
+
 static bool
 is_digit(char c)
 {
@@ -60,7 +72,9 @@ smtp_talk_reply(struct smtp_talk *t, struct mh_span line)
 	if (t->over || line.n < 3 || line.p[0] < '2' || line.p[0] > '5' || !is_digit(line.p[1]) || !is_digit(line.p[2]))
 		return;
 	t->last.code = (line.p[0] - '0') * 100 + (line.p[1] - '0') * 10 + (line.p[2] - '0');
-	if (t->fresh)
+	if (t->fresh && holds_secret(t, line))
+		(void)snprintf(t->last.words, sizeof(t->last.words), "%d with words that hold the login", t->last.code);
+	else if (t->fresh)
 		(void)mh_escape(t->last.words, sizeof(t->last.words), line);
 	t->fresh = false;
 	if (line.n > 3 && line.p[3] == '-')

@@ -22,6 +22,8 @@ struct smtp_reply {
 	char words[96]; /* its first line, escaped; the first says more than the last, where there are several */
 };
 
+#define SMTP_TALK_SECRETS 4
+
 struct smtp_talk { /* begins as { .fresh = true } */
 	enum smtp_stage at;
 	bool answered;  /* the command at hand has its whole reply */
@@ -32,7 +34,8 @@ struct smtp_talk { /* begins as { .fresh = true } */
 	struct smtp_reply last;
 	struct smtp_reply recipients[SMTP_MAX_RECIPIENTS]; /* in the order of RCPT commands; code 0: not answered */
 	size_t n_recipients;                               /* commands sent */
-	struct mh_span text;                               /* the caller's: still to be sent */
+	struct mh_span secrets[SMTP_TALK_SECRETS]; /* the caller's: a reply that holds one is not told, only its code */
+	struct mh_span text;                       /* the caller's: still to be sent */
 };
 
 /* One command as it goes out, one line as it comes in. Neither keeps a byte of a login. */

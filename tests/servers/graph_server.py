@@ -51,6 +51,8 @@ class GraphServer:
             self.send_mail(h, body)
             h.close_connection = True
             return
+        if fault == "echo":
+            fault = (400, {"error": {"code": "x", "message": h.headers["Authorization"]}}, {})
         status, answer, headers = fault if fault is not None else self.send_mail(h, body) + ({},)
         data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         h.send_response(status)
