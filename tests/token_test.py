@@ -17,6 +17,7 @@ import pki  # noqa: E402
 import token_server  # noqa: E402
 
 PROGRAM = os.path.join(os.environ["MAILHOOK_BUILD"], "libexec/mailhook/mailhook-token")
+KILLER = os.path.join(os.environ["MAILHOOK_BUILD"], "tests/killer")
 SCOPE = "https://graph.example/.default"
 SECRET = "s3cret/with+odd=&chars"
 EPOCH = int(time.time())  # certificates are made now; from here on time is the test's
@@ -224,6 +225,44 @@ class TokenTest(unittest.TestCase):
         conf = self.refresh_conf(cache_file="/proc/nowhere/state.json")
         self.refused(1, "/proc/nowhere", conf)
         self.assertEqual(self.server.requests, [])
+
+    def killed(self, conf, n, *more):
+        """Runs it until its n-th change; what it printed, and whether it came that far."""
+        report = self.path("report")
+        env = {"MAILHOOK_CLOCK_FILE": self.clock}
+        r = subprocess.run([KILLER] + list(more) + ["--report", report, str(n), PROGRAM, conf], env=env, timeout=90,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+        with open(report) as f:
+            return r.stdout, f.read().startswith("killed")
+
+    def test_killed_anywhere(self):
+        """A refresh token is durable before its access token is seen, and a half-written state never counts."""
+        if not os.path.exists(KILLER):
+            self.skipTest("the killer is not built")
+        for rotate in (False, True):
+            for more in ((), ("--after",)):
+                for n in range(1, 200):
+                    for name in ("state.json", "state.json.new", "state.json.lock"):
+                        if os.path.exists(self.path(name)):
+                            os.unlink(self.path(name))
+                    self.server.rotate = rotate
+                    self.server.refresh_tokens = {}
+                    conf = self.refresh_conf(seed="seed-%d" % n)
+                    printed, was_killed = self.killed(conf, n, *more)
+                    where = "rotate %s, change %d %s" % (rotate, n, more)
+                    live = [t for t, client in self.server.refresh_tokens.items() if client is not None]
+                    kept = None
+                    if os.path.exists(self.path("state.json")):
+                        with open(self.path("state.json")) as f:
+                            kept = json.load(f)["refresh_token"]
+                    if printed or kept is not None:
+                        self.assertEqual([kept], live, where)
+                    if not rotate or kept is not None or live == ["seed-%d" % n]:
+                        self.token(conf)
+                    if not was_killed:
+                        break
+                self.assertGreater(n, 4, "changes were counted")
+                self.assertFalse(was_killed)
 
     def test_command(self):
         rows = (
