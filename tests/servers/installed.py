@@ -132,7 +132,7 @@ class Installed:
             with Lock(os.path.join(self.dir, "state-%d" % n)):
                 pass
         if self.temporary:
-            shutil.rmtree(self.dir, ignore_errors=True)
+            remove(self.dir)
 
     # -- recipes
 
@@ -238,6 +238,14 @@ class Lock:
     def __exit__(self, kind, value, trace):
         if self.file is not None:
             self.file.close()
+
+
+def remove(folder):
+    """A worker that a pipe started may write in it to its end."""
+    def gone():
+        shutil.rmtree(folder, ignore_errors=True)
+        return not os.path.exists(folder)
+    private.wait_until("%s is gone" % folder, gone)
 
 
 def read_all(paths):
