@@ -57,7 +57,9 @@ clear(struct running *p)
 	if (p->launch != NULL)
 		launch_free(p->launch);
 	free(p->action);
-	*p = (struct running){ .runner = p->runner };
+	p->launch = NULL;
+	p->action = NULL;
+	p->ended = false;
 }
 
 void
@@ -374,14 +376,13 @@ enum mh_status
 runner_stop(struct runner *r, struct mh_err *err)
 {
 	enum mh_status status = MH_OK;
+	struct mh_err own = { 0 };
 
+	(void)runner_step(r, &own); /* what has ended may be written after all */
 	for (size_t i = 0; i < r->n; i++) {
 		const int64_t job_id = r->places[i].job_id;
 		if (r->places[i].launch == NULL)
 			continue;
-		struct mh_err own = { 0 };
-		if (r->places[i].ended && step_one(&r->places[i], &own) == MH_OK)
-			continue;     /* what it came to could be written after all */
 		clear(&r->places[i]); /* dead before anybody else may have it */
 		if (status == MH_OK)
 			status = job_requeue(r->w, job_id, "stopped with the worker", clock_now(), err);
