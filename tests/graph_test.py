@@ -8,6 +8,7 @@ import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(HERE, "servers"))
 import action  # noqa: E402
 import graph_server  # noqa: E402

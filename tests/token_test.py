@@ -12,6 +12,7 @@ import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(HERE, "servers"))
 import pki  # noqa: E402
 import token_server  # noqa: E402
