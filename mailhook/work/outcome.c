@@ -1,0 +1,261 @@
+/* outcome.c: what one run of a job came to, and what follows from it. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mailhook/work/digest.h"
+#include "mailhook/work/job.h"
+
+#define CASE_ARENA_BYTES ((size_t)16 << 20) /* a job, its case, and what is made of them */
+
+int64_t
+job_backoff_s(const char *job_key, int64_t attempt)
+{
+	char text[24], hex[DIGEST_HEX];
+	int64_t base = JOB_RETRY_MIN_S, jitter = 0;
+
+	for (int64_t i = 1; i < attempt && base < JOB_RETRY_MAX_S; i++)
+		base *= 2;
+	(void)snprintf(text, sizeof(text), "%" PRId64, attempt);
+	const struct mh_span fields[] = { MH_LIT("jitter"), span_of(job_key), span_of(text) };
+	if (digest_fields(fields, 3, hex, NULL) == MH_OK)
+		for (size_t i = 0; i < 6; i++)
+			jitter = jitter * 16 + (hex[i] >= 'a' ? hex[i] - 'a' + 10 : hex[i] - '0');
+	base += jitter % (base / 4 + 1);
+	return base > JOB_RETRY_MAX_S ? JOB_RETRY_MAX_S : base;
+}
+
+static void
+end_job(struct job_row *j, enum job_state state, int64_t now)
+{
+	j->state = state;
+	j->waiting_for = JOB_WAIT_NONE;
+	j->has_due = false;
+	j->has_retrying = false;
+	j->has_ended = true;
+	j->ended = now;
+}
+
+/* An action that always says "at once" must not spin for days: after ten attempts its wish is a lower bound only. */
+static int64_t
+pause_s(const struct job_row *j, int64_t wish_s)
+{
+	const int64_t own = job_backoff_s(j->job_key, j->attempt);
+
+	if (wish_s < 0)
+		return own;
+	if (j->attempt > 10 && wish_s < own)
+		return own;
+	return wish_s < 1 ? 1 : wish_s;
+}
+
+static void
+retry_job(struct job_row *j, const struct answer_line *answer, int64_t give_up_s, int64_t now, struct buf *summary)
+{
+	if (!j->has_retrying) {
+		j->has_retrying = true;
+		j->retrying_since = now;
+	}
+	if (now - j->retrying_since >= give_up_s) {
+		buf_clear(summary);
+		buf_printf(summary, "given up after %" PRId64 " attempts: %s", j->attempt, answer->summary);
+		end_job(j, JOB_FAILED, now);
+		return;
+	}
+
+	const int64_t last = j->retrying_since + give_up_s, next = now + pause_s(j, answer->retry_after_s);
+	j->state = JOB_QUEUED;
+	j->waiting_for = JOB_WAIT_NONE;
+	j->has_due = true;
+	j->due = next < last ? next : last; /* the last attempt is made when the time is over, not before */
+}
+
+static void
+wait_job(struct job_row *j, const struct answer_line *answer, int64_t now)
+{
+	const bool woken = j->has_due; /* by an approval while it ran: job_measure() */
+
+	j->state = JOB_WAITING;
+	j->has_retrying = false;
+	j->has_due = false;
+	switch (answer->waiting_for) {
+	case WAIT_APPROVAL:
+		j->waiting_for = JOB_WAIT_APPROVAL;
+		break;
+	case WAIT_INPUT:
+		j->waiting_for = JOB_WAIT_INPUT;
+		break;
+	case WAIT_NOTHING:
+	case WAIT_TIME:
+		j->waiting_for = JOB_WAIT_TIME;
+		break;
+	}
+	if (woken && j->waiting_for == JOB_WAIT_APPROVAL) {
+		j->has_due = true;
+		j->due = now;
+	} else if (j->waiting_for == JOB_WAIT_TIME || answer->retry_after_s >= 0) {
+		j->has_due = true;
+		j->due = now + pause_s(j, answer->retry_after_s);
+	}
+}
+
+static void
+apply_answer(struct work *w, struct job_row *j, const struct answer_line *answer, bool observed, int64_t now,
+    struct buf *summary)
+{
+	const struct conf_action *act = conf_action(w->conf, j->action);
+	const int64_t give_up_s = act == NULL ? 3 * 86400 : act->give_up_s;
+
+	buf_printf(summary, "%s%s", observed ? "observed: " : "", answer->summary);
+	if (answer->outcome == OUTCOME_RETRY) {
+		retry_job(j, answer, give_up_s, now, summary);
+		return;
+	}
+	if (observed) {
+		end_job(j, JOB_SKIPPED, now);
+		return;
+	}
+	switch (answer->outcome) {
+	case OUTCOME_DONE:
+		end_job(j, JOB_DONE, now);
+		break;
+	case OUTCOME_FAILED:
+		end_job(j, JOB_FAILED, now);
+		break;
+	case OUTCOME_SKIPPED:
+		end_job(j, JOB_SKIPPED, now);
+		break;
+	case OUTCOME_WAITING:
+		wait_job(j, answer, now);
+		break;
+	case OUTCOME_RETRY:
+		break;
+	}
+}
+
+/* What follows from a job's end; see the head of job.h for why this comes to an end. */
+static enum mh_status
+follow_up(struct work *w, struct case_row *c, const struct job_row *j, int64_t now, struct mh_err *err)
+{
+	struct buf detail;
+	enum mh_status status = MH_OK;
+	const bool well = j->state == JOB_DONE;
+
+	if (!well && j->state != JOB_FAILED)
+		return MH_OK;
+	if (j->role == ROLE_REPLY || (j->role == ROLE_TICKET && well))
+		return MH_OK;
+	buf_init(&detail, 2048);
+	buf_printf(&detail, "%s: %s", j->action, j->summary == NULL ? "" : j->summary);
+	status = buf_ok(&detail) ? case_event(w, c, well ? "succeeded" : "failed", j->action, detail.p, j, now, err)
+				 : mh_fail(err, MH_RETRY, "no memory for an outcome");
+	buf_release(&detail);
+	return status;
+}
+
+static enum mh_status
+record(struct work *w, const struct job_row *j, const char *outcome, int64_t now, struct mh_err *err)
+{
+	struct buf detail;
+
+	buf_init(&detail, 4096);
+	buf_printf(&detail, "%s, attempt %" PRId64 ": %s: %s", j->event, j->attempt, outcome,
+	    j->summary == NULL ? "" : j->summary);
+	const enum mh_status status =
+	    buf_ok(&detail) ? ledger_event_add(w->db, j->case_id, now, "outcome", j->action, detail.p, NULL, err)
+			    : mh_fail(err, MH_RETRY, "no memory for an outcome");
+	buf_release(&detail);
+	return status;
+}
+
+static enum mh_status
+outcome_in(struct work *w, struct arena *a, struct buf *summary, int64_t job_id, const struct answer_line *answer,
+    bool observed, int64_t now, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	struct job_row j;
+	struct case_row c;
+	struct mh_span state;
+	enum mh_status status = db_tx_begin(w->db, &tx, err);
+
+	if (status == MH_OK)
+		status = ledger_job_get(w->db, job_id, a, &j, err);
+	if (status == MH_OK &&
+	    (j.state != JOB_RUNNING || j.lease_owner == NULL || strcmp(j.lease_owner, w->owner) != 0))
+		status = mh_fail(err, MH_SKIP, "the job's lease is not ours");
+	if (status == MH_OK)
+		status = ledger_case_get(w->db, j.case_id, a, &c, err);
+	if (status == MH_OK && answer->state.p != NULL) {
+		status = arena_copy(a, answer->state, &state, err);
+		if (status == MH_OK)
+			j.action_state = state.p;
+	}
+	if (status != MH_OK)
+		return status;
+
+	apply_answer(w, &j, answer, observed, now, summary);
+	if (!buf_ok(summary))
+		return mh_fail(err, MH_RETRY, "no memory for an outcome");
+	j.summary = summary->p;
+	if (answer->url != NULL)
+		j.url = answer->url;
+	status = ledger_job_update(w->db, &j, err);
+	if (status == MH_OK && j.role == ROLE_TICKET && answer->url != NULL && !observed) {
+		c.ticket_url = answer->url;
+		status = ledger_case_update(w->db, &c, err);
+	}
+	if (status == MH_OK)
+		status = record(w, &j, outcome_names[answer->outcome], now, err);
+	if (status == MH_OK)
+		status = follow_up(w, &c, &j, now, err);
+	if (status == MH_OK)
+		status = job_settle(w, j.case_id, now, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+enum mh_status
+job_outcome(
+    struct work *w, int64_t job_id, const struct answer_line *answer, bool observed, int64_t now, struct mh_err *err)
+{
+	struct arena a;
+	struct buf summary;
+
+	arena_init(&a, CASE_ARENA_BYTES);
+	buf_init(&summary, 8192);
+	const enum mh_status status = outcome_in(w, &a, &summary, job_id, answer, observed, now, err);
+	buf_release(&summary);
+	arena_release(&a);
+	return status;
+}
+
+static enum mh_status
+requeue_in(struct work *w, struct arena *a, int64_t job_id, const char *why, int64_t now, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	struct job_row j;
+	enum mh_status status = db_tx_begin(w->db, &tx, err);
+
+	if (status == MH_OK)
+		status = ledger_job_get(w->db, job_id, a, &j, err);
+	if (status != MH_OK || j.state != JOB_RUNNING)
+		return status;
+	j.state = JOB_QUEUED;
+	j.has_due = true;
+	j.due = now;
+	j.summary = why;
+	status = ledger_job_update(w->db, &j, err);
+	if (status == MH_OK)
+		status = record(w, &j, "queued again", now, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+enum mh_status
+job_requeue(struct work *w, int64_t job_id, const char *why, int64_t now, struct mh_err *err)
+{
+	struct arena a;
+
+	arena_init(&a, CASE_ARENA_BYTES);
+	const enum mh_status status = requeue_in(w, &a, job_id, why, now, err);
+	arena_release(&a);
+	return status;
+}
