@@ -362,12 +362,11 @@ class Faults(unittest.TestCase):
         w = self.world
         p = subprocess.Popen(w.command("run"), env=w.env, stderr=subprocess.PIPE)
         try:
+            w.until(w.somebody_works, "the service does not start")
             for number in (1, 2):
                 self.assertEqual(w.pipe(notice(number)).returncode, 0)
-            deadline = time.monotonic() + 30
-            while w.missing() and time.monotonic() < deadline:
-                time.sleep(0.05)
-            self.assertEqual(w.missing() + w.wrong(), [])
+            w.until(lambda: not w.missing() or w.wrong(), "the service does not come to an end")
+            self.assertEqual(w.wrong(), [])
             p.send_signal(signal.SIGTERM)
             self.assertEqual(p.wait(20), 0)
         finally:
@@ -384,11 +383,9 @@ class Faults(unittest.TestCase):
         w.write(w.conf, f'state_dir = "{w.state}"\n' + ACTION.format(path=path).replace("2s", "60s"))
         p = subprocess.Popen(w.command("run"), env=w.env, stderr=subprocess.PIPE)
         try:
+            w.until(w.somebody_works, "the service does not start")
             self.assertEqual(w.pipe().returncode, 0)
-            deadline = time.monotonic() + 30
-            while not os.path.exists(log) and time.monotonic() < deadline:
-                time.sleep(0.02)
-            self.assertTrue(os.path.exists(log), "the action does not start")
+            w.until(lambda: os.path.exists(log), "the action does not start")
             p.send_signal(signal.SIGTERM)
             self.assertEqual(p.wait(20), 0, "it waits for the action")
         finally:
