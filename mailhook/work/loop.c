@@ -14,6 +14,7 @@
 #include "mailhook/intake.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/notify.h"
 #include "mailhook/work/runner.h"
 
 #define BATCH 1000             /* names of one look at the intake */
@@ -29,6 +30,7 @@ struct loop {
 	struct work *w;
 	const struct loop_options *o;
 	struct runner *runner;
+	struct notify notify;
 	int lock, signals, watch; /* -1: none */
 	int wd_intake;
 	bool stopping, stop_now;
@@ -132,6 +134,7 @@ begin_stop(struct loop *l)
 {
 	l->stopping = true;
 	l->stop_at_ms = clock_monotonic_ms() + STOP_PATIENCE_MS;
+	notify_stopping(&l->notify);
 }
 
 static void
@@ -159,6 +162,8 @@ take_intake(struct loop *l, bool *ret_more, struct mh_err *err)
 		return status;
 	for (size_t i = 0; i < list.n && status == MH_OK && !l->stopping; i++) {
 		status = intake_take(l->w, list.names[i], err);
+		if (status == MH_OK)
+			notify_progress(&l->notify);
 		if (i % LOOK_AFTER != LOOK_AFTER - 1 || status != MH_OK)
 			continue;
 		status = runner_step(l->runner, err);
@@ -205,6 +210,22 @@ say_trouble(struct loop *l, enum mh_status status, const struct mh_err *err)
 	(void)snprintf(l->said, sizeof(l->said), "%s", err->text);
 }
 
+/* Rounds that fail are no progress: where that lasts, the service manager starts us anew, and shows it. */
+static void
+tell_manager(struct loop *l, enum mh_status status, const struct mh_err *err)
+{
+	const size_t running = runner_running(l->runner);
+
+	if (status == MH_OK)
+		notify_progress(&l->notify);
+	if (status != MH_OK)
+		notify_status(&l->notify, "trouble: %s", err->text);
+	else if (running > 0)
+		notify_status(&l->notify, "actions run: %zu", running);
+	else
+		notify_status(&l->notify, "waits for mail");
+}
+
 static void
 hear_watch(struct loop *l)
 {
@@ -235,7 +256,7 @@ wait_for_something(struct loop *l, bool more)
 {
 	struct pollfd fds[MAX_FDS + 2];
 	size_t n = 0;
-	int timeout = more ? 0 : sleep_ms(l);
+	int timeout = more ? 0 : notify_sleep_ms(&l->notify, sleep_ms(l));
 
 	if (l->signals >= 0)
 		fds[n++] = (struct pollfd){ .fd = l->signals, .events = POLLIN };
@@ -268,6 +289,7 @@ live(struct loop *l, struct mh_err *err)
 		struct mh_err own = { 0 };
 		const enum mh_status status = work_round(l, &more, &own);
 		say_trouble(l, status, &own);
+		tell_manager(l, status, &own);
 		if (status != MH_OK && l->o->once && failed == MH_OK) {
 			failed = status;
 			*err = own;
@@ -310,10 +332,12 @@ under_lock(struct loop *l, struct mh_err *err)
 
 	if (status == MH_OK)
 		status = requeue_left_overs(l, err);
-	if (status == MH_OK)
+	if (status == MH_OK) {
+		notify_ready(&l->notify);
 		status = live(l, err);
-	else
+	} else {
 		work_log("%s", err->text);
+	}
 	runner_free(l->runner);
 	l->runner = NULL;
 	return status;
@@ -344,6 +368,8 @@ loop_run(struct work *w, const struct loop_options *o)
 	enum mh_status status;
 
 	l.signals = open_signals();
+	if (notify_open(&l.notify, &err) != MH_OK)
+		work_log("%s", err.text);
 	open_watch(&l);
 	do {
 		status = take_lock(&l, &err);
@@ -368,5 +394,6 @@ loop_run(struct work *w, const struct loop_options *o)
 		(void)close(l.watch);
 	if (l.signals >= 0)
 		(void)close(l.signals);
+	notify_close(&l.notify);
 	return work_exit(status);
 }
