@@ -61,7 +61,7 @@ field_line(struct mh_span words, enum field_name *ret_name, struct mh_span *ret_
 {
 	/* Most lines have no colon so early and cost no more than this. */
 	const struct mh_span head = span_head(words, 24);
-	if (span_find(head, MH_LIT(":"), 0) == SIZE_MAX && span_find(head, MH_LIT("："), 0) == SIZE_MAX)
+	if (head.n == 0 || (memchr(head.p, ':', head.n) == NULL && memchr(head.p, "："[0], head.n) == NULL))
 		return false;
 
 	struct mh_span s = words;
@@ -109,9 +109,9 @@ one_line_block(struct mh_span words, struct field_block *b)
 {
 	static const struct known_field marks[] = { { "From:", FIELD_FROM }, { "To:", FIELD_TO },
 		{ "Sent:", FIELD_DATE }, { "Subject:", FIELD_SUBJECT } };
-	size_t at = span_find(words, MH_LIT("Forwarded Message"), 0);
+	size_t at = span_starts(words, MH_LIT("-")) ? span_find(words, MH_LIT("Forwarded Message"), 0) : SIZE_MAX;
 
-	if (at == SIZE_MAX || words.p[0] != '-')
+	if (at == SIZE_MAX)
 		return false;
 	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
 		const size_t start = span_find(words, span_of(marks[i].word), at);

@@ -132,11 +132,21 @@ soft_break(struct mh_span s)
 	return s.p[n] == '\n' ? n + 1 : 0;
 }
 
+/* Offset of c in s within [from, to), or to. */
+static size_t
+byte_at(char c, struct mh_span s, size_t from, size_t to)
+{
+	const char *hit = memchr(s.p + from, c, to - from);
+
+	return hit == NULL ? to : (size_t)(hit - s.p);
+}
+
 static size_t
 quoted_printable_decode(struct mh_span in, char *dst, size_t max, bool *ret_cut)
 {
 	size_t n = 0, at = 0;
 	size_t fixed = 0; /* blanks before this offset of dst were escaped: not ours to drop */
+	size_t line_end = SIZE_MAX;
 
 	*ret_cut = false;
 	while (at < in.n) {
@@ -161,10 +171,10 @@ quoted_printable_decode(struct mh_span in, char *dst, size_t max, bool *ret_cut)
 			continue;
 		}
 
-		/* A run up to the next "=" or line end, copied at once. */
-		size_t run = at;
-		while (run < in.n && in.p[run] != '=' && in.p[run] != '\n')
-			run++;
+		/* A run up to the next "=" or line end, copied at once; each line is looked for once. */
+		if (line_end == SIZE_MAX || line_end < at)
+			line_end = byte_at('\n', in, at, in.n);
+		const size_t run = byte_at('=', in, at, line_end);
 		const size_t take = run - at < max - n ? run - at : max - n;
 		memcpy(dst + n, in.p + at, take);
 		n += take;
