@@ -53,8 +53,12 @@ start_server(void **state)
 	s->stop_fd = in[1];
 	FILE *f = fdopen(out[0], "r");
 	assert_non_null(f);
-	for (int i = 0; i < NOBODY; i++)
-		assert_int_equal(fscanf(f, "%d", &s->ports[i]), 1);
+	char line[256], *at = line; /* all ports, separated by spaces */
+	assert_non_null(fgets(line, sizeof(line), f));
+	for (int i = 0; i < NOBODY; i++) {
+		s->ports[i] = (int)strtol(at, &at, 10);
+		assert_true(s->ports[i] > 0);
+	}
 	(void)fclose(f);
 	s->ports[NOBODY] = 1; /* tcpmux: nothing listens there */
 	*state = s;

@@ -58,7 +58,7 @@ void message_id(char dst[320], const struct request *r, const char *from);
 
 /* -- transports: one file each, listed in registry.c -------------------------------------------------------------- */
 
-struct told { /* what a transport says besides its status */
+struct told {                  /* what a transport says besides its status */
 	int64_t retry_after_s; /* -1: not said */
 	char refused[600];     /* recipients that were refused while others were taken, in words */
 };

@@ -183,7 +183,7 @@ from_iconv(struct buf *b, iconv_t converter, size_t unit, struct mh_span s, size
 	size_t in_left = s.n;
 	bool at_end = false;
 
-	memcpy(&in, &s.p, sizeof(in)); /* iconv's type lacks the const; it does not write there */
+	memcpy(&in, &s.p, sizeof(in));                  /* iconv's type lacks the const; it does not write there */
 	(void)iconv(converter, NULL, NULL, NULL, NULL); /* the state that the text before left behind */
 	while (!at_end) {
 		char chunk[4096];
