@@ -33,7 +33,11 @@ const struct command commands[] = {
 	    .help = "check the configuration, the definitions and the actions" },
 	{ .name = "list", .arguments = "[--json] [--all]", .help = "list what expires when" },
 	{ .name = "show", .arguments = "[--json] CASE", .help = "show a case and its history" },
-	{ .name = "status", .arguments = "[--json]", .help = "say whether all is well" },
+	{ .name = "status",
+	    .arguments = "[--json | --alarm [--mail ADDRESS] [--sendmail PROGRAM]]",
+	    .help = "say whether all is well\n"
+		    "With --alarm it says nothing while the work goes on, and mails at most once a day where it does "
+		    "not." },
 	{ .name = "approve", .arguments = "CASE", .help = "let what waits for approval go on" },
 	{ .name = "retry", .arguments = "CASE", .help = "try at once what failed or waits" },
 	{ .name = "close", .arguments = "CASE", .help = "close a case" },

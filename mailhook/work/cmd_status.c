@@ -126,8 +126,11 @@ status_command(const struct options *o)
 	struct work w = { 0 };
 	struct mh_err err = { 0 };
 	struct state s = { 0 };
-	enum mh_status status = work_load(&w, o->config, &err);
+	enum mh_status status;
 
+	if (o->alarm)
+		return alarm_command(o);
+	status = work_load(&w, o->config, &err);
 	if (status == MH_OK) {
 		s.worker = lock_held(w.conf->state_dir);
 		look_at_intake(w.conf->intake_dir, clock_now(), &s);

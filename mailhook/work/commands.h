@@ -9,13 +9,14 @@ enum work_exit { EXIT_OK = 0, EXIT_ATTENTION = 1, EXIT_USAGE = 2, EXIT_LATER = 7
 
 struct options {
 	const char *config; /* NULL: the default */
-	bool json, once, all, online;
-	const char *operand; /* the one argument that is no option; NULL: none */
+	bool json, once, all, online, alarm;
+	const char *mail, *sendmail; /* with alarm; NULL: not given */
+	const char *operand;         /* the one argument that is no option; NULL: none */
 };
 
 struct work_command {
 	const char *name, *arguments, *help;
-	bool operand, json, once, all, online; /* what it takes */
+	bool operand, json, once, all, online, alarm; /* what it takes */
 	int (*run)(const struct options *o);
 };
 extern const struct work_command work_commands[]; /* ends with a NULL name */
@@ -25,6 +26,7 @@ int check_command(const struct options *o);
 int list_command(const struct options *o);
 int show_command(const struct options *o);
 int status_command(const struct options *o);
+int alarm_command(const struct options *o); /* status --alarm */
 int close_command(const struct options *o);
 int approve_command(const struct options *o);
 int retry_command(const struct options *o);

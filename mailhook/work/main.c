@@ -31,9 +31,10 @@ const struct work_command work_commands[] = {
 	    .json = true,
 	    .run = show_command },
 	{ .name = "status",
-	    .arguments = "[--json]",
+	    .arguments = "[--json | --alarm [--mail ADDRESS] [--sendmail PROGRAM]]",
 	    .help = "whether all is well",
 	    .json = true,
+	    .alarm = true,
 	    .run = status_command },
 	{ .name = "approve",
 	    .arguments = "CASE",
@@ -74,7 +75,7 @@ set_switch(const struct work_command *c, const char *arg, struct options *o)
 		const char *name;
 		bool taken, *to;
 	} switches[] = { { "--json", c->json, &o->json }, { "--once", c->once, &o->once }, { "--all", c->all, &o->all },
-		{ "--online", c->online, &o->online } };
+		{ "--online", c->online, &o->online }, { "--alarm", c->alarm, &o->alarm } };
 
 	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
 		if (switches[i].taken && strcmp(arg, switches[i].name) == 0) {
@@ -94,6 +95,23 @@ wrong_usage(const struct work_command *c, const char *what, const char *arg)
 	return false;
 }
 
+/* --name VALUE or --name=VALUE. False: arg is another option, or its value is missing. */
+static bool
+set_value(const char *name, int argc, char **argv, int *i, const char **to)
+{
+	const size_t n = strlen(name);
+
+	if (strncmp(argv[*i], name, n) != 0 || (argv[*i][n] == '\0' && *i + 1 >= argc))
+		return false;
+	if (argv[*i][n] == '=')
+		*to = argv[*i] + n + 1;
+	else if (argv[*i][n] == '\0')
+		*to = argv[++*i];
+	else
+		return false;
+	return true;
+}
+
 static bool
 read_options(const struct work_command *c, int argc, char **argv, struct options *o)
 {
@@ -104,7 +122,9 @@ read_options(const struct work_command *c, int argc, char **argv, struct options
 			o->config = argv[++i];
 		} else if (strncmp(argv[i], "--config=", 9) == 0) {
 			o->config = argv[i] + 9;
-		} else if (set_switch(c, argv[i], o)) {
+		} else if (set_switch(c, argv[i], o) ||
+			   (c->alarm && (set_value("--mail", argc, argv, &i, &o->mail) ||
+					    set_value("--sendmail", argc, argv, &i, &o->sendmail)))) {
 			continue;
 		} else if (argv[i][0] == '-') {
 			return wrong_usage(c, "unknown option", argv[i]);
@@ -114,6 +134,10 @@ read_options(const struct work_command *c, int argc, char **argv, struct options
 			o->operand = argv[i];
 		}
 	}
+	if (o->mail != NULL && !o->alarm)
+		return wrong_usage(c, "goes with --alarm:", "--mail");
+	if (o->sendmail != NULL && o->mail == NULL)
+		return wrong_usage(c, "goes with --mail:", "--sendmail");
 	return !c->operand || o->operand != NULL ||
 	       wrong_usage(c, "needs a CASE, as mailhook list shows them, behind", c->name);
 }
