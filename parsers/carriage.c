@@ -145,27 +145,28 @@ flatten_wide(struct flat *f, struct mh_span s, size_t i)
 	return 1;
 }
 
-/* Eight bytes at once, where they are printable ASCII without ">" and without two blanks in a row: nearly all of a text.
- * A byte is found by the zero that it becomes; a false alarm behind a true hit costs only the slow way. */
-static bool
+/* Up to eight bytes at once, as far as they are printable ASCII without ">" and without two blanks in a row: nearly all
+ * of a text. Returns how many. A byte is found by the zero that it becomes; a false alarm stands only behind a true hit. */
+static size_t
 flatten_eight(struct flat *f, const char *p)
 {
 	const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
 	uint64_t w;
 
 	memcpy(&w, p, sizeof(w));
-	w = le64toh(w);
-
-	const uint64_t blanks = w ^ ones * ' ', marks = w ^ ones * '>';
+	const uint64_t v = le64toh(w);
+	const uint64_t blanks = v ^ ones * ' ', marks = v ^ ones * '>';
 	const uint64_t is_blank = (blanks - ones) & ~blanks & highs;
-	const uint64_t other = (w | (w - ones * ' ') | ((marks - ones) & ~marks)) & highs;
+	uint64_t stop = (v | (v - ones * ' ') | ((marks - ones) & ~marks)) & highs;
 
-	if (other != 0 || (is_blank & is_blank << 8) != 0 || (f->blank && (is_blank & 0x80) != 0))
-		return false;
-	memcpy(f->p + f->n, p, sizeof(w));
-	f->n += sizeof(w);
-	f->blank = is_blank >> 63 != 0;
-	return true;
+	stop |= (is_blank & is_blank << 8) | (f->blank ? is_blank & 0x80 : 0);
+	const size_t n = stop == 0 ? sizeof(w) : (size_t)__builtin_ctzll(stop) / 8;
+	if (n == 0)
+		return 0;
+	memcpy(f->p + f->n, &w, sizeof(w)); /* all eight: there is room, and what is too much is written over */
+	f->n += n;
+	f->blank = p[n - 1] == ' ';
+	return n;
 }
 
 static void
@@ -174,14 +175,16 @@ flatten(struct flat *f, struct mh_span s)
 	bool at_line = true;
 
 	for (size_t i = 0; i < s.n;) {
-		const char c = s.p[i];
+		if (s.n - i >= 8) {
+			const size_t n = flatten_eight(f, s.p + i);
 
-		if (s.n - i >= 8 && flatten_eight(f, s.p + i)) {
-			at_line = false;
-			i += 8;
-			continue;
+			i += n;
+			at_line = at_line && n == 0;
+			if (n == 8)
+				continue;
 		}
 
+		const char c = s.p[i];
 		if (is_plain(c)) {
 			f->p[f->n++] = c;
 			f->blank = at_line = false;
