@@ -1,0 +1,42 @@
+/* read_view.h: one view by one definition, as read_view.c (places) and read_place.c (facts of one place) share it. */
+#ifndef MAILHOOK_PARSERS_READ_VIEW_H
+#define MAILHOOK_PARSERS_READ_VIEW_H
+
+#include "parsers/engine.h"
+
+struct place {
+	size_t start, end;
+	struct mh_span facts[FACT_COUNT];
+	unsigned asks; /* the pattern's groups */
+};
+
+struct side_fact { /* read by a pattern without a date */
+	size_t at;
+	enum fact fact;
+	struct mh_span value;
+};
+
+struct view_reader {
+	struct engine *e;
+	size_t slot, view_index;
+	const struct definition *def;
+	const struct view *v;
+	bool strong;
+	struct mh_span subject_account, subject_region; /* of the carriage's own subject */
+	bool subject_names_two;
+	struct place *places; /* in text order */
+	size_t n_places, cap_places;
+	struct side_fact *side;
+	size_t n_side, cap_side;
+};
+
+/* Doubles an array in the arena when it is full. False: no room. */
+bool view_grow(struct arena *a, void *array, size_t n, size_t *cap, size_t size);
+enum mh_status view_no_room(const struct engine *e); /* words it: MH_LIMIT */
+/* Notes why a notice that seems to be there was not read. */
+enum mh_status view_miss(struct view_reader *r, bool no_date, const char *why);
+
+/* Makes a notice, or several for several accounts, of one place; or a miss. MH_LIMIT: no room. */
+enum mh_status view_read_place(struct view_reader *r, size_t number);
+
+#endif
