@@ -57,7 +57,7 @@ read_usage(const char *s, struct usage *ret)
 			struct option *o = &u.options[u.n++];
 			o->name = take(&s, lower);
 			o->value = MH_NONE;
-			if (s[0] == ' ' && strchr(capitals, s[1]) != NULL) {
+			if (s[0] == ' ' && s[1] != '\0' && strchr(capitals, s[1]) != NULL) {
 				s++;
 				o->value = take(&s, capitals);
 			}
