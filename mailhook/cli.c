@@ -25,9 +25,11 @@ const struct command commands[] = {
 		    "PATH is a message, a Maildir or an mbox; without one a message is read from standard input.",
 	    .run = front_parse },
 	{ .name = "run",
-	    .arguments = "[--once]",
-	    .help = "work the intake, due jobs and retries\n"
-		    "With --once it ends when nothing is due any more." },
+	    .arguments = "[--once [--no-wait]]",
+	    .help =
+		"work the intake, due jobs and retries\n"
+		"With --once it ends when nothing is due any more. Where another such run is at work it waits for its "
+		"end, or with --no-wait leaves the work to it." },
 	{ .name = "check",
 	    .arguments = "[--online]",
 	    .help = "check the configuration, the definitions and the actions" },

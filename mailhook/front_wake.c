@@ -95,8 +95,8 @@ front_wake(const struct conf *conf, const char *config)
 	if (fork() != 0)
 		return;
 	forget_parent();
-	char *argv[] = { program, (char[]){ "run" }, (char[]){ "--once" }, path == NULL ? NULL : (char[]){ "--config" },
-		file, NULL };
+	char *argv[] = { program, (char[]){ "run" }, (char[]){ "--once" }, (char[]){ "--no-wait" },
+		path == NULL ? NULL : (char[]){ "--config" }, file, NULL };
 	char *env[] = { (char[]){ "PATH=/usr/bin:/bin" }, test_clock == NULL ? NULL : clock, NULL };
 	(void)execve(program, argv, env);
 	_exit(127);

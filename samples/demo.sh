@@ -41,11 +41,7 @@ take_all() {
 		"$mailhook" pipe --config "$home/mailhook.conf" <"$mail" || fail "pipe ended with $?"
 	done
 	printf '$ mailhook run --once\n'
-	# twice: where the worker that a pipe started is still at work, the first has nothing to do
-	for _ in 1 2; do
-		"$mailhook" run --once --config "$home/mailhook.conf" 2>"$home/log" || fail "run --once ended with $?"
-		flock -s "$state/worker.lock" true
-	done
+	"$mailhook" run --once --config "$home/mailhook.conf" || fail "run --once ended with $?"
 }
 count() {
 	find "$@" -type f 2>/dev/null | grep -c . || true

@@ -410,7 +410,7 @@ class Worker(FrontCase):
         wait_until(lambda: os.path.exists(self.said))
         with open(self.said) as f:
             said = f.read()
-        self.assertIn("args run --once --config " + self.w.conf + "\n", said)
+        self.assertIn("args run --once --no-wait --config " + self.w.conf + "\n", said)
         self.assertIn("PATH=/usr/bin:/bin\n", said)
         self.assertIn("MAILHOOK_CLOCK_FILE=" + self.w.env["MAILHOOK_CLOCK_FILE"], said)
         self.assertNotIn("SECRET", said)

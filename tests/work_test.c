@@ -266,7 +266,8 @@ second_worker_gives_way(void **state)
 	(void)snprintf(path, sizeof(path), "%s/state/worker.lock", r.dir);
 	const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(flock(fd, LOCK_EX), 0);
-	assert_int_equal(run(&r, "run", "--once"), 0);
+	assert_int_equal(write(fd, "service\n", 8), 8);
+	assert_int_equal(run(&r, "run", "--once"), 0); /* a service does what we came for */
 	assert_int_equal(intake_holds(&r, ".msg"), 1);
 	assert_int_equal(run(&r, "run", NULL), 75);
 	assert_true(printed(&r, "err", "another worker runs"));
@@ -278,6 +279,35 @@ second_worker_gives_way(void **state)
 	assert_false(lock_held(r.w.conf->state_dir));
 	assert_int_equal(run(&r, "run", "--once"), 0);
 	assert_int_equal(intake_holds(&r, ".msg"), 0);
+	assert_int_equal(close(fd), 0);
+	room_close(&r);
+}
+
+/* Who says run --once after a pipe wants the work done, also where the worker that the pipe started has the lock. */
+static void
+once_waits_for_once(void **state)
+{
+	struct room r;
+	char path[128];
+
+	(void)state;
+	stage(&r, CONF);
+	put_notice(&r, 1);
+	(void)snprintf(path, sizeof(path), "%s/state/worker.lock", r.dir);
+	const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+
+	const pid_t holder = fork(); /* it shares the lock, and so lets go of it for both */
+	if (holder == 0) {
+		(void)poll(NULL, 0, 300);
+		_exit(flock(fd, LOCK_UN) != 0);
+	}
+	assert_true(holder > 0);
+	assert_int_equal(run(&r, "run", "--once"), 0);
+	assert_int_equal(intake_holds(&r, ".msg"), 0);
+	int status;
+	assert_int_equal(waitpid(holder, &status, 0), holder);
+	assert_int_equal(status, 0);
 	assert_int_equal(close(fd), 0);
 	room_close(&r);
 }
@@ -503,6 +533,7 @@ main(void)
 		cmocka_unit_test(wrong_files_are_set_aside),
 		cmocka_unit_test(no_wake_up_is_lost),
 		cmocka_unit_test(second_worker_gives_way),
+		cmocka_unit_test(once_waits_for_once),
 		cmocka_unit_test(crashed_job_goes_on),
 		cmocka_unit_test(newer_ledger_keeps_the_intake),
 		cmocka_unit_test(broken_conf_keeps_the_intake),

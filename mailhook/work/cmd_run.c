@@ -18,7 +18,7 @@ run_command(const struct options *o)
 		status = work_open_ledger(&w, true, &err);
 	if (status != MH_OK)
 		work_log("%s", err.text);
-	const struct loop_options lo = { .once = o->once, .config = o->config };
+	const struct loop_options lo = { .once = o->once, .no_wait = o->no_wait, .config = o->config };
 	const int code = status == MH_OK ? loop_run(&w, &lo) : work_exit(status);
 	work_release(&w);
 	return code;

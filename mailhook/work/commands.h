@@ -9,7 +9,7 @@ enum work_exit { EXIT_OK = 0, EXIT_ATTENTION = 1, EXIT_USAGE = 2, EXIT_LATER = 7
 
 struct options {
 	const char *config; /* NULL: the default */
-	bool json, once, all, online, alarm;
+	bool json, once, no_wait, all, online, alarm;
 	const char *mail, *sendmail; /* with alarm; NULL: not given */
 	const char *operand;         /* the one argument that is no option; NULL: none */
 };
@@ -47,14 +47,16 @@ void work_wake(const struct conf *conf); /* a worker that runs looks at its jobs
 
 /* -- the lock (lock.c) --------------------------------------------------------------------------------------------- */
 
-/* STATE_DIR/worker.lock, exclusively. MH_SKIP: another worker holds it. */
-enum mh_status lock_take(const char *state_dir, int *ret_fd, struct mh_err *err);
+/* STATE_DIR/worker.lock, exclusively. MH_SKIP: another worker holds it. The file says which kind: a service stays. */
+enum mh_status lock_take(const char *state_dir, bool service, int *ret_fd, struct mh_err *err);
 bool lock_held(const char *state_dir); /* by a worker; a look only */
+bool lock_is_service(const char *state_dir); /* of a lock that is held */
 
 /* -- the loop (loop.c) --------------------------------------------------------------------------------------------- */
 
 struct loop_options {
 	bool once;
+	bool no_wait;       /* with once: end at once where another worker is at work, which sees what we came for */
 	const char *config; /* for SIGHUP */
 	void (*before_unlock)(
 	    void *user); /* tests: with once, when nothing is left and the lock is still held; or NULL */

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -27,8 +28,30 @@ open_lock(const char *state_dir, int flags)
 	return open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
+/* For those who wonder whether to wait for us. */
+static void
+say_kind(int fd, bool service)
+{
+	const struct mh_span kind = service ? MH_LIT("service\n") : MH_LIT("once\n");
+
+	if (ftruncate(fd, 0) != 0 || pwrite(fd, kind.p, kind.n, 0) != (ssize_t)kind.n)
+		work_log("worker.lock cannot be written: others take this worker for one that ends soon");
+}
+
+bool
+lock_is_service(const char *state_dir)
+{
+	char kind[8] = "";
+	const int fd = open_lock(state_dir, O_RDONLY);
+	const ssize_t n = fd < 0 ? -1 : pread(fd, kind, sizeof(kind), 0);
+
+	if (fd >= 0)
+		(void)close(fd);
+	return n == (ssize_t)sizeof(kind) && memcmp(kind, "service\n", sizeof(kind)) == 0;
+}
+
 enum mh_status
-lock_take(const char *state_dir, int *ret_fd, struct mh_err *err)
+lock_take(const char *state_dir, bool service, int *ret_fd, struct mh_err *err)
 {
 	const int fd = open_lock(state_dir, O_RDWR | O_CREAT);
 
@@ -36,6 +59,7 @@ lock_take(const char *state_dir, int *ret_fd, struct mh_err *err)
 		return mh_fail_errno(err, MH_RETRY, "%s/worker.lock", state_dir);
 	for (int i = 0; i < MAX_LOOKS; i++) {
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+			say_kind(fd, service);
 			*ret_fd = fd;
 			return MH_OK;
 		}

@@ -17,12 +17,13 @@
 #include "mailhook/work/notify.h"
 #include "mailhook/work/runner.h"
 
-#define BATCH 1000             /* names of one look at the intake */
-#define LOOK_AFTER 32          /* messages between two looks at actions that run and at signals */
-#define LONGEST_SLEEP_MS 60000 /* a jump of the clock, or a wake-up that a crash swallowed, costs at most this */
-#define TROUBLE_MS 5000        /* how long to leave a full disk or a locked ledger alone */
-#define STOP_PATIENCE_MS 15000 /* SIGTERM: so long may actions take to their end; systemd kills after 90 s */
-#define LOCK_PATIENCE_MS 5000  /* another worker */
+#define BATCH 1000                   /* names of one look at the intake */
+#define LOOK_AFTER 32                /* messages between two looks at actions that run and at signals */
+#define LONGEST_SLEEP_MS 60000       /* a jump of the clock, or a wake-up that a crash swallowed, costs at most this */
+#define TROUBLE_MS 5000              /* how long to leave a full disk or a locked ledger alone */
+#define STOP_PATIENCE_MS 15000       /* SIGTERM: so long may actions take to their end; systemd kills after 90 s */
+#define LOCK_PATIENCE_MS 5000        /* another worker */
+#define LOCK_ONCE_PATIENCE_MS 120000 /* an action's deadline is 60 s by default */
 #define LOCK_LOOK_MS 50
 #define MAX_FDS 512
 
@@ -343,18 +344,27 @@ under_lock(struct loop *l, struct mh_err *err)
 	return status;
 }
 
-/* A service that starts while a mail's own run --once is at work waits for its end, for a while. */
+/* What is to be waited for: a service waits a little for a mail's own run --once; and who says run --once wants the
+ * work done, so waits for another once, which may be at its end, but not for a service, which does it anyway. */
+static int64_t
+patience_ms(const struct loop *l)
+{
+	if (!l->o->once)
+		return LOCK_PATIENCE_MS;
+	return l->o->no_wait || lock_is_service(l->w->conf->state_dir) ? 0 : LOCK_ONCE_PATIENCE_MS;
+}
+
 static enum mh_status
 take_lock(struct loop *l, struct mh_err *err)
 {
-	const int64_t until = clock_monotonic_ms() + LOCK_PATIENCE_MS;
-	enum mh_status status = lock_take(l->w->conf->state_dir, &l->lock, err);
+	const int64_t since = clock_monotonic_ms();
+	enum mh_status status = lock_take(l->w->conf->state_dir, !l->o->once, &l->lock, err);
 
-	while (status == MH_SKIP && !l->o->once && !l->stopping && clock_monotonic_ms() < until) {
+	while (status == MH_SKIP && !l->stopping && clock_monotonic_ms() - since < patience_ms(l)) {
 		struct pollfd fd = { .fd = l->signals, .events = POLLIN };
 		(void)poll(&fd, 1, LOCK_LOOK_MS);
 		hear_signals(l);
-		status = lock_take(l->w->conf->state_dir, &l->lock, err);
+		status = lock_take(l->w->conf->state_dir, !l->o->once, &l->lock, err);
 	}
 	return status;
 }
@@ -373,7 +383,7 @@ loop_run(struct work *w, const struct loop_options *o)
 	open_watch(&l);
 	do {
 		status = take_lock(&l, &err);
-		if (status == MH_SKIP && (o->once || l.stopping)) {
+		if (status == MH_SKIP && (l.stopping || (o->once && patience_ms(&l) == 0))) {
 			status = MH_OK; /* the one that runs sees what we came for */
 			break;
 		}

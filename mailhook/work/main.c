@@ -9,7 +9,7 @@
 
 const struct work_command work_commands[] = {
 	{ .name = "run",
-	    .arguments = "[--once]",
+	    .arguments = "[--once [--no-wait]]",
 	    .help = "work the intake, due jobs and retries",
 	    .once = true,
 	    .run = run_command },
@@ -74,7 +74,8 @@ set_switch(const struct work_command *c, const char *arg, struct options *o)
 	const struct {
 		const char *name;
 		bool taken, *to;
-	} switches[] = { { "--json", c->json, &o->json }, { "--once", c->once, &o->once }, { "--all", c->all, &o->all },
+	} switches[] = { { "--json", c->json, &o->json }, { "--once", c->once, &o->once },
+		{ "--no-wait", c->once, &o->no_wait }, { "--all", c->all, &o->all },
 		{ "--online", c->online, &o->online }, { "--alarm", c->alarm, &o->alarm } };
 
 	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
