@@ -94,7 +94,8 @@ def test_reply():
     for name, changes in rows:
         mail = reply_mail(name, **changes)
         expect(name + ": defects", [str(d) for d in mail.defects], [])
-        expect(name + ": type", mail.get_content_type(), "text/plain")
+        expect(name + ": type", mail.get_content_type(),
+               "multipart/alternative" if name == "unrecognised" else "multipart/mixed")
         expect(name + ": To", mail["To"], "postmaster@localhost")
         expect(name + ": Bcc", mail["Bcc"], None)
         expect(name + ": Auto-Submitted", mail["Auto-Submitted"], "auto-replied")
@@ -103,7 +104,7 @@ def test_reply():
         expect(name + ": References", mail["References"].split(), ["<0@mail.example.com>", "<1@mail.example.com>"])
         expect(name + ": X-Mailhook-Job", mail["X-Mailhook-Job"], JOB)
         expect(name + ": Message-ID begins", mail["Message-ID"][:34], "<" + JOB + "@")
-        body = mail.get_content()
+        body = mail.get_body(("plain",)).get_content()
         resource = changes.get("case", {}).get("resource")
         if resource is not None:
             shown = "".join(" " if ord(c) < 32 else c for c in resource)

@@ -69,7 +69,7 @@ class Sendmail(unittest.TestCase):
             self.assertEqual(mail["Message-ID"], "<%s@example.com>" % JOB)
             self.assertEqual(mail["To"], ", ".join(BOXES))
             self.assertEqual(mail["Auto-Submitted"], "auto-replied")
-            self.assertEqual(mail.get_content().replace("\r\n", "\n"),
+            self.assertEqual(mail.get_body(("plain",)).get_content().replace("\r\n", "\n"),
                              BODY.replace("{what}", "SCIM access token of IAM Identity Center"))
 
     def test_recipients_are_arguments_only(self):

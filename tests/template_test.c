@@ -114,7 +114,7 @@ test_due_words(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct mh_span words;
 
-		assert_int_equal(due_words(rows[i].days, &a, &words, NULL), MH_OK);
+		assert_int_equal(due_words(rows[i].days, NULL, &a, &words, NULL), MH_OK);
 		assert_string_equal(words.p, rows[i].words);
 	}
 	arena_release(&a);
@@ -156,7 +156,7 @@ test_steps(void **state)
 			r.expiry.resource = full ? "thing" : NULL;
 			r.expiry.id = full;
 			arena_init(&a, 1u << 20);
-			if (case_vars(&r, &a, &v, &err) != MH_OK)
+			if (case_vars(&r, NULL, &a, &v, &err) != MH_OK)
 				fail_msg("%s: %s", kinds[i], err.text);
 			const struct mh_span steps = case_var(&v, "steps");
 			assert_true(span_starts(steps, MH_LIT("1. ")));

@@ -13,12 +13,13 @@
 struct vars {
 	struct template_var *items;
 	size_t n;
+	const struct words *words; /* foreign; NULL: built in */
 	struct arena *a;
 	struct mh_err *err;
 };
 
 static void
-add(struct vars *v, const char *name, struct mh_span value, bool lines)
+add(struct vars *v, const char *name, struct mh_span value, enum template_lines lines)
 {
 	v->items[v->n++] = (struct template_var){ name, value, lines };
 }
@@ -26,7 +27,7 @@ add(struct vars *v, const char *name, struct mh_span value, bool lines)
 static void
 add_text(struct vars *v, const char *name, const char *value)
 {
-	add(v, name, span_of(value), false);
+	add(v, name, span_of(value), LINES_ONE);
 }
 
 struct mh_span
@@ -38,18 +39,52 @@ case_var(const struct template_vars *vars, const char *name)
 	return MH_NONE;
 }
 
-enum mh_status
-due_words(int64_t days_left, struct arena *a, struct mh_span *ret, struct mh_err *err)
+/* "what", "where" or "steps": as the file of words says, else built in. */
+static const char *
+kind_word(const struct words *w, const char *kind, const char *name)
 {
+	const char *own = words_of_kind(w, kind, name);
+	const struct kind_words *k = kind_words(kind);
+
+	if (own != NULL)
+		return own;
+	return strcmp(name, "what") == 0 ? k->what : strcmp(name, "where") == 0 ? k->where : k->steps;
+}
+
+/* A word that is a template, with variables of its own. */
+static enum mh_status
+fill_word(const struct words *w, const char *name, const struct template_vars *own, struct arena *a,
+    struct mh_span *ret, struct mh_err *err)
+{
+	struct buf text;
+
+	buf_init(&text, MAX_LINE_BYTES);
+	enum mh_status status = template_render(name, 1, span_of(words_get(w, name)), own, template_plain, &text, err);
+	if (status == MH_OK)
+		status = arena_copy(a, buf_span(&text), ret, err);
+	buf_release(&text);
+	return status;
+}
+
+enum mh_status
+due_words(int64_t days_left, const struct words *w, struct arena *a, struct mh_span *ret, struct mh_err *err)
+{
+	const int64_t days = days_left > 0 ? days_left : -days_left - 1; /* rounded down: past by a second is -1 */
+	char number[24];
+	const char *name;
+
+	(void)snprintf(number, sizeof(number), "%" PRId64, days);
+	const struct template_var own = { "days", span_of(number), LINES_ONE };
+	const struct template_vars vars = { &own, 1 };
 	if (days_left == 0)
-		return arena_copy(a, MH_LIT("within a day"), ret, err);
-	if (days_left == -1) /* rounded down: past by a second is -1 */
-		return arena_copy(a, MH_LIT("within the last day"), ret, err);
-	const int64_t days = days_left > 0 ? days_left : -days_left - 1;
-	const char *unit = days == 1 ? "day" : "days";
-	if (days_left > 0)
-		return arena_printf(a, ret, err, "in %" PRId64 " %s", days, unit);
-	return arena_printf(a, ret, err, "%" PRId64 " %s ago", days, unit);
+		name = "due_today";
+	else if (days_left == -1)
+		name = "due_just_past";
+	else if (days_left > 0)
+		name = days == 1 ? "due_in_one" : "due_in";
+	else
+		name = days == 1 ? "due_one_ago" : "due_ago";
+	return fill_word(w, name, &vars, a, ret, err);
 }
 
 static enum mh_status
@@ -68,12 +103,12 @@ add_expiry(struct vars *v, const struct request *r)
 		if (status == MH_OK)
 			status = arena_printf(v->a, &days, v->err, "%" PRId64, r->expiry.days_left);
 		if (status == MH_OK)
-			status = due_words(r->expiry.days_left, v->a, &due, v->err);
+			status = due_words(r->expiry.days_left, v->words, v->a, &due, v->err);
 	}
-	add(v, "expires", expires, false);
-	add(v, "expires_day", span_head(expires, 10), false);
-	add(v, "days_left", days, false);
-	add(v, "due", due, false);
+	add(v, "expires", expires, LINES_ONE);
+	add(v, "expires_day", span_head(expires, 10), LINES_ONE);
+	add(v, "days_left", days, LINES_ONE);
+	add(v, "due", due, LINES_ONE);
 	return status;
 }
 
@@ -89,32 +124,14 @@ copy_block(struct vars *v, const struct buf *text, struct mh_span *ret)
 static enum mh_status
 add_trust(struct vars *v, const struct request *r)
 {
-	const char *where = kind_words(r->expiry.kind)->where;
-	const char *by = r->trust.by;
+	static const char *const names[] = { "trust_unverified", "trust_relayed", "trust_verified" };
+	const char *where = kind_word(v->words, r->expiry.kind, "where");
+	const struct template_var own[] = { { "by", span_of(r->trust.by), LINES_ONE },
+		{ "where", span_of(where), LINES_ONE } };
+	const struct template_vars vars = { own, 2 };
 	struct mh_span words = MH_NONE;
-	enum mh_status status = MH_OK;
+	enum mh_status status = fill_word(v->words, names[r->trust.level], &vars, v->a, &words, v->err);
 
-	switch (r->trust.level) {
-	case TRUST_FULL:
-		status = arena_printf(v->a, &words, v->err,
-		    "The mail is proven to come from the sender that it names%s%.200s%s.", by == NULL ? "" : " (",
-		    by == NULL ? "" : by, by == NULL ? "" : ")");
-		break;
-	case TRUST_HALF:
-		status = arena_printf(v->a, &words, v->err,
-		    "A forwarder that you have named vouches for the mail%s%.200s%s; on its word alone nothing is "
-		    "changed "
-		    "without a person's approval.",
-		    by == NULL ? "" : " (", by == NULL ? "" : by, by == NULL ? "" : ")");
-		break;
-	case TRUST_NONE:
-		status = arena_printf(v->a, &words, v->err,
-		    "Nothing proves who sent the mail: it may be forged. Look at %s before you act on it, and follow "
-		    "no "
-		    "link in the mail.",
-		    where);
-		break;
-	}
 	add_text(v, "trust_level", trust_words[r->trust.level]);
 	if (status == MH_OK) {
 		struct buf wrapped;
@@ -124,7 +141,7 @@ add_trust(struct vars *v, const struct request *r)
 		status = copy_block(v, &wrapped, &words);
 		buf_release(&wrapped);
 	}
-	add(v, "trust", words, true);
+	add(v, "trust", words, LINES_WRAP);
 	return status;
 }
 
@@ -160,7 +177,7 @@ text_wrap(struct buf *out, struct mh_span text, const char *head, const char *in
 static void
 put_words(struct buf *out, const char *before, const char *text)
 {
-	const struct template_var one = { "", span_of(text), false };
+	const struct template_var one = { "", span_of(text), LINES_ONE };
 
 	if (text == NULL || text[0] == '\0')
 		return;
@@ -198,8 +215,8 @@ add_outcomes(struct vars *v, const struct request *r)
 		status = copy_block(v, &text, &lines);
 	buf_release(&text);
 	buf_release(&line);
-	add(v, "outcomes", lines, true);
-	add(v, "ticket", ticket, false);
+	add(v, "outcomes", lines, LINES_LIST);
+	add(v, "ticket", ticket, LINES_ONE);
 	return status;
 }
 
@@ -215,8 +232,8 @@ add_steps(struct vars *v, const struct request *r)
 	buf_init(&filled, MAX_BLOCK_BYTES);
 	buf_init(&numbered, MAX_BLOCK_BYTES);
 	if (r->event != EVENT_SUCCEEDED && r->event != EVENT_CLOSED) {
-		status = template_render(
-		    "steps", 1, span_of(kind_words(r->expiry.kind)->steps), &so_far, template_plain, &filled, v->err);
+		status = template_render("steps", 1, span_of(kind_word(v->words, r->expiry.kind, "steps")), &so_far,
+		    template_plain, &filled, v->err);
 		rest = buf_span(&filled);
 		for (int n = 1; status == MH_OK && span_line(&rest, &line); n++) {
 			char head[16];
@@ -229,69 +246,31 @@ add_steps(struct vars *v, const struct request *r)
 	}
 	buf_release(&filled);
 	buf_release(&numbered);
-	add(v, "steps", lines, true);
+	add(v, "steps", lines, LINES_LIST);
 	return status;
 }
 
+/* "event_opened", "short_closed". */
 static const char *
-event_sentence(enum case_event event)
+event_word(const struct words *w, const char *what, enum case_event event)
 {
-	switch (event) {
-	case EVENT_OPENED:
-		return "A notice of an expiry came in.";
-	case EVENT_TRUSTED:
-		return "The notice is better proven than before.";
-	case EVENT_APPROVED:
-		return "A person has approved the case.";
-	case EVENT_REMINDED:
-		return "A reminder: this is still open.";
-	case EVENT_SUCCEEDED:
-		return "It has been renewed.";
-	case EVENT_FAILED:
-		return "Renewing it has failed: a person must see to it.";
-	case EVENT_EXPIRED:
-		return "The expiry is past.";
-	case EVENT_CLOSED:
-		return "The case was closed.";
-	}
-	return NULL;
-}
+	char name[32];
 
-/* For a subject. */
-static const char *
-event_short(enum case_event event)
-{
-	switch (event) {
-	case EVENT_OPENED:
-		return "notice";
-	case EVENT_TRUSTED:
-		return "notice proven";
-	case EVENT_APPROVED:
-		return "approved";
-	case EVENT_REMINDED:
-		return "reminder";
-	case EVENT_SUCCEEDED:
-		return "renewed";
-	case EVENT_FAILED:
-		return "renewal failed";
-	case EVENT_EXPIRED:
-		return "expired";
-	case EVENT_CLOSED:
-		return "closed";
-	}
-	return NULL;
+	(void)snprintf(name, sizeof(name), "%s_%s", what, event_names[event]);
+	return words_get(w, name);
 }
 
 enum mh_status
-case_vars(const struct request *r, struct arena *a, struct template_vars *ret, struct mh_err *err)
+case_vars(
+    const struct request *r, const struct words *w, struct arena *a, struct template_vars *ret, struct mh_err *err)
 {
-	struct vars v = { arena_array(a, MAX_VARS, sizeof(struct template_var)), 0, a, err };
+	struct vars v = { arena_array(a, MAX_VARS, sizeof(struct template_var)), 0, w, a, err };
 	struct mh_span id = MH_NONE;
 	char now[MH_TIME_TEXT];
 
 	if (v.items == NULL)
 		return mh_fail(err, MH_LIMIT, "no memory for a text");
-	add_text(&v, "what", kind_words(r->expiry.kind)->what);
+	add_text(&v, "what", kind_word(w, r->expiry.kind, "what"));
 	add_text(&v, "kind", r->expiry.kind);
 	add_text(&v, "account", r->expiry.account);
 	add_text(&v, "account_name", r->expiry.account_name);
@@ -301,8 +280,10 @@ case_vars(const struct request *r, struct arena *a, struct template_vars *ret, s
 	add_text(&v, "reason", r->expiry.reason);
 	add_text(&v, "closed_by", r->expiry.closed_by);
 	add_text(&v, "event", event_names[r->event]);
-	add_text(&v, "event_short", event_short(r->event));
-	add_text(&v, "event_words", event_sentence(r->event));
+	add_text(&v, "event_short", event_word(w, "short", r->event));
+	add_text(&v, "event_words", event_word(w, "event", r->event));
+	add_text(&v, "drill", r->drill ? words_get(w, "drill") : NULL);
+	add_text(&v, "drill_words", r->drill ? words_get(w, "drill_words") : NULL);
 	add_text(&v, "action", r->action);
 	add_text(&v, "case_key", r->case_key);
 	add_text(&v, "job_key", r->job_key);
@@ -310,13 +291,13 @@ case_vars(const struct request *r, struct arena *a, struct template_vars *ret, s
 	enum mh_status status = MH_OK;
 	if (r->expiry.id > 0)
 		status = arena_printf(a, &id, err, "%" PRId64, r->expiry.id);
-	add(&v, "case", id, false);
+	add(&v, "case", id, LINES_ONE);
 	if (status == MH_OK) {
 		struct mh_span text;
 
 		status = arena_copy(a, span_of(time_text(now, r->now)), &text, err);
 		if (status == MH_OK)
-			add(&v, "now", text, false);
+			add(&v, "now", text, LINES_ONE);
 	}
 	if (status == MH_OK)
 		status = add_expiry(&v, r);
@@ -328,5 +309,33 @@ case_vars(const struct request *r, struct arena *a, struct template_vars *ret, s
 		status = add_steps(&v, r);
 	if (status == MH_OK)
 		*ret = (struct template_vars){ v.items, v.n };
+	return status;
+}
+
+void
+case_sample(struct request *r)
+{
+	r->event = EVENT_OPENED;
+	r->job_key = r->case_key = "00000000000000000000000000000000";
+	if (r->expiry.kind == NULL)
+		r->expiry.kind = "aws.identity-center.scim-token";
+}
+
+enum mh_status
+case_template_check(const char *file, struct mh_span text, struct mh_err *err)
+{
+	struct request r = { 0 };
+	struct template_vars vars;
+	struct arena a;
+	struct buf out;
+
+	case_sample(&r);
+	arena_init(&a, (size_t)1 << 20);
+	buf_init(&out, (size_t)256 << 10);
+	enum mh_status status = case_vars(&r, NULL, &a, &vars, err);
+	if (status == MH_OK)
+		status = template_render(file, 1, text, &vars, template_plain, &out, err);
+	buf_release(&out);
+	arena_release(&a);
 	return status;
 }

@@ -4,14 +4,22 @@
 
 #include "actions/common/protocol.h"
 #include "actions/common/template.h"
+#include "actions/common/words.h"
 
 /* The variables that every template may use; mailhook-action-reply(7) lists them.
- *   out     ret: in the arena, and pointing into r
- *   errors  MH_LIMIT the arena is full */
-enum mh_status case_vars(const struct request *r, struct arena *a, struct template_vars *ret, struct mh_err *err);
+ *   in      w: NULL: the built-in words
+ *   out     ret: in the arena, and pointing into r and w
+ *   errors  MH_LIMIT the arena is full; MH_BAD a word that is a template and wrong */
+enum mh_status case_vars(
+    const struct request *r, const struct words *w, struct arena *a, struct template_vars *ret, struct mh_err *err);
+/* Whether a template has those variables only, and is right otherwise. Errors: those of template_render. */
+enum mh_status case_template_check(const char *file, struct mh_span text, struct mh_err *err);
+/* The made-up case that templates are shown and proven with: all that r lacks. */
+void case_sample(struct request *r);
 
 /* "in 12 days", "within a day", "3 days ago". */
-enum mh_status due_words(int64_t days_left, struct arena *a, struct mh_span *ret, struct mh_err *err);
+enum mh_status due_words(
+    int64_t days_left, const struct words *w, struct arena *a, struct mh_span *ret, struct mh_err *err);
 
 /* One paragraph, broken at spaces; head before its first line, indent before the others; a line end behind it. */
 void text_wrap(struct buf *out, struct mh_span text, const char *head, const char *indent);

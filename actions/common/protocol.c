@@ -306,6 +306,8 @@ read_job(const cJSON *j, struct request *r, struct mh_err *err)
 	if (c == NULL)
 		return mh_fail(err, MH_BAD, "the request has no case");
 	r->event = (enum case_event)event;
+	r->drill = flag(c, "drill");
+	(void)json_integer(j, "event_number", 0, INT64_MAX, &r->event_number);
 
 	/* An unknown level is no trust, and an unknown mail nobody's. */
 	const size_t level = index_of(json_string(trust, "level"), trust_words, 3);
@@ -347,6 +349,7 @@ request_read(struct protocol *p, const char *verb, struct request *ret, struct m
 	ret->config = json_string(j, "config");
 	ret->state_dir = json_string(j, "state_dir");
 	ret->observe = flag(j, "observe");
+	ret->sample = flag(j, "sample");
 	if (ret->state_dir == NULL || ret->state_dir[0] != '/')
 		return mh_fail(err, MH_BAD, "the request's state_dir is no absolute path");
 	return ret->verb == VERB_RUN || ret->verb == VERB_DESCRIBE ? read_job(j, ret, err) : MH_OK;

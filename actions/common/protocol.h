@@ -30,9 +30,12 @@ struct request {
 	int64_t now, deadline;
 	const char *action, *config, *state_dir; /* config: may be NULL */
 	bool observe;
+	bool sample; /* the case is made up, to show the action's texts: nobody is asked about it */
 	/* not for VERB_CHECK: */
 	enum case_event event;
+	int64_t event_number;           /* how many events the case had before this one */
 	const char *job_key, *case_key; /* 32 hex digits */
+	bool drill;                     /* the notice was written by "mailhook drill": nothing expires */
 	struct {
 		const char *kind, *account, *account_name, *owner, *region, *resource, *reason, *closed_by, *ticket_url;
 		int64_t id; /* 0: not said */

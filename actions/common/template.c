@@ -173,7 +173,7 @@ template_render(const char *file, int line, struct mh_span text, const struct te
 void
 template_plain(struct buf *out, const struct template_var *v)
 {
-	if (v->lines) {
+	if (v->lines != LINES_ONE) {
 		buf_put(out, v->value);
 		return;
 	}
@@ -188,4 +188,48 @@ template_plain(struct buf *out, const struct template_var *v)
 		buf_putc(out, c < 0x20 || c == 0x7F || c1 ? ' ' : !valid && c >= 0x80 ? '?' : (char)c);
 		i += c1;
 	}
+}
+
+static void
+put_html(struct buf *out, char c)
+{
+	switch (c) {
+	case '&':
+		buf_puts(out, "&amp;");
+		break;
+	case '<':
+		buf_puts(out, "&lt;");
+		break;
+	case '>':
+		buf_puts(out, "&gt;");
+		break;
+	case '"':
+		buf_puts(out, "&quot;");
+		break;
+	case '\'':
+		buf_puts(out, "&#39;");
+		break;
+	default:
+		buf_putc(out, c);
+	}
+}
+
+void
+template_html(struct buf *out, const struct template_var *v)
+{
+	struct buf plain;
+
+	buf_init(&plain, v->value.n + 1);
+	template_plain(&plain, v);
+	out->failed = out->failed || !buf_ok(&plain);
+	const struct mh_span s = buf_span(&plain);
+	for (size_t i = 0; i < s.n; i++) {
+		const bool goes_on = v->lines == LINES_WRAP || (i + 1 < s.n && s.p[i + 1] == ' ');
+
+		if (s.p[i] != '\n')
+			put_html(out, s.p[i]);
+		else
+			buf_puts(out, goes_on ? " " : "<br>\n");
+	}
+	buf_release(&plain);
 }

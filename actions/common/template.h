@@ -11,10 +11,16 @@
 
 #include "mailhook/mailhook.h"
 
+enum template_lines {
+	LINES_ONE,  /* one line, perhaps with bytes from outside */
+	LINES_LIST, /* several lines of our own making; an indented one goes on with the one before it */
+	LINES_WRAP  /* one paragraph of our own making, broken for plain text */
+};
+
 struct template_var {
 	const char *name;
 	struct mh_span value; /* p == NULL: unknown */
-	bool lines;           /* several lines, of our own making; else one line, perhaps with bytes from outside */
+	enum template_lines lines;
 };
 
 struct template_vars {
@@ -33,5 +39,7 @@ enum mh_status template_render(const char *file, int line, struct mh_span text, 
 
 /* For plain text: control characters of a one-line value become spaces, it is cut at 1,000 bytes. */
 void template_plain(struct buf *out, const struct template_var *v);
+/* For HTML, in text and in quoted attribute values: the same, and & < > " ' as entities, line ends as <br>. */
+void template_html(struct buf *out, const struct template_var *v);
 
 #endif

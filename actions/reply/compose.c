@@ -1,4 +1,4 @@
-/* compose.c: header and body of one mail. Source: RFC 5322, 2045 (quoted-printable), 2047 (encoded words), 3834.
+/* compose.c: the header of one mail. Source: RFC 5322, 2047 (encoded words), 3834.
  *
  * No Precedence field: RFC 3834 gives it no meaning for answers, and filters take "bulk" for advertising. */
 #include <stdio.h>
@@ -166,42 +166,10 @@ message_id(char dst[320], const struct request *r, const char *from)
 	(void)snprintf(dst, 320, "<%s@%s>", r->job_key, at == NULL ? "localhost" : at + 1);
 }
 
-/* -- body --------------------------------------------------------------------------------------------------------- */
-
-/* One line, soft-broken. "." and "From " at its start are encoded too: carriers of old touch them. */
-static void
-put_quoted_line(struct buf *out, struct mh_span line)
-{
-	const bool touchy = span_starts(line, MH_LIT(".")) || span_starts(line, MH_LIT("From "));
-	size_t column = 0;
-
-	for (size_t i = 0; i < line.n; i++) {
-		const unsigned char c = (unsigned char)line.p[i];
-		const bool last = i + 1 == line.n;
-		const bool encode = c == '=' || c >= 0x7F || (c < 0x20 && c != '\t') ||
-				    (last && (c == ' ' || c == '\t')) || (i == 0 && touchy);
-		const size_t cost = encode ? 3 : 1;
-
-		if (column + cost > LINE_BYTES - 1) { /* room for the "=" of a soft break */
-			buf_puts(out, "=\n");
-			column = 0;
-		}
-		if (encode || (column == 0 && i > 0 && (c == '.' || c == 'F'))) {
-			put_hex(out, c);
-			column += 3;
-		} else {
-			buf_putc(out, (char)c);
-			column++;
-		}
-	}
-	buf_putc(out, '\n');
-}
-
 enum mh_status
 compose(const struct request *r, const char *from, const struct recipients *to, const struct reply_text *text,
     struct buf *out, struct mh_err *err)
 {
-	struct mh_span body = text->body, line;
 	char id[320];
 
 	if (!address_valid(span_of(from)))
@@ -221,14 +189,9 @@ compose(const struct request *r, const char *from, const struct recipients *to, 
 	buf_printf(out,
 	    "Auto-Submitted: auto-replied\n"
 	    "X-Auto-Response-Suppress: All\n"
-	    "X-Mailhook-Job: %s\n"
-	    "MIME-Version: 1.0\n"
-	    "Content-Type: text/plain; charset=utf-8\n"
-	    "Content-Transfer-Encoding: quoted-printable\n"
-	    "\n",
+	    "X-Mailhook-Job: %s\n",
 	    r->job_key);
-	while (span_line(&body, &line))
-		put_quoted_line(out, line);
+	put_body(out, r, text);
 	if (!buf_ok(out))
 		return mh_fail(err, MH_LIMIT, "the reply is longer than %zu bytes", out->max);
 	return MH_OK;

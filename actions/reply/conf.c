@@ -1,62 +1,10 @@
 /* conf.c: the reply action's own file. */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "actions/common/folder.h"
 #include "actions/reply/net.h"
 #include "actions/reply/reply.h"
-
-#define BODY_MAX_BYTES ((size_t)64 << 10)
-
-static const char default_subject[] = "[mailhook] {event_short}: {what}{?account} of account {account}{/account}"
-				      "{?resource} ({resource}){/resource}"
-				      "{?expires_day} expires on {expires_day}{/expires_day}";
-
-static const char default_body[] = "{event_words}\n"
-				   "\n"
-				   "What:      {what}\n"
-				   "{?account}\n"
-				   "Account:   {account}{?account_name} ({account_name}){/account_name}\n"
-				   "{/account}\n"
-				   "{?region}\n"
-				   "Region:    {region}\n"
-				   "{/region}\n"
-				   "{?resource}\n"
-				   "Resource:  {resource}\n"
-				   "{/resource}\n"
-				   "{?expires}\n"
-				   "Expires:   {expires}, {due}\n"
-				   "Days left: {days_left}\n"
-				   "{/expires}\n"
-				   "{?reason}\n"
-				   "Not read:  {reason}\n"
-				   "{/reason}\n"
-				   "{?closed_by}\n"
-				   "Closed by: {closed_by}\n"
-				   "{/closed_by}\n"
-				   "{?ticket}\n"
-				   "Ticket:    {ticket}\n"
-				   "{/ticket}\n"
-				   "Trust:     {trust_level}\n"
-				   "\n"
-				   "{trust}\n"
-				   "{?outcomes}\n"
-				   "\n"
-				   "What was done:\n"
-				   "\n"
-				   "{outcomes}\n"
-				   "{/outcomes}\n"
-				   "{?steps}\n"
-				   "\n"
-				   "What is left to do by hand:\n"
-				   "\n"
-				   "{steps}\n"
-				   "{/steps}\n"
-				   "\n"
-				   "-- \n"
-				   "mailhook wrote this by itself. Case {case|unknown}, key {case_key}.\n";
 
 static int
 check_transport(cfg_t *cfg, cfg_opt_t *opt)
@@ -65,16 +13,6 @@ check_transport(cfg_t *cfg, cfg_opt_t *opt)
 
 	if (name == NULL || transport_of(name) == NULL)
 		cfg_error(cfg, "there is no transport \"%.40s\"", name == NULL ? "" : name);
-	return 0;
-}
-
-static int
-check_path(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char *path = cfg_opt_getstr(opt);
-
-	if (path != NULL && path[0] != '\0' && path[0] != '/')
-		cfg_error(cfg, "%s must be an absolute path", cfg_opt_name(opt));
 	return 0;
 }
 
@@ -132,29 +70,15 @@ default_from(char *dst, size_t dst_bytes)
 		(void)snprintf(dst, dst_bytes, "mailhook@localhost");
 }
 
-static enum mh_status
-read_body(struct reply_conf *c, struct mh_err *err)
-{
-	const char *file = cfg_getstr(c->cfg, "template");
-
-	if (file[0] == '\0') {
-		c->body_file = "built-in template";
-		buf_puts(&c->body, default_body);
-		return buf_ok(&c->body) ? MH_OK : mh_fail(err, MH_RETRY, "no memory for a template");
-	}
-	c->body_file = file;
-	const enum mh_status status = file_read(AT_FDCWD, file, &c->body, err);
-	return status == MH_SKIP ? mh_fail(err, MH_BAD, "there is no template %s", file) : status;
-}
-
 enum mh_status
 reply_conf_read(const char *path, struct reply_conf *ret, struct mh_err *err)
 {
-	static const struct own_conf_check checks[] = { { "transport", check_transport }, { "folder", check_path },
-		{ "sendmail", check_path }, { "template", check_path }, { "from", check_addresses },
-		{ "to", check_addresses }, { "sender_needs", check_needs }, { "ca_file", check_path },
-		{ "cert_file", check_path }, { "key_file", check_path }, { "token", check_path }, NET_CHECKS,
-		{ NULL, NULL } };
+	static const struct own_conf_check checks[] = { { "transport", check_transport }, { "folder", check_absolute },
+		{ "sendmail", check_absolute }, { "template", check_absolute }, { "html_template", check_absolute },
+		{ "templates", check_absolute }, { "subject", check_line_template }, { "from", check_addresses },
+		{ "to", check_addresses }, { "sender_needs", check_needs }, { "ca_file", check_absolute },
+		{ "cert_file", check_absolute }, { "key_file", check_absolute }, { "token", check_absolute },
+		NET_CHECKS, { NULL, NULL } };
 	cfg_opt_t opts[] = {
 		OWN_CONF_HEAD,
 		CFG_STR("transport", "maildir", CFGF_NONE),
@@ -163,19 +87,23 @@ reply_conf_read(const char *path, struct reply_conf *ret, struct mh_err *err)
 		CFG_STR("from", NULL, CFGF_NODEFAULT),
 		CFG_STR_LIST("to", "{\"postmaster@localhost\"}", CFGF_NONE),
 		CFG_STR("sender_needs", "relayed", CFGF_NONE),
-		CFG_STR("subject", default_subject, CFGF_NONE),
+		CFG_STR("templates", "", CFGF_NONE),
+		CFG_STR("subject", NULL, CFGF_NONE),
 		CFG_STR("template", "", CFGF_NONE),
+		CFG_STR("html_template", "", CFGF_NONE),
+		CFG_BOOL("html", cfg_true, CFGF_NONE),
+		CFG_BOOL("calendar", cfg_true, CFGF_NONE),
 		NET_OPTIONS,
 		CFG_END(),
 	};
 
 	*ret = (struct reply_conf){ 0 };
-	buf_init(&ret->body, BODY_MAX_BYTES);
 	const enum mh_status status = own_conf_read(path, opts, checks, &ret->cfg, err);
 	if (status != MH_OK)
 		return status;
 	ret->transport = transport_of(cfg_getstr(ret->cfg, "transport"));
-	ret->subject = cfg_getstr(ret->cfg, "subject");
+	ret->html = cfg_getbool(ret->cfg, "html") == cfg_true;
+	ret->calendar = cfg_getbool(ret->cfg, "calendar") == cfg_true;
 	(void)read_needs(cfg_getstr(ret->cfg, "sender_needs"), &ret->sender_never, &ret->sender_needs);
 
 	const char *from = cfg_size(ret->cfg, "from") == 0 ? NULL : cfg_getstr(ret->cfg, "from");
@@ -183,12 +111,12 @@ reply_conf_read(const char *path, struct reply_conf *ret, struct mh_err *err)
 		default_from(ret->from, sizeof(ret->from));
 	else
 		(void)snprintf(ret->from, sizeof(ret->from), "%s", from);
-	return read_body(ret, err);
+	return words_read(cfg_getstr(ret->cfg, "templates"), &ret->words, err);
 }
 
 void
 reply_conf_release(struct reply_conf *c)
 {
 	drop_own_conf(&c->cfg);
-	buf_release(&c->body);
+	words_release(&c->words);
 }

@@ -6,13 +6,15 @@
 
 #define ARENA_BYTES ((size_t)8 << 20)
 #define SUBJECT_BYTES 250
+#define DESCRIPTION_BYTES 4000 /* of the text, in the calendar's entry: the whole of it stands in the mail */
 
 struct run {
 	struct protocol *protocol; /* foreign */
 	struct request *request;   /* foreign */
 	struct reply_conf *conf;   /* foreign */
 	struct arena arena;        /* own, as what follows */
-	struct buf subject, body, mail;
+	struct reply_texts texts;
+	struct buf subject, body, html, entry, calendar, mail;
 };
 
 static void
@@ -24,19 +26,55 @@ finish(const struct run *r, const char *word, const char *summary)
 }
 
 static enum mh_status
+render(const struct wording *t, const struct template_vars *vars, template_escape *escape, struct buf *out,
+    struct mh_err *err)
+{
+	return template_render(t->file, 1, buf_span(&t->template), vars, escape, out, err);
+}
+
+/* Whatever the template says, a drill must be seen to be one. */
+static enum mh_status
+write_line(
+    const struct wording *t, const struct template_vars *vars, const char *what, struct buf *out, struct mh_err *err)
+{
+	const struct mh_span drill = case_var(vars, "drill");
+
+	if (drill.n > 0) {
+		buf_put(out, drill);
+		buf_puts(out, ": ");
+	}
+	const enum mh_status status = render(t, vars, template_plain, out, err);
+	if (status == MH_OK && span_find(buf_span(out), MH_LIT("\n"), 0) != SIZE_MAX)
+		return mh_fail(err, MH_BAD, "the %s has more than one line", what);
+	return status;
+}
+
+/* All of them are rendered, also what this mail is sent without: a wrong template is found by the first event. */
+static enum mh_status
 write_text(struct run *r, const struct request *q, struct mh_err *err)
 {
+	struct buf *const all[] = { &r->subject, &r->body, &r->html, &r->entry, &r->calendar };
 	struct template_vars vars;
-	enum mh_status status = case_vars(q, &r->arena, &vars, err);
+	enum mh_status status = case_vars(q, &r->conf->words, &r->arena, &vars, err);
 
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		buf_clear(all[i]);
 	if (status == MH_OK)
-		status =
-		    template_render("subject", 1, span_of(r->conf->subject), &vars, template_plain, &r->subject, err);
-	if (status == MH_OK && span_find(buf_span(&r->subject), MH_LIT("\n"), 0) != SIZE_MAX)
-		status = mh_fail(err, MH_BAD, "the subject has more than one line");
+		status = reply_texts_read(r->conf, q->event, &r->texts, err);
 	if (status == MH_OK)
-		status = template_render(
-		    r->conf->body_file, 1, buf_span(&r->conf->body), &vars, template_plain, &r->body, err);
+		status = write_line(&r->texts.subject, &vars, "subject", &r->subject, err);
+	if (status == MH_OK)
+		status = render(&r->texts.body, &vars, template_plain, &r->body, err);
+	if (status == MH_OK)
+		status = render(&r->texts.html, &vars, template_html, &r->html, err);
+	if (status == MH_OK)
+		status = write_line(&r->texts.entry, &vars, "calendar's line", &r->entry, err);
+	const struct mh_span body = buf_span(&r->body);
+	if (status == MH_OK && r->conf->calendar && !q->drill)
+		put_calendar(&r->calendar, q, buf_span(&r->entry), span_head(body, utf8_cut(body, DESCRIPTION_BYTES)));
+	if (!r->conf->html || !r->texts.html_fits)
+		buf_clear(&r->html);
+	reply_texts_release(&r->texts);
 	return status;
 }
 
@@ -51,24 +89,38 @@ put_recipients(const struct recipients *to, struct buf *out)
 }
 
 static void
+describe_text(const struct run *r, const struct buf *text, const char *mark)
+{
+	struct mh_span rest = buf_span(text), line;
+
+	while (span_line(&rest, &line))
+		say(r->protocol, "%s %.*s", mark, (int)utf8_cut(line, 400), line.p);
+}
+
+static void
 describe(const struct run *r, const struct recipients *to, const char *who)
 {
-	struct mh_span body = buf_span(&r->body), line;
 
 	say(r->protocol, "from: %s", r->conf->from);
 	say(r->protocol, "to: %s", who);
 	if (to->why_not != NULL)
 		say(r->protocol, "the mail's sender gets none: %s", to->why_not);
 	say(r->protocol, "subject: %.*s", (int)r->subject.n, buf_span(&r->subject).p);
-	while (span_line(&body, &line))
-		say(r->protocol, "| %.*s", (int)(line.n < 400 ? line.n : 400), line.p);
+	describe_text(r, &r->body, "|");
+	if (r->request->sample) {
+		describe_text(r, &r->html, "html:");
+		describe_text(r, &r->calendar, "calendar:");
+	}
 }
 
 static enum mh_status
 send_mail(struct run *r, const struct recipients *to, const char *who, struct mh_err *err)
 {
 	const struct mh_span subject = buf_span(&r->subject);
-	const struct reply_text text = { span_head(subject, utf8_cut(subject, SUBJECT_BYTES)), buf_span(&r->body) };
+	const struct reply_text text = { .subject = span_head(subject, utf8_cut(subject, SUBJECT_BYTES)),
+		.body = buf_span(&r->body),
+		.html = r->html.n > 0 ? buf_span(&r->html) : MH_NONE,
+		.calendar = r->calendar.n > 0 ? buf_span(&r->calendar) : MH_NONE };
 	char id[320], summary[900];
 	struct told told = { .retry_after_s = -1 };
 	bool earlier = false;
@@ -132,15 +184,19 @@ work(struct run *r, struct mh_err *err)
 	return status;
 }
 
-/* Templates are proven with a case that has everything. */
+/* The templates of every event are proven. */
 static enum mh_status
 check(struct run *r, struct mh_err *err)
 {
 	struct request sample = *r->request;
 
-	sample.expiry.kind = "aws.identity-center.scim-token";
-	sample.job_key = sample.case_key = "00000000000000000000000000000000";
-	enum mh_status status = write_text(r, &sample, err);
+	enum mh_status status = MH_OK;
+
+	case_sample(&sample);
+	for (int event = EVENT_OPENED; event <= EVENT_CLOSED && status == MH_OK; event++) {
+		sample.event = (enum case_event)event;
+		status = write_text(r, &sample, err);
+	}
 	if (status == MH_OK)
 		status = r->conf->transport->check(r->conf, r->request, err);
 	if (status == MH_OK)
@@ -161,6 +217,9 @@ main(int argc, char **argv)
 	arena_init(&r.arena, ARENA_BYTES);
 	buf_init(&r.subject, REPLY_MAX_TEXT_BYTES);
 	buf_init(&r.body, REPLY_MAX_TEXT_BYTES);
+	buf_init(&r.html, REPLY_MAX_TEXT_BYTES);
+	buf_init(&r.entry, REPLY_MAX_TEXT_BYTES);
+	buf_init(&r.calendar, 2 * REPLY_MAX_TEXT_BYTES);
 	buf_init(&r.mail, REPLY_MAX_MAIL_BYTES);
 	enum mh_status status = request_read(&protocol, argc == 2 ? argv[1] : NULL, &request, &err);
 	if (status == MH_OK && (request.verb == VERB_INPUT || request.verb == VERB_UNKNOWN)) {
@@ -175,6 +234,9 @@ main(int argc, char **argv)
 	}
 	buf_release(&r.subject);
 	buf_release(&r.body);
+	buf_release(&r.html);
+	buf_release(&r.entry);
+	buf_release(&r.calendar);
 	buf_release(&r.mail);
 	reply_conf_release(&conf);
 	request_release(&request);

@@ -1,4 +1,4 @@
-/* reply.h: one plain-text mail that tells people what came of a notice, and the ways it can leave by. */
+/* reply.h: one mail that tells people what came of a notice, and the ways it can leave by. */
 #ifndef ACTIONS_REPLY_REPLY_H
 #define ACTIONS_REPLY_REPLY_H
 
@@ -8,22 +8,31 @@
 
 #define REPLY_MAX_RECIPIENTS 50
 #define REPLY_MAX_TEXT_BYTES ((size_t)256 << 10)
-#define REPLY_MAX_MAIL_BYTES ((size_t)1 << 20)
+#define REPLY_MAX_MAIL_BYTES ((size_t)4 << 20) /* text, HTML and calendar, encoded */
 
 struct reply_conf {
 	cfg_t *cfg; /* own */
 	const struct transport *transport;
-	char from[256];        /* one addr-spec */
-	const char *subject;   /* template, one line */
-	const char *body_file; /* where body comes from, for errors */
-	struct buf body;       /* own: template */
+	char from[256]; /* one addr-spec */
+	bool html, calendar;
 	bool sender_never;
 	enum trust sender_needs;
+	struct words words; /* own */
+};
+
+struct reply_texts {                               /* the templates for one event */
+	struct wording subject, body, html, entry; /* own; entry: the calendar's line */
+	bool html_fits; /* false: the text is the user's, the HTML is not: both would say different things */
 };
 
 /* conf.c. As ticket's: a file that does not exist means the defaults. */
 enum mh_status reply_conf_read(const char *path, struct reply_conf *ret, struct mh_err *err);
 void reply_conf_release(struct reply_conf *c);
+
+/* texts.c. ret: reply_texts_release is due in every case. Errors: those of text_read. */
+enum mh_status reply_texts_read(
+    const struct reply_conf *c, enum case_event event, struct reply_texts *ret, struct mh_err *err);
+void reply_texts_release(struct reply_texts *t);
 
 /* -- address.c ---------------------------------------------------------------------------------------------------- */
 
@@ -47,7 +56,18 @@ void choose_recipients(const struct request *r, const struct reply_conf *c, stru
 struct reply_text {
 	struct mh_span subject; /* one line, UTF-8 without control characters */
 	struct mh_span body;    /* UTF-8, LF */
+	/* p == NULL: there is none */
+	struct mh_span html;     /* UTF-8, LF */
+	struct mh_span calendar; /* iCalendar, CRLF */
 };
+
+/* From MIME-Version to the mail's end (body.c): text alone, or with an HTML alternative, or with a calendar attached. */
+void put_body(struct buf *out, const struct request *r, const struct reply_text *text);
+/* One iCalendar object with the expiry as an event (calendar.c). Its UID is the case, its SEQUENCE rises with the events
+ * of the case: calendars replace what they have. Nothing where the case has no expiry.
+ *   in      summary: one line; description: any text, UTF-8
+ *   source  RFC 5545 */
+void put_calendar(struct buf *out, const struct request *r, struct mh_span summary, struct mh_span description);
 
 /* The whole mail, LF line ends, 7-bit, no line above 998 bytes.
  *   errors  MH_BAD an address that does not hold address_valid; MH_LIMIT out is full */

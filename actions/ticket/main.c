@@ -18,7 +18,7 @@ struct run {
 	struct arena *arena;
 	void *driver_state;
 	struct template_vars vars;
-	struct buf title, text; /* own */
+	struct buf title, text, comment; /* own */
 };
 
 static const struct ticket_driver *
@@ -49,25 +49,54 @@ announce(const struct run *r, const char *what, struct mh_err *err)
 }
 
 static enum mh_status
-render(const struct run *r, const char *file, struct mh_span text, struct buf *out, struct mh_err *err)
+render(const struct run *r, const struct wording *t, struct buf *out, struct mh_err *err)
 {
-	buf_clear(out);
-	return template_render(file, 1, text, &r->vars, template_plain, out, err);
+	return template_render(t->file, 1, buf_span(&t->template), &r->vars, template_plain, out, err);
 }
 
-/* Both texts, also where they are not needed: a wrong template is found by the first event, not by the last. */
+/* Whatever the template says, a drill must be seen to be one. */
 static enum mh_status
-render_title_and_body(struct run *r, struct mh_err *err)
+render_title(struct run *r, const struct wording *t, struct mh_err *err)
 {
-	enum mh_status status = render(r, "title", span_of(r->conf->title), &r->title, err);
+	const struct mh_span drill = case_var(&r->vars, "drill");
 
-	if (status == MH_OK && span_find(buf_span(&r->title), MH_LIT("\n"), 0) != SIZE_MAX)
-		status = mh_fail(err, MH_BAD, "the title has more than one line");
+	buf_clear(&r->title);
+	if (drill.n > 0) {
+		buf_put(&r->title, drill);
+		buf_puts(&r->title, ": ");
+	}
+	const enum mh_status status = render(r, t, &r->title, err);
 	if (status != MH_OK)
 		return status;
+	if (span_find(buf_span(&r->title), MH_LIT("\n"), 0) != SIZE_MAX)
+		return mh_fail(err, MH_BAD, "the title has more than one line");
+	if (r->title.n == 0)
+		return mh_fail(err, MH_BAD, "the title is empty");
 	r->title.n = utf8_cut(buf_span(&r->title), TITLE_BYTES);
 	r->title.p[r->title.n] = '\0';
-	return render(r, r->conf->body_file, buf_span(&r->conf->body), &r->text, err);
+	return MH_OK;
+}
+
+/* All texts, also those that are not needed: a wrong template is found by the first event, not by the last. */
+static enum mh_status
+write_texts(struct run *r, const struct request *q, struct mh_err *err)
+{
+	struct ticket_texts texts;
+	enum mh_status status = case_vars(q, &r->conf->words, r->arena, &r->vars, err);
+
+	if (status != MH_OK)
+		return status;
+	status = ticket_texts_read(r->conf, q->event, &texts, err);
+	buf_clear(&r->text);
+	buf_clear(&r->comment);
+	if (status == MH_OK)
+		status = render_title(r, &texts.title, err);
+	if (status == MH_OK)
+		status = render(r, &texts.body, &r->text, err);
+	if (status == MH_OK)
+		status = render(r, &texts.comment, &r->comment, err);
+	ticket_texts_release(&texts);
+	return status;
 }
 
 static enum mh_status
@@ -91,15 +120,12 @@ static enum mh_status
 update_ticket(struct run *r, const struct ticket_plan *p, const struct ticket_ref *ref, struct mh_err *err)
 {
 	const struct ticket_change change = { p->priority, case_var(&r->vars, "expires_day") };
-	const char *words = r->request->event == EVENT_TRUSTED ? ticket_trusted_template : ticket_comment_template;
-	enum mh_status status = render(r, "comment", span_of(words), &r->text, err);
+	enum mh_status status = announce(r, "updating", err);
 
-	if (status == MH_OK)
-		status = announce(r, "updating", err);
 	if (status == MH_OK && p->raise)
 		status = driver(r)->change(r->driver_state, ref, &change, err);
 	if (status == MH_OK && p->comment)
-		status = driver(r)->comment(r->driver_state, ref, buf_span(&r->text), err);
+		status = driver(r)->comment(r->driver_state, ref, buf_span(&r->comment), err);
 	if (status == MH_OK && p->close)
 		status = driver(r)->close(r->driver_state, ref, err);
 	return status;
@@ -130,6 +156,30 @@ summary_of(const struct ticket_plan *p, const struct ticket_ref *found, bool dry
 	return found->open ? "the ticket is open" : "the ticket was closed, and stays so";
 }
 
+static void
+say_text(const struct run *r, const struct buf *text, const char *mark)
+{
+	struct mh_span rest = buf_span(text), line;
+
+	while (span_line(&rest, &line))
+		say(r->protocol, "%s %.*s", mark, (int)utf8_cut(line, 400), line.p);
+}
+
+/* The texts as they become for a case that is made up: no ticket system is asked about it. */
+static enum mh_status
+show_texts(struct run *r, struct mh_err *err)
+{
+	const enum mh_status status = write_texts(r, r->request, err);
+
+	if (status != MH_OK)
+		return status;
+	say_text(r, &r->title, "title:");
+	say_text(r, &r->text, "|");
+	say_text(r, &r->comment, "comment:");
+	finish(r, "done", NULL, "texts shown");
+	return MH_OK;
+}
+
 static enum mh_status
 work(struct run *r, struct mh_err *err)
 {
@@ -148,7 +198,7 @@ work(struct run *r, struct mh_err *err)
 	const char *summary = summary_of(&p, found, dry);
 	const bool nothing = !p.open && !p.comment && !p.raise && !p.close;
 
-	status = render_title_and_body(r, err);
+	status = write_texts(r, q, err);
 	if (status != MH_OK)
 		return status;
 	if (dry) {
@@ -168,17 +218,18 @@ work(struct run *r, struct mh_err *err)
 	return MH_OK;
 }
 
-/* Templates are proven with a case that has everything, so that no name in them is unknown. */
+/* The templates of every event are proven. */
 static enum mh_status
 check(struct run *r, struct mh_err *err)
 {
 	struct request sample = *r->request;
+	enum mh_status status = MH_OK;
 
-	sample.expiry.kind = "aws.identity-center.scim-token";
-	sample.job_key = sample.case_key = "00000000000000000000000000000000";
-	enum mh_status status = case_vars(&sample, r->arena, &r->vars, err);
-	if (status == MH_OK)
-		status = render_title_and_body(r, err);
+	case_sample(&sample);
+	for (int event = EVENT_OPENED; event <= EVENT_CLOSED && status == MH_OK; event++) {
+		sample.event = (enum case_event)event;
+		status = write_texts(r, &sample, err);
+	}
 	if (status == MH_OK)
 		status = driver(r)->check(r->driver_state, err);
 	if (status == MH_OK)
@@ -189,17 +240,13 @@ check(struct run *r, struct mh_err *err)
 static enum mh_status
 act(struct run *r, struct mh_err *err)
 {
-	enum mh_status status = driver(r)->start(r->conf->cfg, r->request, r->arena, &r->driver_state, err);
+	if (r->request->verb == VERB_DESCRIBE && r->request->sample)
+		return show_texts(r, err);
 
+	enum mh_status status = driver(r)->start(r->conf->cfg, r->request, r->arena, &r->driver_state, err);
 	if (status != MH_OK)
 		return status;
-	if (r->request->verb == VERB_CHECK) {
-		status = check(r, err);
-	} else {
-		status = case_vars(r->request, r->arena, &r->vars, err);
-		if (status == MH_OK)
-			status = work(r, err);
-	}
+	status = r->request->verb == VERB_CHECK ? check(r, err) : work(r, err);
 	driver(r)->stop(r->driver_state);
 	return status;
 }
@@ -218,6 +265,7 @@ main(int argc, char **argv)
 	arena_init(&arena, ARENA_BYTES);
 	buf_init(&r.title, TEXT_BYTES);
 	buf_init(&r.text, TEXT_BYTES);
+	buf_init(&r.comment, TEXT_BYTES);
 	enum mh_status status = request_read(&protocol, argc == 2 ? argv[1] : NULL, &request, &err);
 	if (status == MH_OK && (request.verb == VERB_INPUT || request.verb == VERB_UNKNOWN)) {
 		finish(&r, "skipped", NULL, "a ticket needs nothing from the terminal");
@@ -231,6 +279,7 @@ main(int argc, char **argv)
 	}
 	buf_release(&r.title);
 	buf_release(&r.text);
+	buf_release(&r.comment);
 	ticket_conf_release(&conf);
 	request_release(&request);
 	arena_release(&arena);

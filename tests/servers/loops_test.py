@@ -42,7 +42,7 @@ send("list-bounces@example.com", ["person@example.com", "hook-a@example.com"])
 RT_PROGRAM = SENDS + """
 if mail.get("Auto-Submitted", "no") == "no" and "X-RT-Loop-Prevention" not in mail:
     author, subject, number = mail["From"].addresses[0].addr_spec, mail["Subject"], mail["Message-ID"]
-    text = mail.get_body().get_content()
+    text = mail.get_body(("plain",)).get_content()
     mail = email.message.EmailMessage(policy=email.policy.SMTP)
     mail["Subject"] = "[example.com #1] AutoReply: " + subject
     mail["From"] = '"Credentials via RT" <rt@example.com>'
@@ -239,7 +239,7 @@ submission_host = 127.0.0.1:%d
         mail = self.from_person(HOOKS[0]).replace(b"To: cloud@example.com", b"To: " + VACATION.encode())
         self.send(mail, HOOKS[0], VACATION)
         mails = self.talk(replies=1, total=3, came_in=1)
-        answers = [m for m in mails if "I am away" in m.get_body().get_content()]
+        answers = [m for m in mails if "I am away" in m.get_body(("plain",)).get_content()]
         self.assertEqual(len(answers), 1, "the vacation must have answered, or nothing is shown")
         self.assertEqual(answers[0]["To"], HOOKS[0])
 
