@@ -258,7 +258,7 @@ alarm_command(const struct options *o)
 	if (work_load(&w, o->config, &err) != MH_OK)
 		sound(&a, "nothing is done: %s", err.text);
 	const char *state_dir = w.conf == NULL ? CONF_DEFAULT_STATE_DIR : w.conf->state_dir;
-	if (a.sentence[0] == '\0') {
+	if (w.conf != NULL && a.sentence[0] == '\0') {
 		const bool worker = lock_held(state_dir);
 
 		look_at_intake(w.conf, worker, &a);
