@@ -49,7 +49,7 @@ void work_wake(const struct conf *conf); /* a worker that runs looks at its jobs
 
 /* STATE_DIR/worker.lock, exclusively. MH_SKIP: another worker holds it. The file says which kind: a service stays. */
 enum mh_status lock_take(const char *state_dir, bool service, int *ret_fd, struct mh_err *err);
-bool lock_held(const char *state_dir); /* by a worker; a look only */
+bool lock_held(const char *state_dir);       /* by a worker; a look only */
 bool lock_is_service(const char *state_dir); /* of a lock that is held */
 
 /* -- the loop (loop.c) --------------------------------------------------------------------------------------------- */
