@@ -36,7 +36,7 @@ class Packages:
         self.needs, self.full, self.provided, self.essential = {}, {}, {}, set()
         for line in out.splitlines():
             full, name, state, essential, needs, provides = line.split("\t")
-            if state != "installed":
+            if state not in ("installed", "triggers-pending", "triggers-awaited"):  # something is being installed just now
                 continue
             self.full[name], self.needs[name] = full, needs
             if essential == "yes":
@@ -124,6 +124,8 @@ class Root:
         with open("/var/lib/dpkg/status", encoding="utf-8") as f:
             stanzas = [s for s in f.read().split("\n\n") if s.startswith("Package: ") and
                        s.split("\n", 1)[0].split()[1] in self.packages]
+        stanzas = [re.sub(r"^Status: .*\n", "Status: install ok installed\n", re.sub(r"^Triggers-.*\n", "", s, flags=re.M),
+                          flags=re.M) for s in stanzas]
         with open(self.at("/var/lib/dpkg/status"), "w", encoding="utf-8") as f:
             f.write("\n\n".join(stanzas) + "\n\n")
         with open(info + "/format", "w", encoding="utf-8") as f:

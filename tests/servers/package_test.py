@@ -163,19 +163,22 @@ class Installation(unittest.TestCase):
         self.work(root)
         self.assertEqual(glob.glob(root.at(STATE + "/intake/*")), [])
 
-        # Configured, and upgraded.
+        # Configured, and upgraded. Whose mail is piped sees the configuration, and not into the folders of actions.
+        mine = 'action "reply" { program = "reply" }\nrule "all" { do = {"reply"} }\nflood_unlisted = 7\n'
         with open(root.at(CONF + "/mailhook.conf"), "a", encoding="utf-8") as f:
-            f.write("flood_unlisted = 7\n")
+            f.write(mine)
         with open(root.at(CONF + "/actions/reply.conf"), "w", encoding="utf-8") as f:
             f.write("# mine\n")
+        root.run("mailhook", "pipe", uid=1000, stdin=installed.notice("333333333333"))
+        self.work(root)
         os.chmod(root.at(STATE + "/intake"), 0o700)
         cases = self.cases(root)
-        self.assertEqual(len(cases), 2)
+        self.assertEqual(len(cases), 3)
         root.run("sh", "-c", "dpkg -i /tmp/mailhook_9*.deb")
         self.assertEqual(root.run("dpkg-query", "-W", "-f", "${Version}", "mailhook").stdout.decode(), NEW)
         self.assertEqual(self.cases(root), cases)
         with open(root.at(CONF + "/mailhook.conf"), encoding="utf-8") as f:
-            self.assertTrue(f.read().endswith("\nflood_unlisted = 7\n"))
+            self.assertTrue(f.read().endswith("\n" + mine))
         self.modes(root, [(STATE, "mailhook", "mailhook", 0o711), (STATE + "/intake", "mailhook", "mailhook", 0o700),
                           (CONF + "/actions", "root", "mailhook", 0o750)])
 
@@ -247,8 +250,13 @@ class Installation(unittest.TestCase):
         for line in installed.recipes()["intake-of-many"].splitlines():
             root.run("sh", "-c", line)
         root.run("/usr/local/bin/mailhook", "pipe", uid=1000, stdin=installed.notice())
+        # As in the service: nothing but the state can be written.
+        command(["mount", "--bind", root.at(STATE), root.at(STATE)])
+        command(["mount", "-o", "remount,bind,ro", root.path])
+        self.assertNotEqual(root.run("touch", "/etc/x", check=False).returncode, 0)
         self.work(root, "/usr/local/bin/mailhook")
         self.assertEqual(len(glob.glob(root.at(STATE + "/tickets/[!.]*"))), 1)
+        self.assertEqual(len(glob.glob(root.at(STATE + "/replies/new/*"))), 1)
 
     # -- units
 
