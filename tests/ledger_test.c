@@ -202,6 +202,41 @@ killed_migration_leaves_the_old(void **state)
 	db_close(db);
 }
 
+/* Two pipes start two workers, and there is no ledger yet: each opens it, and none is told that it is locked. */
+static void
+many_make_it_at_once(void **state)
+{
+	struct place *p = *state;
+	const struct db_options patient = { .create = true, .busy_ms = 10000 };
+	enum { ROUNDS = 10, OPENERS = 8 };
+	int failed = 0;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		char path[160];
+
+		(void)snprintf(path, sizeof(path), "%s.%d", p->path, round);
+		for (int i = 0; i < OPENERS; i++) {
+			const pid_t pid = fork();
+			assert_true(pid >= 0);
+			if (pid == 0) {
+				struct mh_err err = { 0 };
+				struct db *db = NULL;
+				const bool made = ledger_open(&sqlite_engine, path, &patient, &db, &err) == MH_OK;
+				if (!made)
+					(void)fprintf(stderr, "%s\n", err.text);
+				db_close(db);
+				_exit(!made);
+			}
+		}
+		for (int i = 0; i < OPENERS; i++) {
+			int status;
+			assert_true(wait(&status) > 0);
+			failed += status != 0;
+		}
+	}
+	assert_int_equal(failed, 0);
+}
+
 static void
 locked_is_later(void **state)
 {
@@ -359,6 +394,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(newer_schema_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_ledger_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(killed_migration_leaves_the_old, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(many_make_it_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(locked_is_later, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dropped_transaction_rolls_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(full_disk_is_later, set_up, tear_down),

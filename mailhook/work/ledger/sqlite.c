@@ -2,10 +2,12 @@
  *
  * The only file that includes sqlite3.h.
  */
+#include <poll.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "mailhook/clock.h"
 #include "mailhook/work/ledger/db.h"
 
 struct sqlite_db {
@@ -71,6 +73,26 @@ sqlite_close(struct db *db)
 	free(db);
 }
 
+/* Two processes that make one ledger at the same moment: SQLite answers the switch to the write-ahead log, and what meets
+ * the clean-up of the last one's close, with "busy" at once, whatever the busy timeout is (sqlite3_busy_handler's page). */
+static enum mh_status
+set_up(struct sqlite_db *db, int busy_ms, struct mh_err *err)
+{
+	const int64_t until = clock_monotonic_ms() + busy_ms;
+	int code;
+
+	do {
+		code = sqlite3_exec(db->handle,
+		    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+		    "PRAGMA cell_size_check = ON",
+		    NULL, NULL, NULL);
+		if ((code & 0xFF) != SQLITE_BUSY)
+			break;
+		(void)poll(NULL, 0, 5);
+	} while (clock_monotonic_ms() < until);
+	return code == SQLITE_OK ? MH_OK : word(db->handle, code, err);
+}
+
 static enum mh_status
 sqlite_open(const char *where, const struct db_options *o, struct db **ret, struct mh_err *err)
 {
@@ -93,10 +115,7 @@ sqlite_open(const char *where, const struct db_options *o, struct db **ret, stru
 		/* a ledger that somebody else wrote must not bring functions of its own */
 		(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 		(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-		status = sqlite_exec(&db->base,
-		    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-		    "PRAGMA cell_size_check = ON",
-		    err);
+		status = set_up(db, o->busy_ms, err);
 	}
 	if (status != MH_OK) {
 		sqlite_close(&db->base);
