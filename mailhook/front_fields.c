@@ -53,20 +53,37 @@ put_field(struct buf *b, const char *name, struct mh_span value, const char *end
 		buf_printf(b, "X-Mailhook-%s: %s%s", name, mh_escape(text, sizeof(text), value), end);
 }
 
+/* One part of the field that says all in one line, for a rule that can look at one field only. */
+static void
+put_part(struct buf *b, const char *name, struct mh_span value)
+{
+	char text[MAX_VALUE_BYTES];
+
+	if (value.p != NULL)
+		buf_printf(b, "; %s=%s", name, mh_escape(text, sizeof(text), value));
+}
+
 /* The last field is one that nothing sorts by: should the message begin with a blank, it continues that one. */
 static bool
 put_fields(const struct reading *r, const char *end, front_put *put, void *user)
 {
+	const struct notice *n = r->n_notices > 0 ? &r->notices[0] : NULL;
+	char when[MH_TIME_TEXT];
 	struct buf b;
 
-	buf_init(&b, 8 * MAX_VALUE_BYTES);
+	buf_init(&b, 16 * MAX_VALUE_BYTES);
+	buf_printf(&b, "X-Mailhook: verdict=%s", mh_verdict_names[r->verdict]);
+	if (n != NULL) {
+		put_part(&b, "kind", n->kind);
+		put_part(&b, "account", n->account);
+		put_part(&b, "expires", span_of(time_text(when, n->expires)));
+	}
+	buf_puts(&b, end);
 	put_field(&b, "Verdict", span_of(mh_verdict_names[r->verdict]), end);
-	if (r->n_notices > 0) {
-		char when[MH_TIME_TEXT];
-
-		put_field(&b, "Kind", r->notices[0].kind, end);
-		put_field(&b, "Account", r->notices[0].account, end);
-		put_field(&b, "Expires", span_of(time_text(when, r->notices[0].expires)), end);
+	if (n != NULL) {
+		put_field(&b, "Kind", n->kind, end);
+		put_field(&b, "Account", n->account, end);
+		put_field(&b, "Expires", span_of(time_text(when, n->expires)), end);
 	}
 	buf_printf(&b, "X-Mailhook-Notices: %zu%s", r->n_notices, end);
 

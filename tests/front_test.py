@@ -456,7 +456,10 @@ class Worker(FrontCase):
 
 class Filter(FrontCase):
     def fields(self, verdict, notice=False, end=b"\n"):
-        lines = [b"X-Mailhook-Verdict: " + verdict]
+        all_in_one = b"X-Mailhook: verdict=" + verdict
+        if notice:
+            all_in_one += b"; kind=aws.identity-center.scim-token; account=123456789012; expires=2026-03-31T04:05:06Z"
+        lines = [all_in_one, b"X-Mailhook-Verdict: " + verdict]
         if notice:
             lines += [
                 b"X-Mailhook-Kind: aws.identity-center.scim-token",
@@ -538,7 +541,7 @@ class Hostile(FrontCase):
             mail = f"Subject: {order}\n\nbody\n".encode()
             p = self.w.run("filter", mail, program=HOSTILE)
             self.assert_quiet(p, 0)
-            self.assertEqual(p.stdout, b"X-Mailhook-Verdict: failed\nX-Mailhook-Notices: 0\n" + mail)
+            self.assertEqual(p.stdout, b"X-Mailhook: verdict=failed\nX-Mailhook-Verdict: failed\nX-Mailhook-Notices: 0\n" + mail)
 
     def test_parse(self):
         paths = []

@@ -20,9 +20,9 @@ collect(void *user, struct mh_span bytes)
 	return true;
 }
 
-#define V "X-Mailhook-Verdict: irrelevant\n"
+#define V "X-Mailhook: verdict=irrelevant\nX-Mailhook-Verdict: irrelevant\n"
 #define N0 "X-Mailhook-Notices: 0\n"
-#define VC "X-Mailhook-Verdict: irrelevant\r\nX-Mailhook-Notices: 0\r\n"
+#define VC "X-Mailhook: verdict=irrelevant\r\nX-Mailhook-Verdict: irrelevant\r\nX-Mailhook-Notices: 0\r\n"
 
 static void
 test_fields(void **state)
@@ -87,12 +87,15 @@ test_fields_of_a_notice(void **state)
 	(void)state;
 	buf_init(&out, 1 << 20);
 	assert_true(front_fields(MH_LIT("A: b\n\n"), &r, collect, &out));
-	assert_string_equal(out.p, "X-Mailhook-Verdict: notice\n"
-				   "X-Mailhook-Kind: github.token\n"
-				   "X-Mailhook-Account: caf\\xc3\\xa9\\x0d\\x0aX: y\n"
-				   "X-Mailhook-Expires: 2026-02-03T04:05:06Z\n"
-				   "X-Mailhook-Notices: 2\n"
-				   "A: b\n\n");
+	assert_string_equal(out.p,
+	    "X-Mailhook: verdict=notice; kind=github.token; account=caf\\xc3\\xa9\\x0d\\x0aX: y; "
+	    "expires=2026-02-03T04:05:06Z\n"
+	    "X-Mailhook-Verdict: notice\n"
+	    "X-Mailhook-Kind: github.token\n"
+	    "X-Mailhook-Account: caf\\xc3\\xa9\\x0d\\x0aX: y\n"
+	    "X-Mailhook-Expires: 2026-02-03T04:05:06Z\n"
+	    "X-Mailhook-Notices: 2\n"
+	    "A: b\n\n");
 	buf_release(&out);
 }
 
