@@ -13,7 +13,7 @@
 #define MH_MAX_FIELD_BYTES (64u << 10)   /* one field, unfolded */
 #define MH_MAX_DEPTH 32              /* nested multiparts and messages; 10,000 is an attack, 5 is a chain of forwards */
 #define MH_MAX_PARTS 500             /* text leaves; an aggregated digest stays below 100 */
-#define MH_MAX_MESSAGES 64           /* the outer message and its message/rfc822 parts */
+#define MH_MAX_MESSAGES 256          /* the outer message and its message/rfc822 parts: more than MH_MAX_NOTICES */
 #define MH_MAX_PARAMS 64             /* parameters of one structured field, RFC 2231 sections included */
 #define MH_MAX_COMMENT_DEPTH 100     /* nested comments of a structured field */
 #define MH_MAX_ENCODED_WORDS 1000    /* RFC 2047 words in one field */

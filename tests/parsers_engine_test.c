@@ -178,6 +178,34 @@ test_many_notices(void **state)
 	definitions_free(d);
 }
 
+/* A digest of forwarded notices is bounded by the number of notices, not by that of messages. */
+static void
+test_many_messages(void **state)
+{
+	struct definitions *d = definitions_new();
+	struct reading got;
+	struct arena a;
+	struct buf mail;
+
+	(void)state;
+	buf_init(&mail, 1 << 20);
+	buf_puts(&mail, "From: a@example.com\nContent-Type: multipart/digest; boundary=b\n\n");
+	for (size_t k = 0; k <= MH_MAX_NOTICES; k++)
+		buf_printf(&mail,
+		    "--b\n\nFrom: no-reply-aws@amazon.com\nSubject: SCIM [AWS Account: %012zu]\n\n" SENTENCE
+		    "on Feb 3, 2026 at 04:05 UTC.\n\n",
+		    k + 1);
+	buf_puts(&mail, "--b--\n");
+	arena_init(&a, MH_MAX_ARENA_BYTES);
+	read_text(d, buf_span(&mail), &a, &got);
+	expect_number("digest", "verdict", got.verdict, MH_NOTICE);
+	expect_number("digest", "notices", got.n_notices, MH_MAX_NOTICES);
+	expect_span("digest", got.reason, MH_LIT("partial: more than 200 notices, these are the first"));
+	arena_release(&a);
+	buf_release(&mail);
+	definitions_free(d);
+}
+
 struct verdict_row {
 	const char *name, *mail;
 	enum mh_verdict verdict;
@@ -479,6 +507,7 @@ main(void)
 		cmocka_unit_test(test_header_values),
 		cmocka_unit_test(test_header_bounds),
 		cmocka_unit_test(test_many_notices),
+		cmocka_unit_test(test_many_messages),
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_budget),
