@@ -15,6 +15,12 @@
 static const char *const aws_senders[] = { "health@aws.com", "notifications@aws.com", "no-reply-aws@amazon.com",
 	"no-reply@amazonaws.com", "marketplace@aws.com", "no-reply@sns.amazonaws.com", NULL };
 
+const char *const *
+definitions_aws_senders(void)
+{
+	return aws_senders;
+}
+
 static bool
 slot_init(struct definition_slot *s, const struct definition *def)
 {

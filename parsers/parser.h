@@ -58,6 +58,8 @@ struct definition_info {
 	const char *const *signers;     /* NULL-ended: domains whose DKIM signature proves such a notice */
 };
 const struct definition_info *definitions_info(const struct definitions *d, size_t index);
+/* Who sends AWS's notices, also those that no definition reads. NULL-ended. */
+const char *const *definitions_aws_senders(void);
 
 /* A parser turns one decoded mail into notices. The definition engine is one; the sandbox tests bring hostile ones. */
 struct mh_parser {
