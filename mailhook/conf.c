@@ -12,6 +12,9 @@
 
 #define ARENA_BYTES ((size_t)64 << 20)
 #define DAY_S 86400
+/* A SCIM token lives a year and AWS first writes 90 days before its end: 275 days after the last one's, and two weeks. */
+#define EXPECT_SCIM_S (289 * DAY_S)
+#define KIND_SCIM "aws.identity-center.scim-token"
 
 /* -- values ------------------------------------------------------------------------------------------------------- */
 
@@ -75,6 +78,14 @@ seconds_of(const char *text, int otherwise)
 	int64_t n;
 
 	return text != NULL && conf_duration(text, &n) && n <= INT32_MAX ? (int)n : otherwise;
+}
+
+static int
+expect_of(const char *text)
+{
+	int64_t n;
+
+	return text != NULL && conf_expect(text, &n) && n <= INT32_MAX ? (int)n : CONF_EXPECT_BY_KIND;
 }
 
 static bool
@@ -203,8 +214,53 @@ build_rules(struct conf *c, struct conf_source *s)
 		missing(s, b, KEY_DO);
 		*x = (struct conf_rule){ .name = b->title, .file = b->file, .line = b->line };
 		x->order = integer_of(text_in(b, KEY_ORDER), 50);
+		x->expect_s = expect_of(text_in(b, KEY_EXPECT));
 		if (!list_in(&c->arena, b, KEY_KINDS, &x->kinds) ||
 		    !list_in(&c->arena, b, KEY_ACCOUNTS, &x->accounts) || !list_in(&c->arena, b, KEY_DO, &x->actions))
+			return false;
+	}
+	return true;
+}
+
+/* Of two options that say the same in two ways exactly one is given. */
+static void
+one_of(struct conf_source *s, const struct conf_block *b, enum conf_key first, enum conf_key second)
+{
+	const char *one = conf_options[first].name, *other = conf_options[second].name;
+
+	if (given_in(b, first) && given_in(b, second))
+		conf_wrong(s, b->file, b->line, "%s \"%s\" has both %s and %s", conf_kind_names[b->kind], b->title, one,
+		    other);
+	else if (!b->cut && !given_in(b, first) && !given_in(b, second))
+		conf_wrong(s, b->file, b->line, "%s \"%s\" has neither %s nor %s", conf_kind_names[b->kind], b->title,
+		    one, other);
+}
+
+static bool
+build_escalations(struct conf *c, struct conf_source *s)
+{
+	void *items;
+
+	if (!room_for(&c->arena, s, CONF_ESCALATE, sizeof(*c->escalations), &items))
+		return false;
+	c->escalations = items;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct conf_block *b = &s->blocks[i];
+		if (b->kind != CONF_ESCALATE)
+			continue;
+		struct conf_escalate *x = &c->escalations[c->n_escalations++];
+
+		missing(s, b, KEY_ESCALATE_DO);
+		one_of(s, b, KEY_ESCALATE_AFTER, KEY_ESCALATE_BEFORE);
+		*x = (struct conf_escalate){ .name = b->title,
+			.after_s = seconds_of(text_in(b, KEY_ESCALATE_AFTER), -1),
+			.before_s = seconds_of(text_in(b, KEY_ESCALATE_BEFORE), -1),
+			.file = b->file,
+			.line = b->line };
+		if (!list_in(&c->arena, b, KEY_ESCALATE_RULES, &x->rules) ||
+		    !list_in(&c->arena, b, KEY_ESCALATE_KINDS, &x->kinds) ||
+		    !list_in(&c->arena, b, KEY_ESCALATE_ACCOUNTS, &x->accounts) ||
+		    !list_in(&c->arena, b, KEY_ESCALATE_DO, &x->actions))
 			return false;
 	}
 	return true;
@@ -296,6 +352,39 @@ build_thresholds(struct conf *c, const struct conf_source *s)
 	return true;
 }
 
+/* Behind build_thresholds(): a credential without thresholds of its own has those of all. */
+static bool
+build_credentials(struct conf *c, struct conf_source *s)
+{
+	void *items;
+
+	if (!room_for(&c->arena, s, CONF_CREDENTIAL, sizeof(*c->credentials), &items))
+		return false;
+	c->credentials = items;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct conf_block *b = &s->blocks[i];
+		if (b->kind != CONF_CREDENTIAL)
+			continue;
+		struct conf_credential *x = &c->credentials[c->n_credentials++];
+		const char *expires = text_in(b, KEY_EXPIRES);
+
+		one_of(s, b, KEY_EXPIRES, KEY_CERTIFICATE_FILE);
+		*x = (struct conf_credential){ .name = b->title,
+			.certificate_file = text_in(b, KEY_CERTIFICATE_FILE),
+			.renew = text_in(b, KEY_RENEW),
+			.file = b->file,
+			.line = b->line };
+		x->has_expires = expires != NULL && conf_instant(expires, &x->expires, &x->day);
+		if (!list_in(&c->arena, b, KEY_REMIND, &x->thresholds))
+			return false;
+		if (x->thresholds.n > 0)
+			qsort(x->thresholds.items, x->thresholds.n, sizeof(*x->thresholds.items), by_days_falling);
+		else
+			x->thresholds = c->thresholds;
+	}
+	return true;
+}
+
 static bool
 build_top(struct conf *c, const struct conf_source *s, const char *dir)
 {
@@ -350,7 +439,9 @@ build_embedded(struct conf *c, const char *dir)
 		if (x->config == NULL)
 			return false;
 	}
-	c->rules[0] = (struct conf_rule){ .name = "default", .order = 50, .actions = { order, 2 } };
+	c->rules[0] = (struct conf_rule){
+		.name = "default", .order = 50, .expect_s = CONF_EXPECT_BY_KIND, .actions = { order, 2 }
+	};
 	c->n_actions = 2;
 	c->n_rules = 1;
 	c->embedded = true;
@@ -440,15 +531,17 @@ build(struct conf *c, struct conf_source *s, const char *dir, bool readable, boo
 	*ret_whole = false;
 	for (size_t i = 0; i < s->n; i++)
 		configured = configured || s->blocks[i].kind == CONF_ACTION || s->blocks[i].kind == CONF_RULE;
-	if (configured) {
-		if (!build_actions(c, s, dir) || !build_rules(c, s))
+	if (!configured && !build_embedded(c, dir))
+		return false;
+	if (configured && (!build_actions(c, s, dir) || !build_rules(c, s)))
+		return false;
+	if (!build_escalations(c, s) || !build_thresholds(c, s) || !build_credentials(c, s))
+		return false;
+	if (!s->cut && readable) { /* else a name may be unknown only for what was not read */
+		if (!conf_check_names(c, s))
 			return false;
-		if (!s->cut && readable) { /* else a name may be unknown only for what was not read */
-			if (!conf_check_names(c, s))
-				return false;
-		}
-		sort_rules(c);
 	}
+	sort_rules(c);
 	if (!build_mailboxes(c, s))
 		return false;
 	*ret_whole = !s->wrong && readable;
@@ -457,8 +550,8 @@ build(struct conf *c, struct conf_source *s, const char *dir, bool readable, boo
 	const struct conf_source nothing = { .arena = s->arena };
 	const struct conf_source *from = *ret_whole ? s : &nothing;
 	if (!*ret_whole)
-		c->n_mailboxes = 0;
-	if ((!*ret_whole || !configured) && !build_embedded(c, dir))
+		c->n_mailboxes = c->n_escalations = c->n_credentials = 0;
+	if (!*ret_whole && !build_embedded(c, dir))
 		return false;
 	return build_top(c, from, dir) && build_trust(c, from) && build_thresholds(c, from);
 }
@@ -536,8 +629,8 @@ conf_action(const struct conf *c, const char *name)
 }
 
 /* An empty list takes all; '*' at a pattern's end takes any rest. */
-static bool
-takes(const struct conf_list *list, struct mh_span s)
+bool
+conf_takes(const struct conf_list *list, struct mh_span s)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		const struct mh_span pattern = span_of(list->items[i]);
@@ -553,7 +646,25 @@ const struct conf_rule *
 conf_rule_for(const struct conf *c, struct mh_span kind, struct mh_span account)
 {
 	for (size_t i = 0; i < c->n_rules; i++)
-		if (takes(&c->rules[i].kinds, kind) && takes(&c->rules[i].accounts, account))
+		if (conf_takes(&c->rules[i].kinds, kind) && conf_takes(&c->rules[i].accounts, account))
 			return &c->rules[i];
 	return NULL;
+}
+
+const struct conf_credential *
+conf_credential(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_credentials; i++)
+		if (strcmp(c->credentials[i].name, name) == 0)
+			return &c->credentials[i];
+	return NULL;
+}
+
+int
+conf_expect_s(const struct conf *c, const char *rule, const char *kind)
+{
+	for (size_t i = 0; rule != NULL && i < c->n_rules; i++)
+		if (strcmp(c->rules[i].name, rule) == 0 && c->rules[i].expect_s != CONF_EXPECT_BY_KIND)
+			return c->rules[i].expect_s;
+	return strcmp(kind, KIND_SCIM) == 0 ? EXPECT_SCIM_S : 0;
 }

@@ -45,6 +45,31 @@ struct conf_rule {
 	int order;                        /* default 50; equal orders: as written */
 	struct conf_list kinds, accounts; /* empty: all; a trailing '*' matches any rest */
 	struct conf_list actions;         /* "do" */
+	int expect_s; /* after the last expiry, or the case's end if later: when the next cycle's first notice must have
+			 come; 0: never; CONF_EXPECT_BY_KIND: conf_expect_s() says */
+	const char *file;
+	int line;
+};
+#define CONF_EXPECT_BY_KIND (-1)
+
+/* Other actions where nobody acted. Exactly one of the two times is given, the other is -1. */
+struct conf_escalate {
+	const char *name;
+	int after_s, before_s;                   /* since the case was opened; before its expiry */
+	struct conf_list rules, kinds, accounts; /* empty: all; kinds and accounts as in a rule */
+	struct conf_list actions;                /* "do" */
+	const char *file;
+	int line;
+};
+
+/* One of our own credentials, of which no mail tells. Exactly one of expires and certificate_file is given. */
+struct conf_credential {
+	const char *name;
+	bool has_expires, day; /* day: only a date was given */
+	int64_t expires;
+	const char *certificate_file;
+	const char *renew;           /* words for the person who renews it; NULL: none */
+	struct conf_list thresholds; /* days, falling */
 	const char *file;
 	int line;
 };
@@ -81,6 +106,10 @@ struct conf {
 	size_t n_actions;
 	struct conf_rule *rules; /* in the order in which they are tried */
 	size_t n_rules;
+	struct conf_escalate *escalations;
+	size_t n_escalations;
+	struct conf_credential *credentials;
+	size_t n_credentials;
 	struct arena arena; /* own: all strings */
 };
 
@@ -97,6 +126,14 @@ void conf_free(struct conf *c);
 const struct conf_action *conf_action(const struct conf *c, const char *name); /* NULL: none */
 /* The first rule that takes a case of that kind and account; NULL: none. account may be unknown. */
 const struct conf_rule *conf_rule_for(const struct conf *c, struct mh_span kind, struct mh_span account);
+
+/* Whether a rule's or an escalation's list of kinds or accounts takes that one. */
+bool conf_takes(const struct conf_list *list, struct mh_span s);
+const struct conf_credential *conf_credential(const struct conf *c, const char *name); /* NULL: none */
+/* The expect_s of a case's rule, which may be unknown or gone, else that of its kind; 0: no next notice is expected. */
+int conf_expect_s(const struct conf *c, const char *rule, const char *kind);
+
+bool conf_duration(const char *text, int64_t *ret_s); /* "90", "90s", "15m", "6h", "3d" */
 
 /* state_dir by a line scan of a file that does not parse; MH_SKIP where no line has it. (conf_scan.c: no libconfuse) */
 enum mh_status conf_scan_state_dir(const char *path, struct arena *a, const char **ret, struct mh_err *err);

@@ -4,7 +4,8 @@
 
 #include "mailhook/conf_parts.h"
 
-const char *const conf_kind_names[CONF_KINDS] = { NULL, "trust", "mailbox", "action", "rule" };
+const char *const conf_kind_names[CONF_KINDS] = { NULL, "trust", "mailbox", "action", "rule", "escalate",
+	"credential" };
 const char *const conf_role_names[3] = { "ticket", "effect", "reply" };
 const char *const trust_names[] = { "unverified", "relayed", "verified" };
 
@@ -62,6 +63,28 @@ conf_duration(const char *text, int64_t *ret_s)
 	static const int64_t factors[] = { 1, 60, 3600, 86400 };
 
 	return with_unit(text, "smhd", factors, ret_s);
+}
+
+bool
+conf_expect(const char *text, int64_t *ret_s)
+{
+	if (strcmp(text, "never") != 0)
+		return conf_duration(text, ret_s);
+	*ret_s = 0;
+	return true;
+}
+
+bool
+conf_instant(const char *text, int64_t *ret, bool *ret_day)
+{
+	char whole[MH_TIME_TEXT];
+
+	*ret_day = strlen(text) == sizeof("2027-01-31") - 1;
+	if (!*ret_day)
+		return time_read(span_of(text), ret, NULL) == MH_OK;
+	memcpy(whole, text, sizeof("2027-01-31") - 1);
+	memcpy(whole + sizeof("2027-01-31") - 1, "T23:59:59Z", sizeof("T23:59:59Z"));
+	return time_read(span_of(whole), ret, NULL) == MH_OK;
 }
 
 bool
@@ -130,6 +153,12 @@ bool
 conf_title_right(const char *text)
 {
 	return only(text, "._-@", NAME_BYTES) && text[0] != '.';
+}
+
+bool
+conf_credential_title_right(const char *text)
+{
+	return printable(text, NAME_BYTES) && text[0] != ' ' && text[strlen(text) - 1] != ' ';
 }
 
 static bool
@@ -297,6 +326,27 @@ is_give_up(const char *text)
 }
 
 static bool
+is_lead(const char *text)
+{
+	return is_duration(text, 3650 * (int64_t)86400);
+}
+
+static bool
+is_expect(const char *text)
+{
+	return strcmp(text, "never") == 0 || is_lead(text);
+}
+
+static bool
+is_expiry(const char *text)
+{
+	int64_t t;
+	bool day;
+
+	return conf_instant(text, &t, &day);
+}
+
+static bool
 is_quarantine_bytes(const char *text)
 {
 	int64_t n;
@@ -342,6 +392,9 @@ is_count(const char *text)
 #define BOOL_WORDS "true or false"
 #define TEXT_WORDS "one line of text"
 #define NAME_WORDS "the name of an action"
+#define LEAD_WORDS "a time from 1s to 3650d"
+#define KIND_WORDS "a kind in lower case, or its start with * behind it"
+#define ACCOUNT_WORDS "an account, or its start with * behind it"
 
 const struct conf_option conf_options[CONF_KEYS] = {
 	[KEY_STATE_DIR] = { CONF_TOP, false, "state_dir", is_path, PATH_WORDS },
@@ -378,8 +431,19 @@ const struct conf_option conf_options[CONF_KEYS] = {
 	[KEY_MAIL] = { CONF_ACTION, false, "mail", is_raw, "raw" },
 	[KEY_DEADLINE] = { CONF_ACTION, false, "deadline", is_deadline, "a time from 1s to 1h" },
 	[KEY_GIVE_UP] = { CONF_ACTION, false, "give_up", is_give_up, "a time from 1s to 365d" },
-	[KEY_KINDS] = { CONF_RULE, true, "kinds", is_kind, "a kind in lower case, or its start with * behind it" },
-	[KEY_ACCOUNTS] = { CONF_RULE, true, "accounts", is_account, "an account, or its start with * behind it" },
+	[KEY_KINDS] = { CONF_RULE, true, "kinds", is_kind, KIND_WORDS },
+	[KEY_ACCOUNTS] = { CONF_RULE, true, "accounts", is_account, ACCOUNT_WORDS },
 	[KEY_DO] = { CONF_RULE, true, "do", conf_title_right, NAME_WORDS },
 	[KEY_ORDER] = { CONF_RULE, false, "order", is_count, COUNT_WORDS },
+	[KEY_EXPECT] = { CONF_RULE, false, "expect", is_expect, "a time from 1s to 3650d, or never" },
+	[KEY_ESCALATE_AFTER] = { CONF_ESCALATE, false, "after", is_lead, LEAD_WORDS },
+	[KEY_ESCALATE_BEFORE] = { CONF_ESCALATE, false, "before", is_lead, LEAD_WORDS },
+	[KEY_ESCALATE_RULES] = { CONF_ESCALATE, true, "rules", conf_title_right, "the name of a rule" },
+	[KEY_ESCALATE_KINDS] = { CONF_ESCALATE, true, "kinds", is_kind, KIND_WORDS },
+	[KEY_ESCALATE_ACCOUNTS] = { CONF_ESCALATE, true, "accounts", is_account, ACCOUNT_WORDS },
+	[KEY_ESCALATE_DO] = { CONF_ESCALATE, true, "do", conf_title_right, NAME_WORDS },
+	[KEY_EXPIRES] = { CONF_CREDENTIAL, false, "expires", is_expiry, "a date, or an instant in UTC with Z" },
+	[KEY_CERTIFICATE_FILE] = { CONF_CREDENTIAL, false, "certificate_file", is_path, PATH_WORDS },
+	[KEY_REMIND] = { CONF_CREDENTIAL, true, "remind", is_days, "a number of days from 1 to 3650" },
+	[KEY_RENEW] = { CONF_CREDENTIAL, false, "renew", is_text, TEXT_WORDS },
 };

@@ -22,7 +22,16 @@ place_in(const struct conf_list *list, const char *name)
 	return NOWHERE;
 }
 
-/* Every name in "do" and "after" is an action's. */
+static bool
+has_rule(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_rules; i++)
+		if (strcmp(c->rules[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Every name in "do" and "after" is an action's, every one in "rules" a rule's. */
 static void
 check_names(const struct conf *c, struct conf_source *s)
 {
@@ -31,8 +40,11 @@ check_names(const struct conf *c, struct conf_source *s)
 
 		for (size_t k = 0; k < b->n; k++) {
 			const struct conf_value *v = &b->values[k];
-			if (v->right && (v->key == KEY_DO || v->key == KEY_AFTER) &&
-			    action_index(c, v->text) == NOWHERE)
+			const bool action = v->key == KEY_DO || v->key == KEY_AFTER || v->key == KEY_ESCALATE_DO;
+			if (v->right && v->key == KEY_ESCALATE_RULES && !has_rule(c, v->text))
+				conf_wrong(s, v->file, v->line, "%s \"%s\" names an unknown rule \"%s\"",
+				    conf_kind_names[b->kind], b->title, v->text);
+			if (v->right && action && action_index(c, v->text) == NOWHERE)
 				conf_wrong(s, v->file, v->line, "%s \"%s\" names an unknown action \"%s\"",
 				    conf_kind_names[b->kind], b->title, v->text);
 		}

@@ -9,8 +9,8 @@
 
 #include "mailhook/conf.h"
 
-enum conf_kind { CONF_TOP, CONF_TRUST, CONF_MAILBOX, CONF_ACTION, CONF_RULE };
-#define CONF_KINDS 5
+enum conf_kind { CONF_TOP, CONF_TRUST, CONF_MAILBOX, CONF_ACTION, CONF_RULE, CONF_ESCALATE, CONF_CREDENTIAL };
+#define CONF_KINDS 7
 extern const char *const conf_kind_names[CONF_KINDS]; /* the top has no name in a file: NULL */
 
 enum conf_key {
@@ -49,9 +49,20 @@ enum conf_key {
 	KEY_KINDS,
 	KEY_ACCOUNTS,
 	KEY_DO,
-	KEY_ORDER
+	KEY_ORDER,
+	KEY_EXPECT,
+	KEY_ESCALATE_AFTER,
+	KEY_ESCALATE_BEFORE,
+	KEY_ESCALATE_RULES,
+	KEY_ESCALATE_KINDS,
+	KEY_ESCALATE_ACCOUNTS,
+	KEY_ESCALATE_DO,
+	KEY_EXPIRES,
+	KEY_CERTIFICATE_FILE,
+	KEY_REMIND,
+	KEY_RENEW
 };
-#define CONF_KEYS 36
+#define CONF_KEYS 47
 
 struct conf_option {
 	enum conf_kind kind;
@@ -66,7 +77,10 @@ extern const struct conf_option conf_options[CONF_KEYS]; /* by enum conf_key */
 bool conf_title_right(const char *text); /* of a mailbox, action or rule: also a file name, so no slash */
 /* A whole number without sign; false: not one, or outside [min, max]. */
 bool conf_integer(const char *text, int64_t min, int64_t max, int64_t *ret);
-bool conf_duration(const char *text, int64_t *ret_s); /* "90", "90s", "15m", "6h", "3d" */
+bool conf_credential_title_right(const char *text);   /* words for a person: also blanks inside */
+bool conf_expect(const char *text, int64_t *ret_s);   /* a duration, or "never": 0 */
+/* "2027-01-31" (then *ret_day: the day's last second), or RFC 3339 in UTC. */
+bool conf_instant(const char *text, int64_t *ret, bool *ret_day);
 bool conf_size(const char *text, int64_t *ret_bytes); /* "65536", "64k", "64M", "1G" */
 bool conf_bool(const char *text, bool *ret);          /* true, yes, on; false, no, off */
 bool conf_word(const char *text, const char *const *words, size_t n, size_t *ret_at);

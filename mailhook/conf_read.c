@@ -140,7 +140,9 @@ open_section(struct reader *r, const cfg_t *section)
 		return false;
 	if (title == NULL)
 		return true;
-	if (!conf_title_right(title))
+	if (kind == CONF_CREDENTIAL && !conf_credential_title_right(title))
+		conf_wrong(s, r->file, line, "the name of credential \"%s\" must be 1 to 64 bytes of one line", title);
+	if (kind != CONF_CREDENTIAL && !conf_title_right(title))
 		conf_wrong(s, r->file, line, "the name of %s \"%s\" must be 1 to 64 letters, digits or any of .-_@",
 		    section->name, title);
 	for (size_t i = 0; i + 1 < s->n; i++) {
@@ -399,7 +401,7 @@ options_of(struct reader *r, enum conf_kind kind, cfg_opt_t *opts)
 	opts[n] = (cfg_opt_t)CFG_END();
 }
 
-#define MAX_OPTIONS 20 /* of one kind, hidden ones and the end included */
+#define MAX_OPTIONS 32 /* of one kind, hidden ones and the end included */
 
 static enum mh_status
 parse(struct reader *r, const char *text, struct mh_err *err)

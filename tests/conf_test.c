@@ -233,6 +233,56 @@ static const struct row rows[] = {
 	{ "a broken drop-in", "state_dir = \"/s\"\n", "\nfoo\n", D "2: no such option 'foo'", "/s" },
 	{ "what a cut file may have held is not complained of", R, "nonsense\n", D "1: no such option 'nonsense'",
 	    NULL },
+	{ "all that time can be told to do",
+	    "action \"page\" { program = \"/usr/bin/page\" }\n"
+	    "rule \"slow\" { kinds = {\"a.b\"} do = {\"page\"} expect = \"100d\" }\n"
+	    "rule \"once\" { do = {\"page\"} expect = never }\n"
+	    "escalate \"boss\" { after = 3d rules = {\"slow\"} kinds = {\"a.*\"} accounts = {\"1*\"} do = {\"page\"} "
+	    "}\n"
+	    "escalate \"board\" { before = 36h do = {\"page\"} }\n"
+	    "credential \"jira token of ops\" { expires = \"2027-01-31\" remind = {30, 5} renew = \"at example.com\" "
+	    "}\n"
+	    "credential \"tls\" { certificate_file = \"/etc/c.pem\" }\n",
+	    NULL, "", "/var/lib/mailhook" },
+	{ "escalations by the built-in actions", "escalate \"boss\" { after = 3d do = {\"reply\"} }\n", NULL, "",
+	    "/var/lib/mailhook" },
+	{ "every wrong value of an escalation",
+	    "escalate \"a\" { after = soon\n before = 0\n rules = {\"x y\"}\n kinds = {\"A\"}\n accounts = {\"*1\"}\n"
+	    "do = {\"no such\"}\n}\n",
+	    NULL,
+	    M "1: after must be a time from 1s to 3650d, not \"soon\"\n" M
+	      "2: before must be a time from 1s to 3650d, not \"0\"\n" M
+	      "3: rules must be the name of a rule, not \"x y\"\n" M
+	      "4: kinds must be a kind in lower case, or its start with * behind it, not \"A\"\n" M
+	      "5: accounts must be an account, or its start with * behind it, not \"*1\"\n" M
+	      "6: do must be the name of an action, not \"no such\"\n" M "1: escalate \"a\" has both after and before",
+	    "/var/lib/mailhook" },
+	{ "an escalation of nobody at no time",
+	    "\nescalate \"a\" { }\nescalate \"a\" { after = 1d do = {\"ticket\"} }\n", NULL,
+	    M "3: escalate \"a\" stands already at ^/" M "2\n" M "2: escalate \"a\" has no do\n" M
+	      "2: escalate \"a\" has neither after nor before",
+	    "/var/lib/mailhook" },
+	{ "an escalation names what there is not",
+	    "escalate \"a\" { after = 1d\n rules = {\"none\"}\n do = {\"ticket\", \"pager\"}\n}\n", NULL,
+	    M "2: escalate \"a\" names an unknown rule \"none\"\n" M
+	      "3: escalate \"a\" names an unknown action \"pager\"",
+	    "/var/lib/mailhook" },
+	{ "every wrong value of a credential",
+	    "credential \"a\" { expires = \"2027-02-30\"\n certificate_file = \"c.pem\"\n remind = {0}\n renew = "
+	    "\"\"\n}\n"
+	    "credential \" b\" { expires = \"31.01.2027\" }\ncredential \"c\" { }\n",
+	    NULL,
+	    M "1: expires must be a date, or an instant in UTC with Z, not \"2027-02-30\"\n" M
+	      "2: certificate_file must be an absolute path, not \"c.pem\"\n" M
+	      "3: remind must be a number of days from 1 to 3650, not \"0\"\n" M
+	      "4: renew must be one line of text, not \"\"\n" M
+	      "6: the name of credential \" b\" must be 1 to 64 bytes of one line\n" M
+	      "6: expires must be a date, or an instant in UTC with Z, not \"31.01.2027\"\n" M
+	      "1: credential \"a\" has both expires and certificate_file\n" M
+	      "7: credential \"c\" has neither expires nor certificate_file",
+	    "/var/lib/mailhook" },
+	{ "a wrong expect", "\naction \"p\" { program = \"/p\" }\nrule \"s\" { do = {\"p\"}\nexpect = \"always\" }\n",
+	    NULL, M "4: expect must be a time from 1s to 3650d, or never, not \"always\"", "/var/lib/mailhook" },
 	{ "comments where libconfuse has none", "thresholds = { # one\n 3, // two\n /* three */ 5 # \"\n}\nuser = 1\n",
 	    NULL, M "5: no such option 'user'", NULL },
 	{ "no comment inside a word or a string",
@@ -369,6 +419,63 @@ test_values(void **state)
 	assert_string_equal(c->rules[0].name, "scim");
 	assert_string_equal(c->rules[1].name, "odd");
 	assert_string_equal(c->rules[2].name, "rest");
+	conf_free(c);
+	box_close(&b);
+}
+
+static void
+test_time_values(void **state)
+{
+	struct box b;
+
+	(void)state;
+	box_open(&b);
+	struct conf *c = loaded(&b,
+	    "thresholds = {7, 30}\naction \"page\" { program = \"/p\" }\n"
+	    "rule \"slow\" { kinds = {\"a.b\"} do = {\"page\"} expect = \"100d\" }\n"
+	    "rule \"once\" { kinds = {\"a.c\"} do = {\"page\"} expect = never }\n"
+	    "rule \"rest\" { do = {\"page\"} }\n"
+	    "escalate \"boss\" { after = 3d rules = {\"slow\"} do = {\"page\"} }\n"
+	    "escalate \"board\" { before = 36h do = {\"page\"} }\n"
+	    "credential \"jira token\" { expires = \"2027-01-31\" remind = {5, 90} renew = \"at example.com\" }\n"
+	    "credential \"exact\" { expires = \"2027-01-31T10:00:00Z\" }\n"
+	    "credential \"tls\" { certificate_file = \"/etc/c.pem\" }\n");
+	const struct conf_escalate *e = c->escalations;
+	const struct conf_credential *k = c->credentials;
+
+	assert_int_equal(c->n_escalations, 2);
+	assert_string_equal(e[0].name, "boss");
+	assert_true(e[0].after_s == 3 * 86400 && e[0].before_s == -1);
+	assert_true(e[0].rules.n == 1 && e[0].actions.n == 1 && e[0].kinds.n == 0);
+	assert_true(e[1].after_s == -1 && e[1].before_s == 36 * 3600);
+
+	assert_int_equal(c->n_credentials, 3);
+	assert_string_equal(k[0].name, "jira token");
+	assert_string_equal(k[0].renew, "at example.com");
+	assert_true(k[0].has_expires && k[0].day);
+	assert_int_equal(k[0].expires, time_of_civil(2027, 1, 31, 23, 59, 59));
+	assert_true(k[0].thresholds.n == 2 && strcmp(k[0].thresholds.items[0], "90") == 0);
+	assert_true(!k[1].day && k[1].expires == time_of_civil(2027, 1, 31, 10, 0, 0));
+	assert_true(k[1].thresholds.n == 2 && strcmp(k[1].thresholds.items[0], "30") == 0);
+	assert_false(k[2].has_expires);
+	assert_string_equal(k[2].certificate_file, "/etc/c.pem");
+	assert_ptr_equal(conf_credential(c, "tls"), &k[2]);
+	assert_null(conf_credential(c, "none"));
+
+	static const struct {
+		const char *name, *rule, *kind;
+		int days;
+	} expect[] = {
+		{ "the rule says when", "slow", "aws.identity-center.scim-token", 100 },
+		{ "the rule says never", "once", "aws.identity-center.scim-token", 0 },
+		{ "a SCIM token's cycle is known", "rest", "aws.identity-center.scim-token", 289 },
+		{ "a rule that is gone", "gone", "aws.identity-center.scim-token", 289 },
+		{ "no rule", NULL, "aws.identity-center.scim-token", 289 },
+		{ "no other kind has a known cycle", "rest", "aws.acm.certificate", 0 },
+	};
+	for (size_t i = 0; i < sizeof(expect) / sizeof(expect[0]); i++)
+		if (conf_expect_s(c, expect[i].rule, expect[i].kind) != expect[i].days * 86400)
+			fail_msg("%s", expect[i].name);
 	conf_free(c);
 	box_close(&b);
 }
@@ -576,6 +683,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_complaints),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_time_values),
 		cmocka_unit_test(test_rule_for),
 		cmocka_unit_test(test_embedded),
 		cmocka_unit_test(test_drop_ins),
