@@ -31,8 +31,9 @@ const struct command commands[] = {
 		"With --once it ends when nothing is due any more. Where another such run is at work it waits for its "
 		"end, or with --no-wait leaves the work to it." },
 	{ .name = "check",
-	    .arguments = "[--online]",
-	    .help = "check the configuration, the definitions and the actions" },
+	    .arguments = "[--online] [--show-templates]",
+	    .help = "check the configuration, the definitions and the actions\n"
+		    "With --show-templates it prints what each action would write for a case that is made up." },
 	{ .name = "list", .arguments = "[--json] [--all]", .help = "list what expires when" },
 	{ .name = "show", .arguments = "[--json] CASE", .help = "show a case and its history" },
 	{ .name = "status",
@@ -43,6 +44,10 @@ const struct command commands[] = {
 	{ .name = "approve", .arguments = "CASE", .help = "let what waits for approval go on" },
 	{ .name = "retry", .arguments = "CASE", .help = "try at once what failed or waits" },
 	{ .name = "close", .arguments = "CASE", .help = "close a case" },
+	{ .name = "drill",
+	    .arguments = "",
+	    .help = "send a marked test notice through the whole installation\n"
+		    "It says, step by step, what worked, what is slow and what is missing. Nothing is renewed." },
 	{ .name = NULL },
 };
 

@@ -440,7 +440,8 @@ test_own_template(void **state)
 	(void)state;
 	buf_init(&mail, 1u << 20);
 	write_text(dir, "body", "Hello,\n{?region}\nregion {region}\n{/region}\n{nope}\n", 0600);
-	(void)snprintf(text, sizeof(text), "template = \"%s/body\"\nsubject = \"S {account}\"\ncalendar = false\n", dir);
+	(void)snprintf(
+	    text, sizeof(text), "template = \"%s/body\"\nsubject = \"S {account}\"\ncalendar = false\n", dir);
 	write_text(dir, "reply.conf", text, 0600);
 	patch_with_config(patch, sizeof(patch), dir, "");
 	action_run(REPLY, "run", dir, patch, 9, &ran);

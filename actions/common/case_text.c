@@ -220,7 +220,7 @@ add_outcomes(struct vars *v, const struct request *r)
 	return status;
 }
 
-/* Numbered, and only while something is left to do. */
+/* Numbered, and only while something is left to do; a drill leaves nothing. */
 static enum mh_status
 add_steps(struct vars *v, const struct request *r)
 {
@@ -231,7 +231,7 @@ add_steps(struct vars *v, const struct request *r)
 
 	buf_init(&filled, MAX_BLOCK_BYTES);
 	buf_init(&numbered, MAX_BLOCK_BYTES);
-	if (r->event != EVENT_SUCCEEDED && r->event != EVENT_CLOSED) {
+	if (!r->drill && r->event != EVENT_SUCCEEDED && r->event != EVENT_CLOSED) {
 		status = template_render("steps", 1, span_of(kind_word(v->words, r->expiry.kind, "steps")), &so_far,
 		    template_plain, &filled, v->err);
 		rest = buf_span(&filled);

@@ -37,7 +37,8 @@ same_day(const struct case_row *c, const struct notice_row *n)
 static bool
 fits(const struct case_row *c, const struct notice_row *n)
 {
-	return same_or_unknown(c->region, n->region) && same_or_unknown(c->resource, n->resource) && same_day(c, n) &&
+	return !case_is_drill(c) && same_or_unknown(c->region, n->region) &&
+	       same_or_unknown(c->resource, n->resource) && same_day(c, n) &&
 	       (c->open || !c->closed_by_person || n->trust <= c->closed_trust);
 }
 
@@ -192,8 +193,9 @@ open_for(struct take *t, struct notice_row *n, struct mh_err *err)
 		.has_expires = n->has_expires,
 		.expires = n->expires,
 		.precision = n->precision,
+		.reason = t->drill ? CASE_DRILL : NULL,
 		.trust = n->trust,
-		.unlisted = !listed(t->w, n->account) };
+		.unlisted = !t->drill && !listed(t->w, n->account) };
 	int64_t today = 0;
 	enum mh_status status = MH_OK;
 
@@ -312,6 +314,9 @@ case_place(struct take *t, struct notice_row *n, struct mh_err *err)
 	const int64_t day = time_day(n->expires);
 	struct case_rows fit = { 0 };
 	size_t kept = 0, ties = 0;
+
+	if (t->drill)
+		return open_for(t, n, err); /* apart from all that is real */
 	enum mh_status status = ledger_case_candidates(t->w->db, n->kind, n->account, (day - DERIVED_DAYS) * DAY_S,
 	    (day + DERIVED_DAYS + 1) * DAY_S - 1, t->a, &fit, err);
 

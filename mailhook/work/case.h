@@ -7,6 +7,8 @@
 
 #define CASE_UNRECOGNISED "unrecognised"
 #define CASE_FLOOD "flood"
+#define CASE_DRILL                                                                                                     \
+	"drill: nothing expires" /* the reason of a case that "mailhook drill" opened; no mail can bring it about */
 
 struct incoming {
 	const struct reading *reading;
@@ -37,6 +39,7 @@ enum mh_status case_approve(struct work *w, int64_t case_id, const char *by, int
 enum mh_status case_retry(
     struct work *w, int64_t case_id, const char *by, int64_t now, size_t *ret_n, struct mh_err *err);
 
+bool case_is_drill(const struct case_row *c);
 /* The level that jobs are measured by: approval by a person lifts relayed to verified, and nothing else. */
 enum trust_level case_trust(const struct case_row *c);
 /* One line: "aws.acm.certificate, account 123456789012, eu-west-1, expires 2026-02-03T04:05:06Z". */

@@ -9,6 +9,7 @@ struct take { /* one message on its way in, inside its transaction */
 	const struct incoming *in;
 	struct arena *a; /* all rows */
 	int64_t now;
+	bool drill; /* the message is the one that "mailhook drill" announced */
 	struct taken ret;
 };
 

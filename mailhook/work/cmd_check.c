@@ -98,8 +98,37 @@ in_a_rule(const struct conf *c, const char *action)
 	return false;
 }
 
+/* The launcher has taken control characters out of the line. */
+static void
+print_line(void *user, struct mh_span text)
+{
+	(void)user;
+	(void)printf("  %.*s\n", (int)text.n, text.p);
+}
+
+/* What the action would write for a case that is made up. */
+static bool
+show_templates(struct work *w, const struct conf_action *act)
+{
+	const struct runner_question show = { .say = print_line };
+	struct mh_err err = { 0 };
+	struct buf summary;
+	bool fit = false;
+
+	buf_init(&summary, 8192);
+	const enum mh_status status = runner_ask(w, act, &show, &fit, &summary, &err);
+	fit = fit && status == MH_OK;
+	if (!fit) {
+		char shown[1200];
+		work_log("action %s: its texts cannot be shown: %s", act->name,
+		    mh_escape(shown, sizeof(shown), status == MH_OK ? buf_span(&summary) : span_of(err.text)));
+	}
+	buf_release(&summary);
+	return fit;
+}
+
 static size_t
-check_actions(struct work *w, bool online)
+check_actions(struct work *w, const struct options *o)
 {
 	size_t n = 0;
 
@@ -111,7 +140,8 @@ check_actions(struct work *w, bool online)
 		char shown[1200];
 
 		buf_init(&summary, 8192);
-		const enum mh_status status = runner_check(w, act, online, &fit, &summary, &err);
+		const struct runner_question check = { .online = o->online };
+		const enum mh_status status = runner_ask(w, act, &check, &fit, &summary, &err);
 		const char *words = status == MH_OK ? (summary.p == NULL ? "" : summary.p) : err.text;
 		fit = fit && status == MH_OK;
 		(void)printf("action %s: %s: %s\n", act->name, fit ? "fit" : "not fit",
@@ -119,6 +149,8 @@ check_actions(struct work *w, bool online)
 		if (!in_a_rule(w->conf, act->name))
 			(void)printf("action %s: no rule uses it\n", act->name);
 		buf_release(&summary);
+		if (o->templates && fit)
+			fit = show_templates(w, act);
 		n += !fit;
 	}
 	return n;
@@ -144,7 +176,7 @@ check_command(const struct options *o)
 			    "no action and no rule is configured: tickets go into a folder, replies into a Maildir");
 		if (w.conf->observe)
 			(void)puts("observe is on: actions only describe what they would do");
-		wrong += check_actions(&w, o->online);
+		wrong += check_actions(&w, o);
 	}
 	work_release(&w);
 	if (status != MH_OK || !right)

@@ -7,12 +7,13 @@
 
 #include "mailhook/clock.h"
 #include "mailhook/json.h"
+#include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
 
 struct state {
 	bool worker, intake_readable, ledger;
-	int64_t intake, oldest_s, bad; /* oldest_s: age of the oldest message in it */
-	int64_t cases_open, failed_open;
+	int64_t intake, oldest_s, bad;                /* oldest_s: age of the oldest message in it */
+	int64_t cases_open, drills_open, failed_open; /* drills stand apart */
 	int64_t jobs[JOB_SKIPPED + 1];
 	int64_t quarantine, quarantine_bytes, quarantine_dropped, flood_dropped;
 };
@@ -57,12 +58,16 @@ look_at_ledger(struct work *w, struct state *s, struct mh_err *err)
 		return MH_OK; /* nothing has come yet */
 	s->ledger = status == MH_OK;
 	if (status == MH_OK)
-		status = db_one(w->db, "SELECT count(*) FROM cases WHERE state = 'open'", NULL, 0, &s->cases_open, err);
+		status = db_one(w->db, "SELECT count(*) FROM cases WHERE state = 'open' AND reason IS DISTINCT FROM $1",
+		    DB_ARGS(db_str(CASE_DRILL)), &s->cases_open, err);
+	if (status == MH_OK)
+		status = db_one(w->db, "SELECT count(*) FROM cases WHERE state = 'open' AND reason = $1",
+		    DB_ARGS(db_str(CASE_DRILL)), &s->drills_open, err);
 	if (status == MH_OK)
 		status = db_one(w->db,
 		    "SELECT count(*) FROM jobs j JOIN cases c ON c.id = j.case_id WHERE c.state = 'open' AND j.state = "
-		    "'failed'",
-		    NULL, 0, &s->failed_open, err);
+		    "'failed' AND c.reason IS DISTINCT FROM $1",
+		    DB_ARGS(db_str(CASE_DRILL)), &s->failed_open, err);
 	if (status == MH_OK)
 		status = ledger_job_counts(w->db, s->jobs, err);
 	if (status == MH_OK)
@@ -88,6 +93,8 @@ print_text(const struct state *s)
 	if (s->bad > 0)
 		(void)printf("set aside   %lld files that are no messages (*.bad in the intake)\n", (long long)s->bad);
 	(void)printf("cases       %lld open\n", (long long)s->cases_open);
+	if (s->drills_open > 0)
+		(void)printf("drills      %lld open\n", (long long)s->drills_open);
 	(void)printf("jobs        ");
 	for (size_t i = 0; i <= JOB_SKIPPED; i++)
 		(void)printf("%s%lld %s", i == 0 ? "" : ", ", (long long)s->jobs[i], job_state_names[i]);
@@ -103,7 +110,8 @@ print_json(const struct state *s, struct mh_err *err)
 	struct buf out;
 	bool ok = j != NULL && cJSON_AddBoolToObject(j, "worker", s->worker) != NULL &&
 		  json_add_integer(j, "intake", s->intake) && json_add_integer(j, "intake_oldest_s", s->oldest_s) &&
-		  json_add_integer(j, "set_aside", s->bad) && json_add_integer(j, "cases_open", s->cases_open);
+		  json_add_integer(j, "set_aside", s->bad) && json_add_integer(j, "cases_open", s->cases_open) &&
+		  json_add_integer(j, "drills_open", s->drills_open);
 
 	buf_init(&out, 65536);
 	cJSON *jobs = ok ? cJSON_AddObjectToObject(j, "jobs") : NULL;

@@ -9,14 +9,14 @@ enum work_exit { EXIT_OK = 0, EXIT_ATTENTION = 1, EXIT_USAGE = 2, EXIT_LATER = 7
 
 struct options {
 	const char *config; /* NULL: the default */
-	bool json, once, no_wait, all, online, alarm;
+	bool json, once, no_wait, all, online, templates, alarm;
 	const char *mail, *sendmail; /* with alarm; NULL: not given */
 	const char *operand;         /* the one argument that is no option; NULL: none */
 };
 
 struct work_command {
 	const char *name, *arguments, *help;
-	bool operand, json, once, all, online, alarm; /* what it takes */
+	bool operand, json, once, all, online, templates, alarm; /* what it takes */
 	int (*run)(const struct options *o);
 };
 extern const struct work_command work_commands[]; /* ends with a NULL name */
@@ -30,6 +30,7 @@ int alarm_command(const struct options *o); /* status --alarm */
 int close_command(const struct options *o);
 int approve_command(const struct options *o);
 int retry_command(const struct options *o);
+int drill_command(const struct options *o);
 
 /* A case's facts as keys of j, for list and show (cmd_list.c). False: no memory. */
 bool case_json(cJSON *j, const struct case_row *c, int64_t now);

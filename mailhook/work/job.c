@@ -92,6 +92,8 @@ make_job(const struct making *m, const struct conf_action *act, int64_t position
 		return status;
 	key[LEDGER_KEY_HEX] = '\0';
 
+	/* Of a drill an effect is only described, so nothing need be proven. */
+	const enum trust_level needs = case_is_drill(m->c) ? TRUST_UNVERIFIED : act->needs;
 	struct job_row j = { .job_key = key,
 		.case_id = m->c->id,
 		.action = act->name,
@@ -99,13 +101,13 @@ make_job(const struct making *m, const struct conf_action *act, int64_t position
 		.event = m->what,
 		.event_id = m->event_id,
 		.position = position,
-		.needs = act->needs,
+		.needs = needs,
 		.state = JOB_WAITING,
 		.waiting_for = JOB_WAIT_AFTER,
 		.has_due = true,
 		.due = m->now,
 		.created = m->now };
-	if (case_trust(m->c) < act->needs) {
+	if (case_trust(m->c) < needs) {
 		j.waiting_for = JOB_WAIT_TRUST;
 		j.has_due = false;
 	} else if (act->role == ROLE_EFFECT && m->c->ambiguous && m->c->approved_by == NULL) {

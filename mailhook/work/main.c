@@ -14,9 +14,10 @@ const struct work_command work_commands[] = {
 	    .once = true,
 	    .run = run_command },
 	{ .name = "check",
-	    .arguments = "[--online]",
+	    .arguments = "[--online] [--show-templates]",
 	    .help = "check configuration, definitions and actions",
 	    .online = true,
+	    .templates = true,
 	    .run = check_command },
 	{ .name = "list",
 	    .arguments = "[--json] [--all]",
@@ -47,6 +48,10 @@ const struct work_command work_commands[] = {
 	    .operand = true,
 	    .run = retry_command },
 	{ .name = "close", .arguments = "CASE", .help = "close a case", .operand = true, .run = close_command },
+	{ .name = "drill",
+	    .arguments = "",
+	    .help = "send a marked test notice through the whole installation",
+	    .run = drill_command },
 	{ .name = NULL },
 };
 
@@ -76,7 +81,8 @@ set_switch(const struct work_command *c, const char *arg, struct options *o)
 		bool taken, *to;
 	} switches[] = { { "--json", c->json, &o->json }, { "--once", c->once, &o->once },
 		{ "--no-wait", c->once, &o->no_wait }, { "--all", c->all, &o->all },
-		{ "--online", c->online, &o->online }, { "--alarm", c->alarm, &o->alarm } };
+		{ "--online", c->online, &o->online }, { "--show-templates", c->templates, &o->templates },
+		{ "--alarm", c->alarm, &o->alarm } };
 
 	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
 		if (switches[i].taken && strcmp(arg, switches[i].name) == 0) {

@@ -48,9 +48,11 @@ add_case(cJSON *parent, struct work *w, const struct case_row *c, size_t notices
 		? !json_add_integer(j, "days_left", left >= 0 ? left / DAY_S : -((-left + DAY_S - 1) / DAY_S))
 		: !json_add_string(j, "days_left", NULL))
 		return false;
-	return json_add_string(j, "reason", c->reason) && json_add_string(j, "state", c->open ? "open" : "closed") &&
-	       json_add_time(j, "opened", c->opened) && json_add_string(j, "closed_by", c->closed_by) &&
-	       json_add_integer(j, "notices", (int64_t)notices) && json_add_string(j, "ticket_url", c->ticket_url);
+	return json_add_string(j, "reason", case_is_drill(c) ? NULL : c->reason) &&
+	       cJSON_AddBoolToObject(j, "drill", case_is_drill(c)) != NULL &&
+	       json_add_string(j, "state", c->open ? "open" : "closed") && json_add_time(j, "opened", c->opened) &&
+	       json_add_string(j, "closed_by", c->closed_by) && json_add_integer(j, "notices", (int64_t)notices) &&
+	       json_add_string(j, "ticket_url", c->ticket_url);
 }
 
 static bool
@@ -195,17 +197,21 @@ request_job(struct work *w, const struct job_row *j, const struct case_row *c, i
 {
 	MH_AUTO(drop_json) cJSON *r = cJSON_CreateObject();
 	struct facts f = { 0 };
-	const enum mh_status status = gather(w, c, a, &f, err);
+	int64_t before = 0;
+	enum mh_status status = gather(w, c, a, &f, err);
 
+	if (status == MH_OK)
+		status = db_one(w->db, "SELECT count(*) FROM events WHERE case_id = $1 AND id < $2",
+		    DB_ARGS(db_int(c->id), db_int(j->event_id)), &before, err);
 	if (status != MH_OK)
 		return status;
 	const struct message_row *m = f.has_message ? &f.message : NULL;
 	if (r == NULL || !add_head(r, w, conf_action(w->conf, j->action), j->action, now, deadline) ||
 	    !json_add_string(r, "event", j->event) || !json_add_integer(r, "attempt", j->attempt) ||
-	    !json_add_string(r, "job_key", j->job_key) || !json_add_string(r, "case_key", c->key) ||
-	    !add_case(r, w, c, f.notices.n, now) || !add_notice(r, f.best) || !add_trust(r, c, m) ||
-	    !add_outcomes(r, j, c, &f.jobs) || !add_message(r, m) || !add_state(r, j->action_state) ||
-	    !json_print(r, out))
+	    !json_add_integer(r, "event_number", before) || !json_add_string(r, "job_key", j->job_key) ||
+	    !json_add_string(r, "case_key", c->key) || !add_case(r, w, c, f.notices.n, now) || !add_notice(r, f.best) ||
+	    !add_trust(r, c, m) || !add_outcomes(r, j, c, &f.jobs) || !add_message(r, m) ||
+	    !add_state(r, j->action_state) || !json_print(r, out))
 		return mh_fail(err, MH_RETRY, "no memory for a request");
 	*ret_message = m == NULL ? 0 : m->id;
 	return MH_OK;
@@ -219,6 +225,32 @@ request_check(struct work *w, const struct conf_action *act, bool online, int64_
 
 	if (r == NULL || !add_head(r, w, act, act->name, now, deadline) ||
 	    cJSON_AddBoolToObject(r, "online", online) == NULL || !json_print(r, out))
+		return mh_fail(err, MH_RETRY, "no memory for a request");
+	return MH_OK;
+}
+
+enum mh_status
+request_sample(
+    struct work *w, const struct conf_action *act, int64_t now, int64_t deadline, struct buf *out, struct mh_err *err)
+{
+	const char *key = "00000000000000000000000000000000";
+	const struct case_row c = { .id = 1,
+		.key = key,
+		.kind = "aws.identity-center.scim-token",
+		.account = "123456789012",
+		.region = "eu-west-1",
+		.has_expires = true,
+		.expires = now + INT64_C(89) * DAY_S,
+		.open = true,
+		.opened = now };
+	MH_AUTO(drop_json) cJSON *r = cJSON_CreateObject();
+
+	if (r == NULL || !add_head(r, w, act, act->name, now, deadline) || cJSON_AddTrueToObject(r, "sample") == NULL ||
+	    !json_add_string(r, "event", "opened") || !json_add_integer(r, "attempt", 1) ||
+	    !json_add_integer(r, "event_number", 0) || !json_add_string(r, "job_key", key) ||
+	    !json_add_string(r, "case_key", key) || !add_case(r, w, &c, 1, now) || !add_notice(r, NULL) ||
+	    !add_trust(r, &c, NULL) || cJSON_AddArrayToObject(r, "outcomes") == NULL || !add_message(r, NULL) ||
+	    !add_state(r, NULL) || !json_print(r, out))
 		return mh_fail(err, MH_RETRY, "no memory for a request");
 	return MH_OK;
 }

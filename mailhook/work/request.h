@@ -15,5 +15,8 @@ enum mh_status request_job(struct work *w, const struct job_row *j, const struct
 /* For the verb check: no case. */
 enum mh_status request_check(struct work *w, const struct conf_action *act, bool online, int64_t now, int64_t deadline,
     struct buf *out, struct mh_err *err);
+/* For the verb describe, of a case that is made up: "sample" is true. */
+enum mh_status request_sample(
+    struct work *w, const struct conf_action *act, int64_t now, int64_t deadline, struct buf *out, struct mh_err *err);
 
 #endif

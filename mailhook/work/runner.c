@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "mailhook/clock.h"
+#include "mailhook/work/case.h"
 #include "mailhook/work/job.h"
 #include "mailhook/work/request.h"
 
@@ -173,14 +174,16 @@ launch_job(struct running *p, const struct job_row *j, const struct conf_action 
 	struct work *w = p->runner->w;
 	struct case_row c;
 	int64_t message_id = 0;
-	struct launch_spec spec = { .verb = p->observed ? "describe" : "run",
-		.dir = w->conf->state_dir,
+	struct launch_spec spec = { .dir = w->conf->state_dir,
 		.deadline_ms = act->deadline_s * 1000,
 		.checkpoint = on_checkpoint,
 		.say = on_say,
 		.user = p };
 	enum mh_status status = ledger_case_get(w->db, j->case_id, a, &c, err);
 
+	if (status == MH_OK)
+		p->observed = p->observed || (case_is_drill(&c) && j->role == ROLE_EFFECT);
+	spec.verb = p->observed ? "describe" : "run";
 	if (status == MH_OK)
 		status = request_job(w, j, &c, now, now + act->deadline_s, a, request, &message_id, err);
 	if (status == MH_OK && act->mail_raw && message_id != 0) {
@@ -393,17 +396,23 @@ runner_stop(struct runner *r, struct mh_err *err)
 /* -- check --------------------------------------------------------------------------------------------------------- */
 
 static enum mh_status
-check_in(struct work *w, const struct conf_action *act, bool online, struct arena *a, struct buf *request,
-    bool *ret_fit, struct buf *out, struct mh_err *err)
+ask_in(struct work *w, const struct conf_action *act, const struct runner_question *q, struct arena *a,
+    struct buf *request, bool *ret_fit, struct buf *out, struct mh_err *err)
 {
 	const int64_t now = clock_now();
 	struct launch *l = NULL;
 	struct answer_line answer;
 	struct checked who = { act->name };
 	struct launch_spec spec = {
-		.verb = "check", .dir = "/", .deadline_ms = act->deadline_s * 1000, .say = on_say_check, .user = &who
+		.verb = q->say == NULL ? "check" : "describe",
+		.dir = "/",
+		.deadline_ms = act->deadline_s * 1000,
+		.say = q->say == NULL ? on_say_check : q->say,
+		.user = &who,
 	};
-	enum mh_status status = request_check(w, act, online, now, now + act->deadline_s, request, err);
+	enum mh_status status = q->say == NULL
+				    ? request_check(w, act, q->online, now, now + act->deadline_s, request, err)
+				    : request_sample(w, act, now, now + act->deadline_s, request, err);
 
 	spec.request = buf_span(request);
 	if (status == MH_OK)
@@ -427,15 +436,15 @@ check_in(struct work *w, const struct conf_action *act, bool online, struct aren
 }
 
 enum mh_status
-runner_check(
-    struct work *w, const struct conf_action *act, bool online, bool *ret_fit, struct buf *out, struct mh_err *err)
+runner_ask(struct work *w, const struct conf_action *act, const struct runner_question *q, bool *ret_fit,
+    struct buf *out, struct mh_err *err)
 {
 	struct arena a;
 	struct buf request;
 
 	arena_init(&a, RUN_ARENA_BYTES);
 	buf_init(&request, REQUEST_MAX_BYTES);
-	const enum mh_status status = check_in(w, act, online, &a, &request, ret_fit, out, err);
+	const enum mh_status status = ask_in(w, act, q, &a, &request, ret_fit, out, err);
 	buf_release(&request);
 	arena_release(&a);
 	return status;

@@ -21,8 +21,13 @@ enum mh_status runner_step(struct runner *r, struct mh_err *err);
 /* Kills what runs and queues it again. */
 enum mh_status runner_stop(struct runner *r, struct mh_err *err);
 
-/* Runs one action's `check` to its end, for the command check. The summary is written to out. */
-enum mh_status runner_check(
-    struct work *w, const struct conf_action *act, bool online, bool *ret_fit, struct buf *out, struct mh_err *err);
+struct runner_question {
+	bool online;
+	void (*say)(
+	    void *user, struct mh_span text); /* NULL: `check`; else `describe` of a made-up case, each line to it */
+};
+/* Runs one action to its end, for the command check. The summary is written to out. */
+enum mh_status runner_ask(struct work *w, const struct conf_action *act, const struct runner_question *q, bool *ret_fit,
+    struct buf *out, struct mh_err *err);
 
 #endif

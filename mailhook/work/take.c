@@ -119,8 +119,10 @@ place_unread(struct take *t, const struct message_row *m, struct mh_err *err)
 	bool full = false;
 	enum mh_status status = quarantine(t, &full, err);
 
-	if (status == MH_OK && t->in->reading->verdict == MH_FAILED &&
-	    arena_printf(t->a, &words, err, "failed: %s", m->reason == NULL ? "no reason" : m->reason) != MH_OK)
+	if (t->drill)
+		words = MH_LIT(CASE_DRILL);
+	else if (status == MH_OK && t->in->reading->verdict == MH_FAILED &&
+		 arena_printf(t->a, &words, err, "failed: %s", m->reason == NULL ? "no reason" : m->reason) != MH_OK)
 		status = mh_fail(err, MH_RETRY, "no memory for a case");
 	if (status == MH_OK)
 		status = ledger_case_open_like(t->w->db, CASE_UNRECOGNISED, m->sender, words.p, t->a, &c, err);
@@ -214,6 +216,20 @@ take_copy(struct take *t, const struct message_row *first, const struct message_
 	return status;
 }
 
+/* A drill is what carries the one Message-ID that the ledger waits for; that is used up by it. */
+static enum mh_status
+know_drill(struct take *t, const struct message_row *m, struct mh_err *err)
+{
+	const char *mark = NULL;
+	const enum mh_status status = ledger_meta_get(t->w->db, LEDGER_META_DRILL, t->a, &mark, err);
+
+	if (status != MH_OK || mark == NULL || mark[0] == '\0' || m->message_id == NULL ||
+	    strcmp(mark, m->message_id) != 0)
+		return status;
+	t->drill = true;
+	return ledger_meta_set(t->w->db, LEDGER_META_DRILL, "", err);
+}
+
 static enum mh_status
 take_in(struct take *t, struct mh_err *err)
 {
@@ -229,7 +245,9 @@ take_in(struct take *t, struct mh_err *err)
 	if (status != MH_OK)
 		return status;
 	m.digest = digest;
-	status = ledger_message_find(t->w->db, digest, t->a, &first, err);
+	status = know_drill(t, &m, err);
+	if (status == MH_OK)
+		status = ledger_message_find(t->w->db, digest, t->a, &first, err);
 	if (status == MH_OK) {
 		status = take_copy(t, &first, &m, err);
 	} else if (status == MH_SKIP) {

@@ -11,6 +11,12 @@ case_trust(const struct case_row *c)
 	return c->trust == TRUST_RELAYED && c->approved_by != NULL ? TRUST_VERIFIED : c->trust;
 }
 
+bool
+case_is_drill(const struct case_row *c)
+{
+	return c->reason != NULL && strcmp(c->reason, CASE_DRILL) == 0;
+}
+
 void
 case_words(const struct case_row *c, struct buf *out)
 {

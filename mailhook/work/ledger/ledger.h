@@ -26,6 +26,7 @@ enum mh_status ledger_meta_get(
     struct db *db, const char *name, struct arena *a, const char **ret, struct mh_err *err); /* NULL: not set */
 enum mh_status ledger_meta_set(struct db *db, const char *name, const char *value, struct mh_err *err);
 enum mh_status ledger_meta_count(struct db *db, const char *name, int64_t *ret, struct mh_err *err); /* 0: not set */
+#define LEDGER_META_DRILL "drill" /* the Message-ID of the drill that is under way; "": none */
 enum mh_status ledger_meta_add(struct db *db, const char *name, int64_t more, struct mh_err *err);
 
 /* -- events -------------------------------------------------------------------------------------------------------- */

@@ -41,7 +41,7 @@ CREATE TABLE cases (
   resource   TEXT,                    -- for 'unrecognised': the sender
   expires    TEXT,                    -- NULL for 'unrecognised'
   precision  TEXT CHECK (precision IN ('second', 'day', 'derived')),
-  reason     TEXT,                    -- for 'unrecognised': why
+  reason     TEXT,                    -- for 'unrecognised': why; 'drill: nothing expires' for a drill
   trust      TEXT NOT NULL DEFAULT 'unverified' CHECK (trust IN ('unverified', 'relayed', 'verified')),
   unlisted   INTEGER NOT NULL DEFAULT 0, -- opened for an account that neither a rule nor the accounts file names
   ambiguous  INTEGER NOT NULL DEFAULT 0, -- a notice fitted several cases: nothing rotates, a person is asked
