@@ -16,6 +16,7 @@ struct incoming {
 	const struct envelope *envelope;
 	enum trust_level trust;
 	const char *trust_by, *trust_steps; /* NULL: nothing proved it */
+	bool temporary;                     /* DNS did not answer: it is judged again */
 };
 
 enum taken_as { TAKEN_NOT, TAKEN_NEW, TAKEN_COPY };
@@ -29,6 +30,11 @@ struct taken {
  * counted and nothing else changes, unless its trust is better: then its bytes and facts replace the first copy's.
  *   errors  those of db.h; nothing has changed then */
 enum mh_status case_take(struct work *w, const struct incoming *in, int64_t now, struct taken *ret, struct mh_err *err);
+
+/* A message that is in the ledger was proved by what in says: its trust rises, its notices and their cases hear of it.
+ * Where it is trusted so far already nothing changes. */
+enum mh_status case_proved(
+    struct work *w, int64_t message_id, const struct incoming *in, int64_t now, struct mh_err *err);
 
 /* A person closes a case: its effects that have not begun are skipped, event "closed".
  *   errors  MH_BAD it is closed already */

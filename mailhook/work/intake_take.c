@@ -4,6 +4,7 @@
 #include "mailhook/clock.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
+#include "mailhook/work/prove.h"
 
 static enum mh_status
 set_aside(struct work *w, const char *name, const char *why, struct mh_err *err)
@@ -13,15 +14,16 @@ set_aside(struct work *w, const char *name, const char *why, struct mh_err *err)
 }
 
 static void
-tell(const char *name, const struct reading *r, const struct taken *t)
+tell(const char *name, const struct reading *r, const struct verify_answer *proof, const struct taken *t)
 {
 	if (t->as == TAKEN_NOT)
 		work_log("intake %s: %s, not kept", name, r->own ? "our own reply" : "irrelevant");
 	else if (t->as == TAKEN_COPY)
 		work_log("intake %s: message %" PRId64 " again", name, t->message_id);
 	else
-		work_log("intake %s: message %" PRId64 ", %s, %zu opened, %zu joined, %zu into the digest", name,
-		    t->message_id, mh_verdict_names[r->verdict], t->opened, t->joined, t->flooded);
+		work_log("intake %s: message %" PRId64 ", %s, %s%s, %zu opened, %zu joined, %zu into the digest", name,
+		    t->message_id, mh_verdict_names[r->verdict], trust_names[proof->level],
+		    proof->temporary ? " as yet" : "", t->opened, t->joined, t->flooded);
 }
 
 static enum mh_status
@@ -31,6 +33,7 @@ take_file(struct work *w, const char *name, struct buf *file, struct arena *a, s
 	struct envelope envelope;
 	struct reading reading = { 0 };
 	struct taken taken;
+	struct verify_answer proof = { 0 };
 	struct mh_err own = { 0 };
 	enum mh_status status = intake_get(w->conf->intake_dir, name, file, &raw, &envelope, &own);
 
@@ -40,10 +43,16 @@ take_file(struct work *w, const char *name, struct buf *file, struct arena *a, s
 		return set_aside(w, name, own.text, err);
 	if (status == MH_OK)
 		status = sandbox_read(&w->reader, raw, a, &reading, &own);
+	if (status == MH_OK && reading.verdict != MH_IRRELEVANT && !reading.own)
+		status = prove(w, raw, envelope.received, &reading, a, &proof, &own);
 	if (status == MH_OK) {
-		const struct incoming in = {
-			.reading = &reading, .raw = raw, .envelope = &envelope, .trust = TRUST_UNVERIFIED
-		};
+		const struct incoming in = { .reading = &reading,
+			.raw = raw,
+			.envelope = &envelope,
+			.trust = proof.level,
+			.trust_by = proof.by,
+			.trust_steps = proof.steps,
+			.temporary = proof.temporary };
 		status = case_take(w, &in, clock_now(), &taken, &own);
 		if (status == MH_BAD) /* this message alone cannot be taken; the others must not wait for it */
 			return set_aside(w, name, own.text, err);
@@ -52,7 +61,7 @@ take_file(struct work *w, const char *name, struct buf *file, struct arena *a, s
 		*err = own;
 		return MH_RETRY;
 	}
-	tell(name, &reading, &taken);
+	tell(name, &reading, &proof, &taken);
 	return intake_drop(w->conf->intake_dir, name, err);
 }
 

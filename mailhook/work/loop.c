@@ -15,6 +15,7 @@
 #include "mailhook/work/commands.h"
 #include "mailhook/work/job.h"
 #include "mailhook/work/notify.h"
+#include "mailhook/work/prove.h"
 #include "mailhook/work/runner.h"
 
 #define BATCH 1000                   /* names of one look at the intake */
@@ -179,12 +180,14 @@ take_intake(struct loop *l, bool *ret_more, struct mh_err *err)
 static enum mh_status
 work_round(struct loop *l, bool *ret_more, struct mh_err *err)
 {
-	bool more_mail = false, more_jobs = false;
+	bool more_mail = false, more_proofs = false, more_jobs = false;
 	struct mh_err own = { 0 };
 	enum mh_status status = runner_step(l->runner, err);
 
 	if (status == MH_OK && !l->stopping)
 		status = take_intake(l, &more_mail, err);
+	if (status == MH_OK && !l->stopping)
+		status = prove_due(l->w, clock_now(), &more_proofs, err);
 	if (!l->stopping) { /* also where the intake cannot be read: what is due does not wait for it */
 		const enum mh_status started = runner_start(l->runner, clock_now(), &more_jobs, &own);
 		if (status == MH_OK && started != MH_OK) {
@@ -192,7 +195,7 @@ work_round(struct loop *l, bool *ret_more, struct mh_err *err)
 			*err = own;
 		}
 	}
-	*ret_more = more_mail || (more_jobs && runner_running(l->runner) == 0);
+	*ret_more = more_mail || more_proofs || (more_jobs && runner_running(l->runner) == 0);
 	return status;
 }
 
@@ -236,6 +239,21 @@ hear_watch(struct loop *l)
 		; /* what changed does not matter: everything is looked at */
 }
 
+/* Of jobs and of verifications. MH_SKIP: neither. */
+static enum mh_status
+next_due(const struct loop *l, int64_t now, int64_t *ret, struct mh_err *err)
+{
+	int64_t job = INT64_MAX, proof = INT64_MAX;
+	enum mh_status status = ledger_jobs_next_due(l->w->db, now, &job, err);
+
+	if (status == MH_OK || status == MH_SKIP)
+		status = ledger_verification_next(l->w->db, now, &proof, err);
+	if (status != MH_OK && status != MH_SKIP)
+		return status;
+	*ret = job < proof ? job : proof;
+	return *ret == INT64_MAX ? MH_SKIP : MH_OK;
+}
+
 static int
 sleep_ms(struct loop *l)
 {
@@ -247,7 +265,7 @@ sleep_ms(struct loop *l)
 		ms = l->stop_at_ms - clock_monotonic_ms();
 	else if (l->trouble)
 		return TROUBLE_MS;
-	else if (clock_file() == NULL && ledger_jobs_next_due(l->w->db, now, &due, &err) == MH_OK && due - now < 60)
+	else if (clock_file() == NULL && next_due(l, now, &due, &err) == MH_OK && due - now < 60)
 		ms = (due - now) * 1000;
 	return ms < 0 ? 0 : (int)ms;
 }

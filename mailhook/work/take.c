@@ -6,6 +6,7 @@
 #include "mailhook/work/case_impl.h"
 #include "mailhook/work/digest.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/prove.h"
 
 #define TAKE_ARENA_BYTES ((size_t)64 << 20)
 
@@ -190,6 +191,10 @@ replace_copy(struct take *t, const struct message_row *m, struct mh_err *err)
 			continue;
 		}
 		status = ledger_case_get(t->w->db, old.items[i].case_id, t->a, &c, err);
+		if (status == MH_OK && strcmp(c.kind, CASE_FLOOD) == 0) {
+			status = case_place(t, &n, err); /* it is no part of a flood any more */
+			continue;
+		}
 		if (status == MH_OK && !c.open && c.closed_by_person && n.trust > c.closed_trust) {
 			status = case_place(t, &n, err); /* the case was closed on the word of the lesser copy */
 			continue;
@@ -204,6 +209,19 @@ replace_copy(struct take *t, const struct message_row *m, struct mh_err *err)
 	return status;
 }
 
+/* DNS did not answer. raw: of a copy that takes nobody's place until it is proved, or MH_NONE. */
+static enum mh_status
+judge_later(struct take *t, struct mh_span raw, struct mh_err *err)
+{
+	int64_t pending = 0;
+	const enum mh_status status = ledger_verification_count(t->w->db, t->ret.message_id, &pending, err);
+
+	if (status != MH_OK || pending >= PROVE_MAX_PENDING)
+		return status;
+	return ledger_verification_add(t->w->db, t->ret.message_id, t->in->envelope->received,
+	    prove_again_at(t->ret.message_id, 1, t->now), raw, err);
+}
+
 static enum mh_status
 take_copy(struct take *t, const struct message_row *first, const struct message_row *m, struct mh_err *err)
 {
@@ -213,6 +231,8 @@ take_copy(struct take *t, const struct message_row *first, const struct message_
 	t->ret.message_id = first->id;
 	if (status == MH_OK && m->trust > first->trust)
 		status = replace_copy(t, m, err);
+	if (status == MH_OK && t->in->temporary && first->trust < TRUST_VERIFIED)
+		status = judge_later(t, m->trust > first->trust ? MH_NONE : t->in->raw, err);
 	return status;
 }
 
@@ -255,6 +275,8 @@ take_in(struct take *t, struct mh_err *err)
 		status = ledger_message_add(t->w->db, &m, t->in->raw, &t->ret.message_id, err);
 		if (status == MH_OK)
 			status = t->in->reading->verdict == MH_NOTICE ? place_all(t, err) : place_unread(t, &m, err);
+		if (status == MH_OK && t->in->temporary)
+			status = judge_later(t, MH_NONE, err);
 	}
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
@@ -273,6 +295,34 @@ case_take(struct work *w, const struct incoming *in, int64_t now, struct taken *
 	}
 	if (status == MH_OK)
 		*ret = t.ret;
+	return status;
+}
+
+static enum mh_status
+proved_in(struct take *t, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	struct message_row m, first;
+	enum mh_status status = message_row(t, &m, err);
+
+	if (status == MH_OK)
+		status = db_tx_begin(t->w->db, &tx, err);
+	if (status == MH_OK)
+		status = ledger_message_get(t->w->db, t->ret.message_id, t->a, &first, err);
+	if (status == MH_OK && m.trust > first.trust)
+		status = replace_copy(t, &m, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+enum mh_status
+case_proved(struct work *w, int64_t message_id, const struct incoming *in, int64_t now, struct mh_err *err)
+{
+	struct arena a;
+	struct take t = { .w = w, .in = in, .a = &a, .now = now, .ret = { .message_id = message_id } };
+
+	arena_init(&a, TAKE_ARENA_BYTES);
+	const enum mh_status status = proved_in(&t, err);
+	arena_release(&a);
 	return status;
 }
 

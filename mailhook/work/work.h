@@ -16,9 +16,11 @@ struct work {
 	struct accounts *accounts;       /* NULL: no accounts file */
 	struct definitions *definitions; /* NULL where nothing is read */
 	struct db *db;
+	int64_t marked; /* the last event of the ledger that the mark beside it knows (mark.c) */
 	struct reader reader;
-	char owner[80];     /* of leases: node and process */
-	char libexec[1024]; /* the folder of this program */
+	int64_t dns_quiet_until_ms; /* monotonic: until then nobody is judged, see prove.h */
+	char owner[80];             /* of leases: node and process */
+	char libexec[1024];         /* the folder of this program */
 };
 
 /* Lines on stderr, "mailhook: ...", once an error; bytes from outside are escaped by the caller. */

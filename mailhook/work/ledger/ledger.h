@@ -95,6 +95,32 @@ enum mh_status ledger_notices_of_case(
 enum mh_status ledger_quarantine(struct db *db, int64_t *ret_messages, int64_t *ret_bytes, struct mh_err *err);
 enum mh_status ledger_quarantine_release(struct db *db, int64_t case_id, struct mh_err *err);
 
+/* -- verifications: messages that DNS could not judge yet ---------------------------------------------------------- */
+
+struct verification_row {
+	int64_t id, message_id, received, due, attempts;
+	bool copy; /* bytes of its own: a copy whose proof the message in the ledger lacks */
+};
+
+/* The first attempt was made. raw.p == NULL: the bytes are those of the message. */
+enum mh_status ledger_verification_add(
+    struct db *db, int64_t message_id, int64_t received, int64_t due, struct mh_span raw, struct mh_err *err);
+/* The one that is longest due by now. MH_SKIP: none. */
+enum mh_status ledger_verification_due(struct db *db, int64_t now, struct verification_row *ret, struct mh_err *err);
+/* The next one of that message. MH_SKIP: none. */
+enum mh_status ledger_verification_of(
+    struct db *db, int64_t message_id, struct verification_row *ret, struct mh_err *err);
+/* The earliest due after now. MH_SKIP: none. */
+enum mh_status ledger_verification_next(struct db *db, int64_t now, int64_t *ret, struct mh_err *err);
+enum mh_status ledger_verification_count(struct db *db, int64_t message_id, int64_t *ret, struct mh_err *err);
+enum mh_status ledger_verification_raw(
+    struct db *db, int64_t id, struct buf *ret, struct mh_err *err); /* MH_SKIP: not kept */
+enum mh_status ledger_verification_later(struct db *db, int64_t id, int64_t due, int64_t attempts, struct mh_err *err);
+enum mh_status ledger_verification_drop(struct db *db, int64_t id, struct mh_err *err);
+enum mh_status ledger_verification_drop_all(struct db *db, int64_t message_id, struct mh_err *err);
+/* The way to a verdict that changed nothing else. */
+enum mh_status ledger_message_trust(struct db *db, int64_t id, const char *steps, struct mh_err *err);
+
 /* -- cases --------------------------------------------------------------------------------------------------------- */
 
 struct case_row {

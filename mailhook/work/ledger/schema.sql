@@ -32,6 +32,17 @@ CREATE TABLE messages (
   raw           BLOB                  -- NULL: purged, or never kept
 ) STRICT;
 
+CREATE TABLE verifications (          -- bytes that DNS could not judge yet; gone with their verdict
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  message_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+  received   TEXT NOT NULL,
+  due        TEXT NOT NULL,
+  attempts   INTEGER NOT NULL,
+  raw        BLOB                     -- of a copy whose proof another copy lacks; NULL: the message's own
+) STRICT;
+CREATE INDEX verifications_due ON verifications (due);
+CREATE INDEX verifications_message ON verifications (message_id);
+
 CREATE TABLE cases (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   key        TEXT NOT NULL UNIQUE,    -- 32 hex digits; what tickets carry; fixed when the case is opened

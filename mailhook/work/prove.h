@@ -1,0 +1,24 @@
+/* prove.h: how far a message may be believed, and once more where DNS did not answer. */
+#ifndef MAILHOOK_WORK_PROVE_H
+#define MAILHOOK_WORK_PROVE_H
+
+#include "mailhook/verify/ask.h"
+#include "mailhook/work/work.h"
+
+#define PROVE_GIVE_UP_S                                                                                                \
+	(INT64_C(3) * 86400) /* from a message's arrival; keys are taken away some time after their use */
+#define PROVE_MAX_PENDING 16 /* copies of one message that wait for a verdict */
+#define PROVE_QUIET_MS 30000 /* where DNS did not answer nobody is asked for so long: mail must not wait */
+
+/* Judges a message that was read. Waits for the verdict.
+ *   errors  MH_RETRY no memory */
+enum mh_status prove(struct work *w, struct mh_span raw, int64_t received, const struct reading *r, struct arena *a,
+    struct verify_answer *ret, struct mh_err *err);
+
+/* When a message without a verdict is judged again. attempts: made so far. */
+int64_t prove_again_at(int64_t message_id, int64_t attempts, int64_t now);
+
+/* Judges again what is due, one message. *ret_more: others are. */
+enum mh_status prove_due(struct work *w, int64_t now, bool *ret_more, struct mh_err *err);
+
+#endif
