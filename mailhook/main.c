@@ -45,6 +45,19 @@ wants_help(int argc, char **argv)
 	return false;
 }
 
+/* "mailhook --config FILE COMMAND ..." is "mailhook COMMAND --config FILE ...": people write both. */
+static void
+command_first(int argc, char **argv)
+{
+	if (argc > 3 && strcmp(argv[1], "--config") == 0) {
+		char *command = argv[3];
+
+		argv[3] = argv[2];
+		argv[2] = argv[1];
+		argv[1] = command;
+	}
+}
+
 /* Help that could not be written was not given. */
 static int
 printed(void)
@@ -61,6 +74,7 @@ main(int argc, char **argv)
 		command_list(stderr);
 		return CLI_USAGE;
 	}
+	command_first(argc, argv);
 	if (strcmp(argv[1], "--help") == 0) {
 		command_list(stdout);
 		return printed();

@@ -730,6 +730,11 @@ class Face(FrontCase):
                 self.assertNotEqual(p.stderr, b"")
                 self.assertEqual(p.stdout, b"")
 
+    def test_configuration_first(self):
+        p = subprocess.run([MAILHOOK, "--config", "/dev/null", "parse", "-"], input=NOTICE, stdout=subprocess.PIPE)
+        self.assertEqual(p.returncode, 0)
+        self.assertIn(b'"verdict":"notice"', p.stdout)
+
     def test_missing_program(self):
         os.makedirs(self.w.dir + "/root/bin")
         shutil.copy(MAILHOOK, self.w.dir + "/root/bin/mailhook")
