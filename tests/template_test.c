@@ -84,6 +84,41 @@ test_rows(void **state)
 	}
 }
 
+/* The same values in HTML: none of their signs means anything there, and wrapped lines become one. */
+static void
+test_html(void **state)
+{
+	static const struct {
+		const char *name;
+		struct mh_span value;
+		enum template_lines lines;
+		const char *expected;
+	} rows[] = {
+		{ "plain", MH_LIT("Ada"), LINES_ONE, "<b>Ada</b>" },
+		{ "signs", MH_LIT("<a href=\"x\" id='y'>&amp;"), LINES_ONE,
+		    "<b>&lt;a href=&quot;x&quot; id=&#39;y&#39;&gt;&amp;amp;</b>" },
+		{ "controls", MH_LIT("a\nb\x1b\0c"), LINES_ONE, "<b>a b  c</b>" },
+		{ "a list", MH_LIT("1. one\n   more\n2. two"), LINES_LIST, "<b>1. one    more<br>\n2. two</b>" },
+		{ "a paragraph", MH_LIT("one\ntwo <"), LINES_WRAP, "<b>one two &lt;</b>" },
+		{ "no template", MH_LIT("{name}"), LINES_ONE, "<b>{name}</b>" },
+		{ "broken UTF-8", MH_LIT("x\xff"), LINES_ONE, "<b>x?</b>" },
+		{ "unknown", MH_NONE, LINES_ONE, "<b></b>" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct template_var one = { "v", rows[i].value, rows[i].lines };
+		const struct template_vars all = { &one, 1 };
+		struct buf out;
+
+		buf_init(&out, 1000);
+		if (template_render("t", 1, MH_LIT("<b>{v}</b>"), &all, template_html, &out, NULL) != MH_OK ||
+		    strcmp(out.p, rows[i].expected) != 0)
+			fail_msg("%s: \"%s\"", rows[i].name, buf_span(&out).p);
+		buf_release(&out);
+	}
+}
+
 static void
 test_output_limit(void **state)
 {
@@ -171,6 +206,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_html),
 		cmocka_unit_test(test_output_limit),
 		cmocka_unit_test(test_due_words),
 		cmocka_unit_test(test_wrap),
