@@ -731,7 +731,7 @@ class Face(FrontCase):
                 self.assertEqual(p.stdout, b"")
 
     def test_configuration_first(self):
-        p = subprocess.run([MAILHOOK, "--config", "/dev/null", "parse", "-"], input=NOTICE, stdout=subprocess.PIPE)
+        p = subprocess.run([MAILHOOK, "--config", self.w.conf, "parse", "-"], input=NOTICE, stdout=subprocess.PIPE)
         self.assertEqual(p.returncode, 0)
         self.assertIn(b'"verdict":"notice"', p.stdout)
 
