@@ -306,8 +306,8 @@ class Installation(unittest.TestCase):
         os.makedirs(self.dir + "/mails/in a box", exist_ok=True)
         rows = [
             ("mailhook pa", "parse"), ("mailhook --v", "--version"), ("mailhook status --al", "--alarm"),
-            ("mailhook check --", "--config --help --online"), ("mailhook list x", ""),
-            ("mailhook check ", "--config --help --online"),
+            ("mailhook check --", "--config --help --online --show-templates"), ("mailhook list x", ""),
+            ("mailhook check ", "--config --help --online --show-templates"),
             ("mailhook parse --ex", "--explain"), ("mailhook parse %s/mai" % self.dir, self.dir + "/mails"),
             ("mailhook run --config %s/mai" % self.dir, self.dir + "/mails"),
             ("mailhook parse %s/mails/" % self.dir, self.dir + "/mails/in a box"),
