@@ -93,6 +93,8 @@ arc_read(const struct verify_mail *m, struct arena *a, struct arc_chain *ret, st
 		if (!span_ieq(s->seal_signature.cv, i == 0 ? MH_LIT("none") : MH_LIT("pass")))
 			return mh_fail(
 			    err, MH_BAD, "cv= of the ARC seal %zu is not %s", i + 1, i == 0 ? "none" : "pass");
+		if (i > 0 && (s->results > s[-1].results || s->message > s[-1].message || s->seal > s[-1].seal))
+			return mh_fail(err, MH_BAD, "the ARC instance %zu stands below the one before it", i + 1);
 		c.n++;
 	}
 	if (c.n == 0)

@@ -119,6 +119,9 @@ dkim_verify(struct verify_mail *m, const struct verify_field *f, const struct si
 	enum mh_status status;
 
 	buf_init(&b, MAX_SIGNED_BYTES);
+	const size_t authors = message_count(m, "From");
+	if (authors != 1) /* RFC 6376 5.4.2 takes the lowest, and people are shown the topmost */
+		return mh_fail(err, MH_BAD, "%zu From fields", authors);
 	if (s->has_x && received > s->x)
 		return mh_fail(err, MH_BAD, "the signature had expired (x=) when the mail arrived");
 	if ((status = canon_body(m, s->body, hash, err)) != MH_OK)
