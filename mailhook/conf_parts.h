@@ -77,8 +77,8 @@ extern const struct conf_option conf_options[CONF_KEYS]; /* by enum conf_key */
 bool conf_title_right(const char *text); /* of a mailbox, action or rule: also a file name, so no slash */
 /* A whole number without sign; false: not one, or outside [min, max]. */
 bool conf_integer(const char *text, int64_t min, int64_t max, int64_t *ret);
-bool conf_credential_title_right(const char *text);   /* words for a person: also blanks inside */
-bool conf_expect(const char *text, int64_t *ret_s);   /* a duration, or "never": 0 */
+bool conf_credential_title_right(const char *text); /* words for a person: also blanks inside */
+bool conf_expect(const char *text, int64_t *ret_s); /* a duration, or "never": 0 */
 /* "2027-01-31" (then *ret_day: the day's last second), or RFC 3339 in UTC. */
 bool conf_instant(const char *text, int64_t *ret, bool *ret_day);
 bool conf_size(const char *text, int64_t *ret_bytes); /* "65536", "64k", "64M", "1G" */

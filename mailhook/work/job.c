@@ -32,6 +32,7 @@ struct making {
 	const struct job_row *cause;
 	const char *what;
 	int64_t event_id, nth, now;
+	bool escalation; /* the actions are not those of the case's rule */
 };
 
 /* What came in after its expiry: nothing is left to rotate, and nobody waits for a reply. */
@@ -64,6 +65,16 @@ has_job(const struct making *m, const char *action)
 	return false;
 }
 
+/* Who is called by an escalation is called by each; but what the rule itself does is never doubled. */
+static bool
+is_own_effect(const struct making *m, const char *action)
+{
+	for (size_t i = 0; i < m->jobs->n; i++)
+		if (is(m->jobs->items[i].action, action) && !is(m->jobs->items[i].event, "reminded"))
+			return true;
+	return false;
+}
+
 static bool
 wanted(const struct making *m, const struct conf_action *act)
 {
@@ -71,6 +82,8 @@ wanted(const struct making *m, const struct conf_action *act)
 	case ROLE_TICKET:
 		return m->cause == NULL || m->cause->role == ROLE_EFFECT;
 	case ROLE_EFFECT:
+		if (m->escalation)
+			return !is_own_effect(m, act->name);
 		return is(m->what, "opened") && !came_too_late(m->c) && !has_job(m, act->name);
 	case ROLE_REPLY:
 		return !came_too_late(m->c) && !told_by_pending_reply(m, act->name);
@@ -171,13 +184,17 @@ skip_effects(struct work *w, const struct job_rows *jobs, int64_t now, struct mh
 	return status;
 }
 
-enum mh_status
-case_event(struct work *w, const struct case_row *c, const char *what, const char *by, const char *detail,
-    const struct job_row *cause, int64_t now, struct mh_err *err)
+static enum mh_status
+happen(struct making m, const char *by, const char *detail, struct mh_err *err)
 {
 	struct arena a;
 	struct job_rows jobs = { 0 };
-	struct making m = { .w = w, .c = c, .jobs = &jobs, .cause = cause, .what = what, .now = now };
+	struct work *w = m.w;
+	const struct case_row *c = m.c;
+	const char *what = m.what;
+	const int64_t now = m.now;
+
+	m.jobs = &jobs;
 
 	arena_init(&a, CASE_ARENA_BYTES);
 	enum mh_status status = ledger_event_count(w->db, c->id, what, &m.nth, err);
@@ -195,6 +212,27 @@ case_event(struct work *w, const struct case_row *c, const char *what, const cha
 		status = job_settle(w, c->id, now, err);
 	arena_release(&a);
 	return status;
+}
+
+enum mh_status
+case_event(struct work *w, const struct case_row *c, const char *what, const char *by, const char *detail,
+    const struct job_row *cause, int64_t now, struct mh_err *err)
+{
+	return happen((struct making){ .w = w, .c = c, .cause = cause, .what = what, .now = now }, by, detail, err);
+}
+
+enum mh_status
+case_escalate(
+    struct work *w, const struct case_row *c, const char *actions, const char *detail, int64_t now, struct mh_err *err)
+{
+	struct case_row other = *c;
+	const enum mh_status status = ledger_event_add(w->db, c->id, now, "escalated", "mailhook", detail, NULL, err);
+
+	other.actions = actions;
+	if (status != MH_OK)
+		return status;
+	return happen((struct making){ .w = w, .c = &other, .what = "reminded", .now = now, .escalation = true },
+	    "mailhook", detail, err);
 }
 
 enum mh_status

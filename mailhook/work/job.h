@@ -22,6 +22,11 @@
 enum mh_status case_event(struct work *w, const struct case_row *c, const char *what, const char *by,
     const char *detail, const struct job_row *cause, int64_t now, struct mh_err *err);
 
+/* An escalation: event "escalated" in the history, and an event "reminded" whose jobs are of those actions (a JSON list of
+ * names) in place of the case's own. Inside the caller's transaction. */
+enum mh_status case_escalate(
+    struct work *w, const struct case_row *c, const char *actions, const char *detail, int64_t now, struct mh_err *err);
+
 /* Looks again at the case's jobs that wait for others ("after"): queues those whose turn has come, and notes when to look
  * again at those that wait for a time. Inside the caller's transaction. */
 enum mh_status job_settle(struct work *w, int64_t case_id, int64_t now, struct mh_err *err);

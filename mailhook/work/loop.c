@@ -15,6 +15,7 @@
 #include "mailhook/work/commands.h"
 #include "mailhook/work/job.h"
 #include "mailhook/work/notify.h"
+#include "mailhook/work/pass.h"
 #include "mailhook/work/prove.h"
 #include "mailhook/work/runner.h"
 
@@ -33,6 +34,7 @@ struct loop {
 	const struct loop_options *o;
 	struct runner *runner;
 	struct notify notify;
+	struct pass pass;
 	int lock, signals, watch; /* -1: none */
 	int wd_intake;
 	bool stopping, stop_now;
@@ -128,6 +130,7 @@ reload(struct loop *l)
 	l->w->db = NULL;
 	work_release(l->w);
 	*l->w = fresh;
+	l->pass = (struct pass){ 0 };
 	work_log("reloaded");
 }
 
@@ -180,7 +183,7 @@ take_intake(struct loop *l, bool *ret_more, struct mh_err *err)
 static enum mh_status
 work_round(struct loop *l, bool *ret_more, struct mh_err *err)
 {
-	bool more_mail = false, more_proofs = false, more_jobs = false;
+	bool more_mail = false, more_proofs = false, more_time = false, more_jobs = false;
 	struct mh_err own = { 0 };
 	enum mh_status status = runner_step(l->runner, err);
 
@@ -188,6 +191,13 @@ work_round(struct loop *l, bool *ret_more, struct mh_err *err)
 		status = take_intake(l, &more_mail, err);
 	if (status == MH_OK && !l->stopping)
 		status = prove_due(l->w, clock_now(), &more_proofs, err);
+	if (!l->stopping) {
+		const enum mh_status passed = pass_time(l->w, &l->pass, clock_now(), &more_time, &own);
+		if (status == MH_OK && passed != MH_OK) {
+			status = passed;
+			*err = own;
+		}
+	}
 	if (!l->stopping) { /* also where the intake cannot be read: what is due does not wait for it */
 		const enum mh_status started = runner_start(l->runner, clock_now(), &more_jobs, &own);
 		if (status == MH_OK && started != MH_OK) {
@@ -195,7 +205,7 @@ work_round(struct loop *l, bool *ret_more, struct mh_err *err)
 			*err = own;
 		}
 	}
-	*ret_more = more_mail || more_proofs || (more_jobs && runner_running(l->runner) == 0);
+	*ret_more = more_mail || more_proofs || more_time || (more_jobs && runner_running(l->runner) == 0);
 	return status;
 }
 
@@ -239,7 +249,7 @@ hear_watch(struct loop *l)
 		; /* what changed does not matter: everything is looked at */
 }
 
-/* Of jobs and of verifications. MH_SKIP: neither. */
+/* Of jobs, of verifications, and of what time alone brings. */
 static enum mh_status
 next_due(const struct loop *l, int64_t now, int64_t *ret, struct mh_err *err)
 {
@@ -250,8 +260,10 @@ next_due(const struct loop *l, int64_t now, int64_t *ret, struct mh_err *err)
 		status = ledger_verification_next(l->w->db, now, &proof, err);
 	if (status != MH_OK && status != MH_SKIP)
 		return status;
-	*ret = job < proof ? job : proof;
-	return *ret == INT64_MAX ? MH_SKIP : MH_OK;
+	*ret = pass_next(l->w, &l->pass, now);
+	*ret = job < *ret ? job : *ret;
+	*ret = proof < *ret ? proof : *ret;
+	return MH_OK;
 }
 
 static int

@@ -145,6 +145,8 @@ follow_up(struct work *w, struct case_row *c, const struct job_row *j, int64_t n
 		return MH_OK;
 	if (j->role == ROLE_REPLY || (j->role == ROLE_TICKET && well))
 		return MH_OK;
+	if (well && strcmp(j->event, "reminded") == 0)
+		return MH_OK; /* an escalation's: that somebody was called renews nothing */
 	buf_init(&detail, 2048);
 	buf_printf(&detail, "%s: %s", j->action, j->summary == NULL ? "" : j->summary);
 	status = buf_ok(&detail) ? case_event(w, c, well ? "succeeded" : "failed", j->action, detail.p, j, now, err)

@@ -180,7 +180,8 @@ ledger_case_update(struct db *db, const struct case_row *c, struct mh_err *err)
 	char expires[MH_TIME_TEXT], closed[MH_TIME_TEXT];
 
 	return db_run(db,
-	    "UPDATE cases SET region = $1, resource = $2, expires = $3, precision = $4, trust = $5, ambiguous = $6, "
+	    "UPDATE cases SET look = '0001-01-01T00:00:00Z', "
+	    "region = $1, resource = $2, expires = $3, precision = $4, trust = $5, ambiguous = $6, "
 	    "best_notice = $7, approved_by = $8, approved = CASE WHEN $8 IS NULL THEN NULL ELSE approved END, "
 	    "ticket_url = $9, state = $10, closed = $11, closed_by = $12, "
 	    "closed_trust = $13 WHERE id = $14",

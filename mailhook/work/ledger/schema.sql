@@ -66,11 +66,17 @@ CREATE TABLE cases (
   approved   TEXT,                    -- when a person approved; then relayed counts as verified
   approved_by TEXT,
   best_notice INTEGER,                -- notices.id whose facts the case has
-  ticket_url TEXT                     -- as the ticket action told it
+  ticket_url TEXT,                    -- as the ticket action told it
+  look       TEXT NOT NULL DEFAULT '0001-01-01T00:00:00Z', -- when time alone may change it: looked at by then
+  reminded   INTEGER NOT NULL DEFAULT 0, -- the lowest threshold of which there was a reminder, in days; 0: none
+  expired    INTEGER NOT NULL DEFAULT 0, -- 1: there was an event "expired"
+  awaited    INTEGER NOT NULL DEFAULT 0, -- 1: the next cycle's notice came, or its absence has become a case
+  escalated  TEXT NOT NULL DEFAULT '[]'  -- JSON list of names: the escalations that there were
 ) STRICT;
 CREATE INDEX cases_identity ON cases (kind, account, expires);
 CREATE INDEX cases_opened ON cases (opened);
 CREATE INDEX cases_expires ON cases (state, expires);
+CREATE INDEX cases_look ON cases (look);
 
 CREATE TABLE notices (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,0 +1,35 @@
+/* pass.h: what comes about because time passes: reminders, expiries, escalations, notices that did not come, and the life
+ * of our own credentials. mailhook.conf(5) says when each happens. All instants are the caller's.
+ *
+ * Each thing happens once a case and is written in one transaction with its events and jobs, so that neither a crash nor
+ * a clock that is set back repeats it. Of what passed while nothing ran only the last comes: a clock that jumps a year
+ * brings one event "expired" a case, and at most one round of each escalation.
+ */
+#ifndef MAILHOOK_WORK_PASS_H
+#define MAILHOOK_WORK_PASS_H
+
+#include "mailhook/work/work.h"
+
+#define KIND_SILENCE "mailhook.silence"
+#define KIND_CREDENTIAL "mailhook.credential"
+#define PASS_BATCH 256          /* cases of one transaction: others wait for it */
+#define PASS_CREDENTIALS_S 3600 /* how often certificate files are read */
+
+struct pass {
+	bool started;           /* the configuration was compared with the one before; false again after a reload */
+	int64_t credentials_at; /* when they were looked at last */
+};
+
+/* All that has come about by now, at most PASS_BATCH cases of it; *ret_more: there is more.
+ *   errors  those of db.h; nothing of the batch has changed then */
+enum mh_status pass_time(struct work *w, struct pass *p, int64_t now, bool *ret_more, struct mh_err *err);
+/* When to call it again at the latest, after it left nothing. */
+int64_t pass_next(struct work *w, const struct pass *p, int64_t now);
+
+/* Opens and closes the cases of the configuration's credentials (own.c). Inside the caller's transaction. */
+enum mh_status own_credentials(struct work *w, struct arena *a, int64_t now, struct mh_err *err);
+/* The end of the certificate of a PEM file that ends first.
+ *   errors  MH_BAD unreadable, none in it, or no date: in words for a person */
+enum mh_status own_certificate_end(const char *path, int64_t *ret, struct mh_err *err);
+
+#endif
