@@ -24,6 +24,11 @@ const struct command commands[] = {
 	    .help = "print what messages say, one line of JSON each, without any effect\n"
 		    "PATH is a message, a Maildir or an mbox; without one a message is read from standard input.",
 	    .run = front_parse },
+	{ .name = "verify",
+	    .arguments = "[PATH...]",
+	    .help = "print how far messages may be believed, and the way to that, one line of JSON each\n"
+		    "PATH as of parse. Keys of signatures are asked of the resolver that the configuration names.",
+	    .program = "mailhook-verify" },
 	{ .name = "run",
 	    .arguments = "[--once [--no-wait]]",
 	    .help =

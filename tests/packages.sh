@@ -8,6 +8,7 @@ build='gcc cmake ninja-build pkg-config libpcre2-dev libcurl4-gnutls-dev libcjso
 test='clang clang-14 libclang-rt-14-dev llvm-14 clang-format clang-tidy procmail maildrop mandoc git util-linux
   openssl python3-icalendar python3-jwt python3-cryptography python3-dkim python3-nacl python3-authres libopendkim-dev
   postfix dovecot-core dovecot-imapd dovecot-lmtpd dovecot-sieve fdm
+  nsd python3-dkim
   dpkg-dev adduser init-system-helpers systemd zsh fish'
 
 case "${1-}" in

@@ -13,7 +13,31 @@ struct shown {
 	struct notice_rows notices;
 	struct job_rows jobs;
 	struct event_rows events;
+	struct message_row proof; /* that the case's facts rest on; id 0: none */
+	bool pending;             /* it is judged again */
+	struct verification_row again;
 };
+
+/* The message behind the facts of the case; where a case has none, as an unrecognised one, its latest. */
+static enum mh_status
+gather_proof(struct work *w, struct arena *a, struct shown *s, struct mh_err *err)
+{
+	const struct notice_row *n = NULL;
+	enum mh_status status = MH_OK;
+
+	for (size_t i = 0; i < s->notices.n; i++)
+		if (s->notices.items[i].id == s->c.best_notice || s->c.best_notice == 0)
+			n = &s->notices.items[i];
+	if (n == NULL)
+		return MH_OK;
+	status = ledger_message_get(w->db, n->message_id, a, &s->proof, err);
+	if (status == MH_OK) {
+		const enum mh_status again = ledger_verification_of(w->db, n->message_id, &s->again, err);
+		s->pending = again == MH_OK;
+		status = again == MH_SKIP ? MH_OK : again;
+	}
+	return status == MH_SKIP ? MH_OK : status;
+}
 
 static enum mh_status
 gather(struct work *w, const char *text, struct arena *a, struct shown *s, struct mh_err *err)
@@ -24,7 +48,9 @@ gather(struct work *w, const char *text, struct arena *a, struct shown *s, struc
 		status = ledger_notices_of_case(w->db, s->c.id, a, &s->notices, err);
 	if (status == MH_OK)
 		status = ledger_jobs_of_case(w->db, s->c.id, a, &s->jobs, err);
-	return status == MH_OK ? ledger_events(w->db, s->c.id, a, &s->events, err) : status;
+	if (status == MH_OK)
+		status = ledger_events(w->db, s->c.id, a, &s->events, err);
+	return status == MH_OK ? gather_proof(w, a, s, err) : status;
 }
 
 static void
@@ -64,6 +90,31 @@ print_facts(const struct case_row *c, size_t notices)
 		    c->closed_by == NULL ? "somebody" : c->closed_by);
 		line("closed", text);
 	}
+}
+
+/* The way to the level: what a person needs who must decide for himself. */
+static void
+print_proof(const struct shown *s)
+{
+	MH_AUTO(drop_json) cJSON *steps = NULL;
+	char t[MH_TIME_TEXT], text[1200];
+	const cJSON *step;
+
+	if (s->proof.id == 0 || (s->proof.trust_steps == NULL && !s->pending))
+		return;
+	(void)printf("\nproof of message %lld: %s%s%s\n", (long long)s->proof.id, trust_names[s->proof.trust],
+	    s->proof.trust_by == NULL ? "" : " by ",
+	    s->proof.trust_by == NULL ? "" : mh_escape(text, sizeof(text), span_of(s->proof.trust_by)));
+	if (s->proof.trust_steps != NULL)
+		steps = json_parse(span_of(s->proof.trust_steps), NULL);
+	cJSON_ArrayForEach(step, steps)
+	{
+		if (cJSON_IsString(step))
+			(void)printf("  %s\n", mh_escape(text, sizeof(text), span_of(step->valuestring)));
+	}
+	if (s->pending)
+		(void)printf("  is judged again at %s; attempts so far: %lld\n", time_text(t, s->again.due),
+		    (long long)s->again.attempts);
 }
 
 static void
@@ -152,6 +203,27 @@ add_notice(cJSON *list, const struct notice_row *n)
 	       json_add_string(o, "precision", n->has_expires ? mh_precision_names[n->precision] : NULL);
 }
 
+/* "proof": of the message that the facts rest on, or null. */
+static bool
+add_proof(cJSON *j, const struct shown *s)
+{
+	if (s->proof.id == 0)
+		return cJSON_AddNullToObject(j, "proof") != NULL;
+	cJSON *o = cJSON_AddObjectToObject(j, "proof");
+	cJSON *steps = s->proof.trust_steps == NULL ? NULL : json_parse(span_of(s->proof.trust_steps), NULL);
+
+	if (steps == NULL)
+		steps = cJSON_CreateArray();
+	if (o == NULL || !cJSON_AddItemToObject(o, "steps", steps)) {
+		cJSON_Delete(steps);
+		return false;
+	}
+	return json_add_integer(o, "message", s->proof.id) &&
+	       json_add_string(o, "level", trust_names[s->proof.trust]) &&
+	       json_add_string(o, "by", s->proof.trust_by) &&
+	       (s->pending ? json_add_time(o, "again", s->again.due) : json_add_string(o, "again", NULL));
+}
+
 static enum mh_status
 print_json(const struct shown *s, struct mh_err *err)
 {
@@ -160,6 +232,7 @@ print_json(const struct shown *s, struct mh_err *err)
 	bool ok = j != NULL && case_json(j, &s->c, clock_now());
 
 	buf_init(&out, (size_t)64 << 20);
+	ok = ok && add_proof(j, s);
 	cJSON *notices = ok ? cJSON_AddArrayToObject(j, "notices") : NULL;
 	cJSON *jobs = ok ? cJSON_AddArrayToObject(j, "jobs") : NULL;
 	cJSON *events = ok ? cJSON_AddArrayToObject(j, "history") : NULL;
@@ -198,6 +271,7 @@ show_command(const struct options *o)
 		status = print_json(&s, &err);
 	} else if (status == MH_OK) {
 		print_facts(&s.c, s.notices.n);
+		print_proof(&s);
 		print_jobs(&s);
 		print_history(&s);
 	}

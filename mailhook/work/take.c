@@ -192,7 +192,11 @@ replace_copy(struct take *t, const struct message_row *m, struct mh_err *err)
 		}
 		status = ledger_case_get(t->w->db, old.items[i].case_id, t->a, &c, err);
 		if (status == MH_OK && strcmp(c.kind, CASE_FLOOD) == 0) {
-			status = case_place(t, &n, err); /* it is no part of a flood any more */
+			/* it is no part of a flood any more */
+			status = db_run(t->w->db, "UPDATE messages SET quarantined = 0 WHERE id = $1",
+			    DB_ARGS(db_int(t->ret.message_id)), err);
+			if (status == MH_OK)
+				status = case_place(t, &n, err);
 			continue;
 		}
 		if (status == MH_OK && !c.open && c.closed_by_person && n.trust > c.closed_trust) {

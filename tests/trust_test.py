@@ -1,0 +1,363 @@
+#!/usr/bin/python3
+"""How far a mail is believed, from its signature to the job that waited for it: a real name server, keys made here."""
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import unittest
+from datetime import datetime, timedelta, timezone
+
+SOURCE, BUILD = os.environ["MAILHOOK_SOURCE"], os.environ["MAILHOOK_BUILD"]
+sys.path.insert(0, os.path.join(SOURCE, "tests", "servers"))
+import names  # noqa: E402
+
+START = datetime(2025, 11, 6, 9, 0, tzinfo=timezone.utc)
+TURN = """#!/usr/bin/python3
+import json, sys
+asked = json.loads(sys.stdin.readline())
+if sys.argv[1] == "run":
+    with open("@/turned", "a") as f:
+        f.write(json.dumps({"trust": asked["trust"], "case": asked["case"]}) + "\\n")
+print(json.dumps({"outcome": "done", "summary": "turned"}))
+"""
+CONF = """state_dir = "@/state"
+trust { resolver = "%s" arc_sealers = {"google.com"} %s }
+action "jira" { program = "ticket" }
+action "turn" { program = "@/turn" }
+rule "all" { accounts = {"123456789012"} do = {"jira", "turn"} }
+rule "rest" { order = 90 do = {"jira"} }
+"""
+
+
+def sample(name):
+    with open(os.path.join(SOURCE, "samples", "notices", "scim", name + ".eml"), "rb") as f:
+        return f.read()
+
+
+def with_field(mail, name, value):
+    """The mail with another value of one field."""
+    return re.sub(rb"(?m)^" + name + rb":.*(\r?\n[ \t].*)*", name + b": " + value, mail, count=1)
+
+
+class Room:
+    def __init__(self, trust=""):
+        self.dir = tempfile.mkdtemp(prefix="mailhook-trust-")
+        self.names = names.Names(self.dir)
+        self.key = names.Key(self.dir, "aws")
+        self.other = names.Key(self.dir, "other")
+        self.names.key("aws.com", "s1", self.key.record)
+        self.names.key("amazon.com", "s1", self.key.record)
+        self.names.key("evil.example", "s1", self.other.record)
+        self.names.key("google.com", "arc", self.other.record)
+        self.file("turn", TURN.replace("@", self.dir), 0o700)
+        self.conf = self.file("mailhook.conf", (CONF % (self.names.resolver, trust)).replace("@", self.dir))
+        self.at(0)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.names.stop()
+        shutil.rmtree(self.dir)
+
+    def file(self, name, text, mode=0o600):
+        path = os.path.join(self.dir, name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def at(self, minutes):
+        self.file("clock.new", (START + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ\n"))
+        os.rename(self.dir + "/clock.new", self.dir + "/clock")
+
+    def run(self, *args, stdin=b"", code=0):
+        done = subprocess.run([BUILD + "/bin/mailhook", args[0], "--config", self.conf, *args[1:]], input=stdin,
+                              capture_output=True, env={"MAILHOOK_CLOCK_FILE": self.dir + "/clock"}, timeout=120, check=False)
+        assert done.returncode == code, (args, done)
+        return done
+
+    def take(self, mail):
+        """Piped, and worked: pipe starts a worker of its own, and this one waits for its end."""
+        self.run("pipe", stdin=mail)
+        return self.run("run", "--once").stderr.decode()
+
+    def verify(self, mail):
+        lines = self.run("verify", stdin=mail).stdout.decode().splitlines()
+        assert len(lines) == 1, lines
+        return json.loads(lines[0])
+
+    def rows(self, sql):
+        db = sqlite3.connect("file:%s/state/ledger.db?mode=ro" % self.dir, uri=True)
+        try:
+            return db.execute(sql).fetchall()
+        finally:
+            db.close()
+
+    def jobs(self):
+        return dict(self.rows("SELECT action || ' ' || event, state || COALESCE(' ' || waiting_for, '') FROM jobs"))
+
+    def turned(self):
+        try:
+            with open(self.dir + "/turned", encoding="utf-8") as f:
+                return [json.loads(line) for line in f]
+        except FileNotFoundError:
+            return []
+
+    def events(self, what):
+        return [row[0] for row in self.rows("SELECT detail FROM events WHERE what = '%s' ORDER BY id" % what)]
+
+    def mail(self, name="a-8bit"):
+        return names.sign(sample(name), self.key, "amazon.com", "s1")
+
+
+class Verdicts(unittest.TestCase):
+    """The command, row by row."""
+
+    def test_rows(self):
+        with Room() as r:
+            r.names.start()
+            plain, good = sample("a-8bit"), r.mail()
+            group = names.seal(sample("g-google-group"), r.other, "google.com", "arc", "mx.google.com",
+                               "dkim=pass header.i=@amazon.com header.s=s1; spf=pass smtp.mailfrom=amazonses.com")
+            stranger = names.seal(sample("g-google-group"), r.other, "evil.example", "s1", "mx.evil.example",
+                                  "dkim=pass header.i=@amazon.com header.s=s1")
+            for name, mail, level, by in (
+                    ("unsigned", plain, "unverified", None),
+                    ("signed by AWS", good, "verified", "dkim amazon.com s1"),
+                    ("with LF alone", good.replace(b"\r\n", b"\n"), "verified", "dkim amazon.com s1"),
+                    ("behind a From line", b"From x@example.com Thu Nov  6 02:11:12 2025\r\n" + good, "verified",
+                     "dkim amazon.com s1"),
+                    ("another body", good.replace(b"89 days", b"88 days"), "unverified", None),
+                    ("another date", with_field(good, b"Date", b"Fri, 7 Nov 2025 02:11:12 +0000"), "unverified", None),
+                    ("signed by a stranger", names.sign(plain, r.other, "evil.example", "s1"), "unverified", None),
+                    ("a stranger's key in AWS's name", names.sign(plain, r.other, "amazon.com", "s1"), "unverified", None),
+                    ("a selector that is not there", names.sign(plain, r.key, "amazon.com", "s2"), "unverified", None),
+                    ("Content-Type not signed", names.sign(plain, r.key, "amazon.com", "s1", [b"From", b"Subject", b"Date"]),
+                     "unverified", None),
+                    ("a second From", b"From: no-reply-aws@amazon.com\r\n" + good, "unverified", None),
+                    ("its own Authentication-Results",
+                     b"Authentication-Results: mx.example.com; dkim=pass header.d=amazon.com\r\n" + plain, "unverified", None),
+                    ("through a Google Group", group, "relayed", "arc google.com"),
+                    ("a group's mail with another body", group.replace(b"89 days", b"88 days"), "unverified", None),
+                    ("a sealer that is not configured", stranger, "unverified", None)):
+                with self.subTest(name):
+                    got = r.verify(mail)
+                    self.assertEqual(list(got), ["source", "level", "temporary", "by", "steps"])
+                    self.assertEqual((got["level"], got["by"], got["temporary"]), (level, by, False), got["steps"])
+                    self.assertTrue(got["steps"], "no way to the verdict")
+
+    def test_record_shapes(self):
+        """What DNS may do with a key's record."""
+        with Room() as r:
+            text = r.key.record
+            long = text + "; n=" + 700 * "x"  # does not fit in 512 bytes: TCP
+            strings = " ".join('"%s"' % text[i:i + 40] for i in range(0, len(text), 40))
+            r.names.start(**{
+                "cut._domainkey.amazon.com": ["TXT " + " ".join('"%s"' % long[i:i + 200] for i in range(0, len(long), 200))],
+                "strings._domainkey.amazon.com": ["TXT " + strings],
+                "alias._domainkey.amazon.com": ["CNAME strings.keys.example."],
+                "strings.keys.example": ["TXT " + strings],
+                "two._domainkey.amazon.com": ["TXT " + strings, 'TXT "v=DKIM1; p="'],
+                "revoked._domainkey.amazon.com": ['TXT "v=DKIM1; p="'],
+                "empty._domainkey.amazon.com": ["A 192.0.2.1"]})
+            for selector, level in (("cut", "verified"), ("strings", "verified"), ("alias", "verified"), ("two", "unverified"),
+                                    ("revoked", "unverified"), ("empty", "unverified")):
+                with self.subTest(selector):
+                    got = r.verify(names.sign(sample("a-8bit"), r.key, "amazon.com", selector))
+                    self.assertEqual((got["level"], got["temporary"]), (level, False), got["steps"])
+
+    def test_no_server(self):
+        with Room() as r:
+            got = r.verify(r.mail())
+            self.assertEqual((got["level"], got["temporary"], got["by"]), ("unverified", True, None), got)
+            got = r.verify(sample("a-8bit"))
+            self.assertEqual((got["level"], got["temporary"]), ("unverified", False), "an unsigned mail needs no DNS")
+
+    def test_paths(self):
+        with Room() as r:
+            r.names.start()
+            box = os.path.join(r.dir, "box")
+            with open(box, "wb") as f:
+                for mail in (r.mail(), sample("a-8bit")):
+                    f.write(b"From x@example.com Thu Nov  6 02:11:12 2025\n" + mail.replace(b"\r\n", b"\n") + b"\n")
+            lines = [json.loads(x) for x in r.run("verify", box).stdout.splitlines()]
+            self.assertEqual([(x["source"], x["level"]) for x in lines], [(box + ":1", "verified"), (box + ":2", "unverified")])
+            self.assertIn(b"nothing", r.run("verify", os.path.join(r.dir, "nothing"), code=1).stderr)
+            self.run_usage(r)
+
+    def run_usage(self, r):
+        self.assertIn(b"no such option", r.run("verify", "--nonsense", code=2).stderr)
+
+
+class Cases(unittest.TestCase):
+    def test_verified(self):
+        with Room() as r:
+            r.names.start()
+            r.take(r.mail())
+            self.assertEqual(r.rows("SELECT trust, trust_by FROM messages"), [("verified", "dkim amazon.com s1")])
+            self.assertEqual(r.rows("SELECT trust FROM cases"), [("verified",)])
+            self.assertEqual(r.jobs(), {"jira opened": "done", "turn opened": "done", "jira succeeded": "done"})
+            self.assertEqual(r.turned()[0]["trust"]["by"], "dkim amazon.com s1")
+            self.assertEqual(r.events("trusted"), [], "it was so from the start")
+            shown = r.run("show", "1").stdout.decode()
+            self.assertIn("dkim amazon.com s1", shown)
+
+    def test_forged(self):
+        with Room() as r:
+            r.names.start()
+            r.take(names.sign(sample("a-8bit"), r.other, "amazon.com", "s1"))
+            self.assertEqual(r.rows("SELECT trust, trust_by FROM messages"), [("unverified", None)])
+            self.assertEqual(r.jobs(), {"jira opened": "done", "turn opened": "waiting trust"})
+            self.assertEqual(r.rows("SELECT count(*) FROM verifications"), [(0,)], "DNS answered")
+            r.at(60)
+            r.run("run", "--once")
+            self.assertEqual(r.turned(), [])
+
+    def test_relayed(self):
+        with Room() as r:
+            r.names.start()
+            r.take(names.seal(sample("g-google-group"), r.other, "google.com", "arc", "mx.google.com",
+                              "dkim=pass header.i=@amazon.com header.s=s1"))
+            self.assertEqual(r.rows("SELECT trust FROM cases"), [("relayed",)])
+            self.assertEqual(r.jobs()["turn opened"], "waiting trust")
+            r.run("approve", "1")
+            r.run("run", "--once")
+            self.assertEqual(len(r.turned()), 1, "a person's approval lifts relayed")
+
+    def test_dns_comes_back(self):
+        with Room() as r:
+            r.take(r.mail())
+            self.assertEqual(r.jobs(), {"jira opened": "done", "turn opened": "waiting trust"}, "the ticket is there at once")
+            self.assertEqual(r.rows("SELECT attempts FROM verifications"), [(1,)])
+            self.assertIn("again", r.run("show", "1").stdout.decode())
+            r.at(1.5)  # the first pause is at most 75 s
+            r.run("run", "--once")
+            self.assertEqual(r.rows("SELECT attempts FROM verifications"), [(2,)], "DNS is still away")
+            r.names.start()
+            r.run("run", "--once")
+            self.assertEqual(r.rows("SELECT attempts FROM verifications"), [(2,)], "not before its time")
+            r.at(5)
+            r.run("run", "--once")
+            self.assertEqual(r.rows("SELECT count(*) FROM verifications"), [(0,)])
+            self.assertEqual(r.rows("SELECT trust FROM cases"), [("verified",)])
+            self.assertEqual(r.rows("SELECT trust, trust_by FROM messages"), [("verified", "dkim amazon.com s1")])
+            self.assertEqual(r.rows("SELECT trust FROM notices"), [("verified",)])
+            self.assertEqual(len(r.events("trusted")), 1)
+            self.assertEqual(len(r.turned()), 1)
+            r.at(600)
+            r.run("run", "--once")
+            self.assertEqual(len(r.turned()), 1, "and never twice")
+
+    def test_dns_says_no(self):
+        with Room() as r:
+            r.take(names.sign(sample("a-8bit"), r.other, "amazon.com", "s1"))
+            r.names.start()
+            r.at(2)
+            r.run("run", "--once")
+            self.assertEqual(r.rows("SELECT count(*) FROM verifications"), [(0,)])
+            self.assertEqual(len(r.events("judged")), 1)
+            self.assertEqual(r.rows("SELECT trust FROM cases"), [("unverified",)])
+            self.assertEqual(r.turned(), [])
+
+    def test_given_up(self):
+        with Room() as r:
+            r.take(r.mail())
+            r.at(3 * 24 * 60 + 1)
+            said = r.run("run", "--once").stderr.decode()
+            self.assertIn("given up", said)
+            self.assertEqual(r.rows("SELECT count(*) FROM verifications"), [(0,)])
+            self.assertIn("given up", r.events("unproven")[0])
+            r.names.start()
+            r.at(4 * 24 * 60)
+            r.run("run", "--once")
+            self.assertEqual(r.rows("SELECT trust FROM cases"), [("unverified",)])
+
+    def test_stripped_copy_first(self):
+        """The very same message, first without its signature."""
+        for down in (False, True):
+            with self.subTest(dns_down=down), Room() as r:
+                if not down:
+                    r.names.start()
+                r.take(sample("a-8bit"))
+                self.assertEqual(r.jobs()["turn opened"], "waiting trust")
+                r.take(r.mail())
+                if down:
+                    self.assertEqual(r.rows("SELECT attempts FROM verifications"), [(1,)])
+                    self.assertEqual(r.rows("SELECT count(*) FROM messages WHERE instr(raw, CAST('DKIM-Signature' AS BLOB)) > 0"), [(0,)])
+                    r.names.start()
+                    r.at(2)
+                    r.run("run", "--once")
+                self.assertEqual(r.rows("SELECT trust, copies FROM messages"), [("verified", 2)])
+                self.assertEqual(r.rows("SELECT count(*) FROM messages WHERE instr(raw, CAST('DKIM-Signature' AS BLOB)) > 0"), [(1,)],
+                                 "its bytes are kept, not the first copy's")
+                self.assertEqual(r.rows("SELECT count(*) FROM notices"), [(1,)])
+                self.assertEqual(len(r.events("trusted")), 1)
+                self.assertEqual(len(r.turned()), 1)
+
+    def test_better_facts_win(self):
+        """A forgery with another region comes first; the case is what the verified notice says."""
+        with Room() as r:
+            r.names.start()
+            r.take(with_field(sample("a-8bit").replace(b"Region: eu-west-1", b"Region: us-east-2"), b"Message-ID", b"<forged@x.example>")
+                   .replace(b"eu-west-1", b"us-east-2"))
+            self.assertEqual(r.rows("SELECT region, trust FROM cases"), [("us-east-2", "unverified")])
+            r.take(r.mail())
+            cases = r.rows("SELECT region, trust FROM cases ORDER BY id")
+            self.assertEqual(cases[-1], ("eu-west-1", "verified"), "its own case, or the first one with its facts")
+            self.assertEqual([t["case"]["region"] for t in r.turned()], ["eu-west-1"])
+
+    def test_closed_before_the_real_one(self):
+        with Room() as r:
+            r.names.start()
+            r.take(with_field(sample("a-8bit"), b"Message-ID", b"<forged@x.example>"))
+            r.run("close", "1")
+            r.take(r.mail())
+            self.assertEqual(r.rows("SELECT state, trust FROM cases ORDER BY id"), [("closed", "unverified"), ("open", "verified")])
+            self.assertEqual(len(r.turned()), 1)
+
+    def test_closed_while_dns_was_away(self):
+        with Room() as r:
+            r.take(r.mail())
+            r.run("close", "1")
+            r.names.start()
+            r.at(2)
+            r.run("run", "--once")
+            self.assertEqual(r.rows("SELECT state, trust FROM cases ORDER BY id"), [("closed", "unverified"), ("open", "verified")])
+            self.assertEqual(len(r.turned()), 1)
+
+    def test_flood(self):
+        """Forgeries for accounts that nobody lists fill the digest; the real notice of such an account is no part of it."""
+        with Room() as r:
+            r.names.start()
+
+            def notice(account, signed=False):
+                mail = with_field(sample("a-8bit").replace(b"123456789012", account), b"Message-ID", b"<%s@x.example>" % account)
+                return names.sign(mail, r.key, "amazon.com", "s1") if signed else mail
+            for i in range(8):
+                r.run("pipe", stdin=notice(b"2000000000%02d" % i))
+            r.run("run", "--once")
+            self.assertEqual(r.rows("SELECT count(*) FROM cases WHERE kind <> 'flood'"), [(5,)])
+            r.take(notice(b"300000000000", signed=True))
+            self.assertEqual(r.rows("SELECT trust FROM cases WHERE account = '300000000000'"), [("verified",)])
+            r.take(notice(b"200000000007", signed=True))
+            self.assertEqual(r.rows("SELECT trust FROM cases WHERE account = '200000000007'"), [("verified",)],
+                             "a message of the digest that is proved")
+            self.assertEqual(r.rows("SELECT trust, expires FROM cases WHERE kind = 'flood'"), [("unverified", None)])
+            self.assertEqual(r.rows("SELECT quarantined FROM messages WHERE message_id = '<200000000007@x.example>'"), [(0,)])
+
+    def test_irrelevant(self):
+        """It never starts the verifier: the resolver is not there, and nothing is remembered."""
+        with Room() as r:
+            mail = names.sign(b"From: friend@amazon.com\nTo: me@example.com\nSubject: lunch\nDate: Thu, 6 Nov 2025 02:11:12 +0000\n"
+                              b"Message-ID: <1@amazon.com>\n\nTomorrow?\n", r.key, "amazon.com", "s1")
+            r.take(mail)
+            self.assertFalse(os.path.exists(r.dir + "/state/ledger.db") and r.rows("SELECT id FROM messages"))
+
+
+if __name__ == "__main__":
+    unittest.main()
