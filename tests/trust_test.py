@@ -53,6 +53,7 @@ class Room:
         self.names.key("amazon.com", "s1", self.key.record)
         self.names.key("evil.example", "s1", self.other.record)
         self.names.key("google.com", "arc", self.other.record)
+        os.mkdir(self.dir + "/state")
         self.file("turn", TURN.replace("@", self.dir), 0o700)
         self.conf = self.file("mailhook.conf", (CONF % (self.names.resolver, trust)).replace("@", self.dir))
         self.at(0)
@@ -192,6 +193,30 @@ class Verdicts(unittest.TestCase):
 
     def run_usage(self, r):
         self.assertIn(b"no such option", r.run("verify", "--nonsense", code=2).stderr)
+
+
+class Check(unittest.TestCase):
+    def test_words(self):
+        more = ('authserv_id = {"mx.example.com"} hops = 2 forwarders = {"example.com", "example.org"} '
+                'sns_topics = {"arn:aws:sns:eu-west-1:123456789012:notices"}')
+        rows = (("", ("keys are asked of 127.0.0.1:", "no Authentication-Results is believed", "an ARC chain of google.com alone",
+                      "mail from Amazon SNS is unverified")),
+                (more, ("the Authentication-Results of mx.example.com, where it stands above the 2. Received from the top\n",
+                        "a forward that is signed by example.com or example.org\n", "arn:aws:sns:eu-west-1:123456789012:notices")))
+        for trust, words in rows:
+            with self.subTest(trust), Room(trust) as r:
+                said = r.run("check").stdout.decode()
+                for word in words:
+                    self.assertIn(word, said)
+
+    def test_online(self):
+        with Room() as r:
+            self.assertIn(b"trust: the resolver does not answer", r.run("check", "--online", code=1).stdout)
+            r.names.start()
+            self.assertIn(b"does not know _dmarc.amazon.com", r.run("check", "--online", code=1).stdout)
+            r.names.stop()
+            r.names.start(**{"_dmarc.amazon.com": ['TXT "v=DMARC1; p=quarantine"']})
+            self.assertIn(b"trust: the resolver answers\n", r.run("check", "--online").stdout)
 
 
 class Cases(unittest.TestCase):

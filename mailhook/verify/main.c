@@ -1,4 +1,5 @@
-/* main.c: mailhook-verify verify [PATH...]: how far messages may be believed. "judge" is for our own programs. */
+/* main.c: mailhook-verify verify [PATH...]: how far messages may be believed. "judge" and
+ * "resolver" are for our own programs. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "mailhook/json.h"
 #include "mailhook/sandbox.h"
 #include "mailhook/verify/ask.h"
+#include "mailhook/verify/dns.h"
 #include "mailhook/verify/judge.h"
 #include "parsers/parser.h"
 
@@ -163,6 +165,31 @@ verify_command(int argc, char **argv)
 	return v.code;
 }
 
+/* "resolver [ADDRESS]": asks for a record that is there for as long as DMARC is. For `check --online`. */
+static int
+probe_resolver(const char *resolver)
+{
+	static const char known[] = "_dmarc.amazon.com";
+	struct dns d;
+	struct arena a;
+	struct mh_span text = MH_NONE;
+	struct mh_err err = { 0 };
+
+	arena_init(&a, (size_t)1 << 20);
+	enum mh_status status = dns_init(&d, resolver, &err);
+	if (status == MH_OK)
+		status = dns_txt(&d, known, &a, &text, &err);
+	const bool right = status == MH_OK && span_istarts(text, MH_LIT("v=DMARC1"));
+	if (right)
+		(void)puts("trust: the resolver answers");
+	else if (status == MH_RETRY)
+		(void)printf("trust: the resolver does not answer: %s\n", err.text);
+	else
+		(void)printf("trust: the resolver answers, but does not know %s: is it the right one?\n", known);
+	arena_release(&a);
+	return right ? EXIT_DONE : EXIT_ATTENTION;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -171,6 +198,8 @@ main(int argc, char **argv)
 		return judge_main();
 	if (argc >= 2 && strcmp(argv[1], "verify") == 0)
 		return verify_command(argc - 1, argv + 1);
+	if ((argc == 2 || argc == 3) && strcmp(argv[1], "resolver") == 0)
+		return probe_resolver(argv[2]);
 	complain(NULL, "mailhook-verify is started by mailhook: mailhook verify --help");
 	return EXIT_USAGE;
 }

@@ -176,6 +176,7 @@ check_command(const struct options *o)
 			    "no action and no rule is configured: tickets go into a folder, replies into a Maildir");
 		if (w.conf->observe)
 			(void)puts("observe is on: actions only describe what they would do");
+		wrong += check_trust(&w, o->online);
 		wrong += check_actions(&w, o);
 	}
 	work_release(&w);

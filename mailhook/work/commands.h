@@ -35,6 +35,9 @@ int drill_command(const struct options *o);
 /* A case's facts as keys of j, for list and show (cmd_list.c). False: no memory. */
 bool case_json(cJSON *j, const struct case_row *c, int64_t now);
 
+/* What the trust block comes to, for check. How much is wrong: 1 where online says that the resolver does not answer. */
+size_t check_trust(const struct work *w, bool online);
+
 /* -- opening (work.c) ---------------------------------------------------------------------------------------------- */
 
 /* Reads configuration and accounts; complaints go to stderr. MH_BAD: the configuration is wrong. w is zeroed before. */
