@@ -53,7 +53,7 @@ taglist_read(struct mh_span text, struct taglist *ret, struct mh_err *err)
 
 		text = span_from(text, spec.n + 1);
 		if (equals == NULL) {
-			if (span_trim(spec).n == 0 && text.n == 0 && ret->n > 0)
+			if (semicolon == NULL && span_trim(spec).n == 0 && ret->n > 0)
 				break; /* behind a last semicolon */
 			return mh_fail(err, MH_BAD, "a tag without \"=\" in a tag list");
 		}
