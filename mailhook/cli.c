@@ -39,10 +39,15 @@ const struct command commands[] = {
 	    .arguments = "[--online] [--show-templates]",
 	    .help = "check the configuration, the definitions and the actions\n"
 		    "With --show-templates it prints what each action would write for a case that is made up." },
-	{ .name = "list", .arguments = "[--json] [--all]", .help = "list what expires when" },
+	{ .name = "list",
+	    .arguments = "[--json | --ics | --html] [--all | --within TIME] [--color WHEN]",
+	    .help = "list what expires when, what has no date first\n"
+		    "As a calendar with --ics, as a page for a browser with --html. TIME is as in 30d; WHEN is auto, "
+		    "always "
+		    "or never." },
 	{ .name = "show", .arguments = "[--json] CASE", .help = "show a case and its history" },
 	{ .name = "status",
-	    .arguments = "[--json | --alarm [--mail ADDRESS] [--sendmail PROGRAM]]",
+	    .arguments = "[--json | --prometheus | --alarm [--mail ADDRESS] [--sendmail PROGRAM]]",
 	    .help = "say whether all is well\n"
 		    "With --alarm it says nothing while the work goes on, and mails at most once a day where it does "
 		    "not." },

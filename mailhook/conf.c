@@ -385,6 +385,18 @@ build_credentials(struct conf *c, struct conf_source *s)
 	return true;
 }
 
+static void
+build_log(struct conf *c, const struct conf_source *s)
+{
+	size_t at;
+
+	c->log_level = LOG_INFO;
+	if (conf_word(text_of(s, KEY_LOG, "auto"), conf_log_names, CONF_LOGS, &at))
+		c->log = (enum conf_log)at;
+	if (conf_word(text_of(s, KEY_LOG_LEVEL, "info"), conf_log_level_names, CONF_LOG_LEVELS, &at))
+		c->log_level = (enum log_level)at;
+}
+
 static bool
 build_top(struct conf *c, const struct conf_source *s, const char *dir)
 {
@@ -392,6 +404,10 @@ build_top(struct conf *c, const struct conf_source *s, const char *dir)
 	struct mh_span path;
 
 	c->accounts_file = text_of(s, KEY_ACCOUNTS_FILE, NULL);
+	c->publish_dir = text_of(s, KEY_PUBLISH_DIR, NULL);
+	c->metrics_file = text_of(s, KEY_METRICS_FILE, NULL);
+	c->metrics_listen = text_of(s, KEY_METRICS_LISTEN, NULL);
+	build_log(c, s);
 	if (observe != NULL)
 		(void)conf_bool(observe, &c->observe);
 	c->max_running = integer_of(text_of(s, KEY_MAX_RUNNING, NULL), 4);

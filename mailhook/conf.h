@@ -21,6 +21,16 @@ enum action_role {
 	ROLE_REPLY /* one job an event, after the event's other jobs */
 };
 
+/* How the worker's log is written; auto: to the journal where stderr is its stream, else as text. */
+enum conf_log { CONF_LOG_AUTO, CONF_LOG_TEXT, CONF_LOG_JSON, CONF_LOG_JOURNAL };
+#define CONF_LOGS 4
+extern const char *const conf_log_names[CONF_LOGS];
+/* error: something is not done. warning: it is tried again, or a person should look. notice: cases and jobs change.
+ * info: messages come, the worker starts and stops. debug: what actions say, and mail of no concern. */
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
+#define CONF_LOG_LEVELS 5
+extern const char *const conf_log_level_names[CONF_LOG_LEVELS];
+
 struct conf_list {
 	const char **items;
 	size_t n;
@@ -90,7 +100,10 @@ struct conf_trust {
 struct conf {
 	const char *file; /* NULL: the embedded defaults */
 	const char *state_dir, *ledger, *accounts_file,
-	    *definitions_dir;    /* definitions_dir: default "definitions" beside the file */
+	    *definitions_dir; /* definitions_dir: default "definitions" beside the file */
+	const char *publish_dir, *metrics_file, *metrics_listen; /* NULL: not wanted */
+	enum conf_log log;
+	enum log_level log_level;
 	const char *intake_dir;  /* STATE_DIR/intake */
 	const char *ledger_path; /* the path of "sqlite:PATH"; NULL for another engine */
 	bool observe,

@@ -7,6 +7,8 @@
 const char *const conf_kind_names[CONF_KINDS] = { NULL, "trust", "mailbox", "action", "rule", "escalate",
 	"credential" };
 const char *const conf_role_names[3] = { "ticket", "effect", "reply" };
+const char *const conf_log_names[CONF_LOGS] = { "auto", "text", "json", "journal" };
+const char *const conf_log_level_names[CONF_LOG_LEVELS] = { "error", "warning", "notice", "info", "debug" };
 const char *const trust_names[] = { "unverified", "relayed", "verified" };
 
 /* -- readers of values -------------------------------------------------------------------------------------------- */
@@ -241,6 +243,49 @@ is_resolver(const char *text)
 	return is_address(host) && conf_integer(number, 1, 65535, &port) && bracket == (strchr(host, ':') != NULL);
 }
 
+/* An address of this machine only, with a port: 127.0.0.0/8 or ::1. */
+static bool
+is_loopback(const char *text)
+{
+	struct in_addr four;
+	char host[INET_ADDRSTRLEN];
+	int64_t port;
+
+	if (strncmp(text, "[::1]:", 6) == 0)
+		return conf_integer(text + 6, 1, 65535, &port);
+	const char *colon = strchr(text, ':');
+	if (colon == NULL || (size_t)(colon - text) >= sizeof(host))
+		return false;
+	memcpy(host, text, (size_t)(colon - text));
+	host[colon - text] = '\0';
+	return inet_pton(AF_INET, host, &four) == 1 && ntohl(four.s_addr) >> 24 == 127 &&
+	       conf_integer(colon + 1, 1, 65535, &port);
+}
+
+/* node_exporter's textfile collector reads no other names. */
+static bool
+is_metrics_file(const char *text)
+{
+	return is_path(text) && span_iends(span_of(text), MH_LIT(".prom")) && strrchr(text, '/')[1] != '.' &&
+	       strlen(strrchr(text, '/')) <= 60;
+}
+
+static bool
+is_log(const char *text)
+{
+	size_t at;
+
+	return conf_word(text, conf_log_names, CONF_LOGS, &at);
+}
+
+static bool
+is_log_level(const char *text)
+{
+	size_t at;
+
+	return conf_word(text, conf_log_level_names, CONF_LOG_LEVELS, &at);
+}
+
 static bool
 is_url(const char *text)
 {
@@ -401,6 +446,13 @@ const struct conf_option conf_options[CONF_KEYS] = {
 	[KEY_ACCOUNTS_FILE] = { CONF_TOP, false, "accounts_file", is_path, PATH_WORDS },
 	[KEY_LEDGER] = { CONF_TOP, false, "ledger", is_ledger, "sqlite:/PATH or postgresql://..." },
 	[KEY_DEFINITIONS_DIR] = { CONF_TOP, false, "definitions_dir", is_path, PATH_WORDS },
+	[KEY_PUBLISH_DIR] = { CONF_TOP, false, "publish_dir", is_path, PATH_WORDS },
+	[KEY_METRICS_FILE] = { CONF_TOP, false, "metrics_file", is_metrics_file,
+	    "an absolute path that ends in .prom" },
+	[KEY_METRICS_LISTEN] = { CONF_TOP, false, "metrics_listen", is_loopback,
+	    "127.0.0.1:PORT or [::1]:PORT: nobody else may ask" },
+	[KEY_LOG] = { CONF_TOP, false, "log", is_log, "auto, text, json or journal" },
+	[KEY_LOG_LEVEL] = { CONF_TOP, false, "log_level", is_log_level, "error, warning, notice, info or debug" },
 	[KEY_OBSERVE] = { CONF_TOP, false, "observe", is_bool, BOOL_WORDS },
 	[KEY_MAX_RUNNING] = { CONF_TOP, false, "max_running", is_running, "a whole number from 1 to 64" },
 	[KEY_FLOOD_UNLISTED] = { CONF_TOP, false, "flood_unlisted", is_count, COUNT_WORDS },

@@ -18,6 +18,11 @@ enum conf_key {
 	KEY_ACCOUNTS_FILE,
 	KEY_LEDGER,
 	KEY_DEFINITIONS_DIR,
+	KEY_PUBLISH_DIR,
+	KEY_METRICS_FILE,
+	KEY_METRICS_LISTEN,
+	KEY_LOG,
+	KEY_LOG_LEVEL,
 	KEY_OBSERVE,
 	KEY_MAX_RUNNING,
 	KEY_FLOOD_UNLISTED,
@@ -62,7 +67,7 @@ enum conf_key {
 	KEY_REMIND,
 	KEY_RENEW
 };
-#define CONF_KEYS 47
+#define CONF_KEYS (KEY_RENEW + 1) /* the last one */
 
 struct conf_option {
 	enum conf_kind kind;

@@ -1,13 +1,19 @@
-/* cmd_list.c: what expires when. */
+/* cmd_list.c: what expires when: as a table, as lines of JSON, as a calendar and as a page. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mailhook/clock.h"
 #include "mailhook/json.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
+#include "mailhook/work/publish.h"
 
-#define DAY_S 86400
+#define DAY_S INT64_C(86400)
+#define MOST_DAYS 36500
+
+/* -- the table ----------------------------------------------------------------------------------------------------- */
 
 static void
 left(char dst[24], const struct case_row *c, int64_t now)
@@ -28,20 +34,47 @@ or_dash(const char *s)
 	return s == NULL || s[0] == '\0' ? "-" : s;
 }
 
+/* ECMA-48 8.3.117: past red, within a week yellow, within a month bold, closed faint. */
+static const char *
+tone(const struct case_row *c, int64_t now)
+{
+	const int64_t s = c->expires - now;
+
+	if (!c->open)
+		return "\033[2m";
+	if (!c->has_expires)
+		return "\033[35m";
+	return s < 0 ? "\033[31m" : s < 7 * DAY_S ? "\033[33m" : s < 30 * DAY_S ? "\033[1m" : "";
+}
+
 /* What a mail said goes to a terminal only escaped. */
 static void
-print_row(const struct case_row *c, int64_t now)
+print_row(const struct case_row *c, int64_t now, bool colored)
 {
 	char t[MH_TIME_TEXT], days[24], thing[80], reason[160], account[40], region[40];
+	const char *on = colored ? tone(c, now) : "";
 
 	left(days, c, now);
-	(void)printf("%-6lld %-8.8s %-20s %6s  %-9s %-10s %-34s %-12s %-14s %s%s%s\n", (long long)c->id, c->key,
+	(void)printf("%s%-6lld %-8.8s %-20s %6s  %-9s %-10s %-34s %-12s %-14s %s%s%s%s\n", on, (long long)c->id, c->key,
 	    c->has_expires ? time_text(t, c->expires) : "-", days, c->open ? "open" : "closed",
 	    trust_names[case_trust(c)], c->kind, mh_escape(account, sizeof(account), span_of(or_dash(c->account))),
 	    mh_escape(region, sizeof(region), span_of(or_dash(c->region))),
 	    mh_escape(thing, sizeof(thing), span_of(or_dash(c->resource))), c->reason == NULL ? "" : ": ",
-	    c->reason == NULL ? "" : mh_escape(reason, sizeof(reason), span_of(c->reason)));
+	    c->reason == NULL ? "" : mh_escape(reason, sizeof(reason), span_of(c->reason)),
+	    on[0] == '\0' ? "" : "\033[0m");
 }
+
+static void
+print_table(const struct case_rows *cases, int64_t now, bool colored)
+{
+	if (cases->n > 0)
+		(void)printf("%-6s %-8s %-20s %6s  %-9s %-10s %-34s %-12s %-14s %s\n", "CASE", "KEY", "EXPIRES", "LEFT",
+		    "STATE", "TRUST", "KIND", "ACCOUNT", "REGION", "WHAT");
+	for (size_t i = 0; i < cases->n; i++)
+		print_row(&cases->items[i], now, colored);
+}
+
+/* -- json ---------------------------------------------------------------------------------------------------------- */
 
 bool
 case_json(cJSON *j, const struct case_row *c, int64_t now)
@@ -64,28 +97,14 @@ case_json(cJSON *j, const struct case_row *c, int64_t now)
 }
 
 static enum mh_status
-print_all(struct work *w, const struct options *o, struct arena *a, struct mh_err *err)
+print_json(const struct case_rows *cases, int64_t now, struct mh_err *err)
 {
-	const int64_t now = clock_now();
-	struct case_rows cases = { 0 };
-	const enum mh_status status = ledger_cases(w->db, o->all, a, &cases, err);
-
-	if (status != MH_OK)
-		return status;
-	if (!o->json && cases.n > 0)
-		(void)printf("%-6s %-8s %-20s %6s  %-9s %-10s %-34s %-12s %-14s %s\n", "CASE", "KEY", "EXPIRES", "LEFT",
-		    "STATE", "TRUST", "KIND", "ACCOUNT", "REGION", "WHAT");
-	for (size_t i = 0; i < cases.n; i++) {
-		MH_AUTO(drop_json) cJSON *j = NULL;
+	for (size_t i = 0; i < cases->n; i++) {
+		MH_AUTO(drop_json) cJSON *j = cJSON_CreateObject();
 		struct buf line;
 
-		if (!o->json) {
-			print_row(&cases.items[i], now);
-			continue;
-		}
 		buf_init(&line, 65536);
-		j = cJSON_CreateObject();
-		const bool ok = j != NULL && case_json(j, &cases.items[i], now) && json_print(j, &line);
+		const bool ok = j != NULL && case_json(j, &cases->items[i], now) && json_print(j, &line);
 		if (ok)
 			(void)puts(line.p);
 		buf_release(&line);
@@ -95,22 +114,106 @@ print_all(struct work *w, const struct options *o, struct arena *a, struct mh_er
 	return MH_OK;
 }
 
+/* -- the command --------------------------------------------------------------------------------------------------- */
+
+struct wish {
+	int64_t within_s; /* 0: no end */
+	bool colored;
+};
+
+/* False: said what is wrong. */
+static bool
+read_wish(const struct options *o, struct wish *ret)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM"); /* NOLINT(concurrency-mt-unsafe) */
+	const char *when = o->color == NULL ? "auto" : o->color;
+	char shown[80];
+
+	if (o->json + o->ics + o->html > 1) {
+		work_log("list: --json, --ics and --html are three forms: take one");
+		return false;
+	}
+	if (o->all && o->within != NULL) {
+		work_log("list: --all lists what --within leaves out: take one");
+		return false;
+	}
+	if (strcmp(when, "auto") != 0 && strcmp(when, "always") != 0 && strcmp(when, "never") != 0) {
+		work_log("list: --color takes auto, always or never");
+		return false;
+	}
+	ret->within_s = 0;
+	if (o->within != NULL &&
+	    (!conf_duration(o->within, &ret->within_s) || ret->within_s < 1 || ret->within_s > MOST_DAYS * DAY_S)) {
+		work_log("list: --within takes a time, as 30d or 12h, not \"%s\"",
+		    mh_escape(shown, sizeof(shown), span_of(o->within)));
+		return false;
+	}
+	/* https://no-color.org: present and not empty */
+	ret->colored = strcmp(when, "always") == 0 ||
+		       (strcmp(when, "auto") == 0 && isatty(STDOUT_FILENO) &&
+			   (no_color == NULL || no_color[0] == '\0') && term != NULL && strcmp(term, "dumb") != 0);
+	return true;
+}
+
+static enum mh_status
+find_cases(struct work *w, const struct options *o, const struct wish *wish, int64_t now, struct arena *a,
+    struct case_rows *ret, struct mh_err *err)
+{
+	enum mh_status status = work_open_ledger(w, false, err);
+
+	if (status == MH_SKIP)
+		return MH_OK; /* nothing has come yet */
+	if (status != MH_OK)
+		return status;
+	return wish->within_s > 0 ? ledger_cases_within(w->db, now, now + wish->within_s, a, ret, err)
+				  : ledger_cases(w->db, o->all, a, ret, err);
+}
+
+static enum mh_status
+print_document(struct work *w, const struct options *o, const struct case_rows *cases, int64_t now, struct mh_err *err)
+{
+	struct buf out;
+
+	buf_init(&out, PUBLISH_MAX_BYTES);
+	const enum mh_status status =
+	    o->ics ? calendar_print(w, cases, &out, err) : page_print(w, cases, 0, now, &out, err);
+	if (status == MH_OK)
+		(void)fwrite(out.p, 1, out.n, stdout); /* main looks whether all of it could be written */
+	buf_release(&out);
+	return status;
+}
+
+static enum mh_status
+print_cases(struct work *w, const struct options *o, const struct wish *wish, struct arena *a, struct mh_err *err)
+{
+	const int64_t now = clock_now();
+	struct case_rows cases = { 0 };
+	const enum mh_status status = find_cases(w, o, wish, now, a, &cases, err);
+
+	if (status != MH_OK)
+		return status;
+	if (o->ics || o->html)
+		return print_document(w, o, &cases, now, err);
+	if (o->json)
+		return print_json(&cases, now, err);
+	print_table(&cases, now, wish->colored);
+	return MH_OK;
+}
+
 int
 list_command(const struct options *o)
 {
 	struct work w = { 0 };
 	struct mh_err err = { 0 };
 	struct arena a;
-	enum mh_status status = work_load(&w, o->config, &err);
+	struct wish wish;
 
+	if (!read_wish(o, &wish))
+		return EXIT_USAGE;
+	enum mh_status status = work_load(&w, o->config, &err);
 	arena_init(&a, WORK_ARENA_BYTES * 4);
-	if (status == MH_OK) {
-		status = work_open_ledger(&w, false, &err);
-		if (status == MH_OK)
-			status = print_all(&w, o, &a, &err);
-		else if (status == MH_SKIP)
-			status = MH_OK; /* nothing has come yet */
-	}
+	if (status == MH_OK)
+		status = print_cases(&w, o, &wish, &a, &err);
 	if (status != MH_OK)
 		work_log("%s", err.text);
 	arena_release(&a);

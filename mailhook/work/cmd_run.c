@@ -1,5 +1,6 @@
 /* cmd_run.c: the worker. */
 #include "mailhook/work/commands.h"
+#include "mailhook/work/log.h"
 
 int
 run_command(const struct options *o)
@@ -9,17 +10,20 @@ run_command(const struct options *o)
 	bool right = true;
 	enum mh_status status = work_load(&w, o->config, &err);
 
-	if (status == MH_OK)
+	if (status == MH_OK) {
+		log_open(w.conf, LOG_JOURNAL_SOCKET); /* a wrong configuration was complained of by FILE:LINE */
 		status = work_make_folders(&w, &err);
+	}
 	if (status == MH_OK)
 		status =
 		    work_read_definitions(&w, &right, &err); /* the right ones are used; check says which are not */
 	if (status == MH_OK)
 		status = work_open_ledger(&w, true, &err);
 	if (status != MH_OK)
-		work_log("%s", err.text);
+		log_event(LOG_ERROR, "start", NULL, "%s", err.text);
 	const struct loop_options lo = { .once = o->once, .no_wait = o->no_wait, .config = o->config };
 	const int code = status == MH_OK ? loop_run(&w, &lo) : work_exit(status);
 	work_release(&w);
+	log_close();
 	return code;
 }

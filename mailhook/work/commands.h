@@ -9,14 +9,15 @@ enum work_exit { EXIT_OK = 0, EXIT_ATTENTION = 1, EXIT_USAGE = 2, EXIT_LATER = 7
 
 struct options {
 	const char *config; /* NULL: the default */
-	bool json, once, no_wait, all, online, templates, alarm;
+	bool json, once, no_wait, ics, html, prometheus, all, online, templates, alarm;
 	const char *mail, *sendmail; /* with alarm; NULL: not given */
+	const char *within, *color;  /* of list; NULL: not given */
 	const char *operand;         /* the one argument that is no option; NULL: none */
 };
 
 struct work_command {
 	const char *name, *arguments, *help;
-	bool operand, json, once, all, online, templates, alarm; /* what it takes */
+	bool operand, json, once, views, all, online, templates, alarm; /* what it takes */
 	int (*run)(const struct options *o);
 };
 extern const struct work_command work_commands[]; /* ends with a NULL name */

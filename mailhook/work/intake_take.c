@@ -4,26 +4,57 @@
 #include "mailhook/clock.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
+#include "mailhook/work/log.h"
 #include "mailhook/work/prove.h"
 
 static enum mh_status
 set_aside(struct work *w, const char *name, const char *why, struct mh_err *err)
 {
-	work_log("intake %s: %s: set aside", name, why);
+	log_event(
+	    LOG_ERROR, "set-aside", &(const struct log_about){ .file = name }, "intake %s: %s: set aside", name, why);
 	return intake_set_aside(w->conf->intake_dir, name, err);
 }
 
+/* One line a case that the message went to, so that each line has one case's id. */
 static void
-tell(const char *name, const struct reading *r, const struct verify_answer *proof, const struct taken *t)
+tell_cases(struct work *w, int64_t message_id, struct arena *a)
 {
-	if (t->as == TAKEN_NOT)
-		work_log("intake %s: %s, not kept", name, r->own ? "our own reply" : "irrelevant");
-	else if (t->as == TAKEN_COPY)
-		work_log("intake %s: message %" PRId64 " again", name, t->message_id);
-	else
-		work_log("intake %s: message %" PRId64 ", %s, %s%s, %zu opened, %zu joined, %zu into the digest", name,
-		    t->message_id, mh_verdict_names[r->verdict], trust_names[proof->level],
-		    proof->temporary ? " as yet" : "", t->opened, t->joined, t->flooded);
+	struct notice_rows notices = { 0 };
+	struct mh_err err = { 0 };
+
+	if (ledger_notices_of_message(w->db, message_id, a, &notices, &err) != MH_OK)
+		return;
+	for (size_t i = 0; i < notices.n; i++) {
+		const struct notice_row *n = &notices.items[i];
+		const struct log_about about = { .case_id = n->case_id, .message_id = message_id };
+		char t[MH_TIME_TEXT];
+
+		log_event(LOG_NOTICE, "case", &about, "message %" PRId64 " is of case %" PRId64 ": %s%s%s", message_id,
+		    n->case_id, n->kind, n->has_expires ? ", expires " : "",
+		    n->has_expires ? time_text(t, n->expires) : "");
+	}
+}
+
+static void
+tell(struct work *w, const char *name, const struct reading *r, const struct verify_answer *proof,
+    const struct taken *t, struct arena *a)
+{
+	const struct log_about about = { .message_id = t->message_id, .file = name };
+
+	if (t->as == TAKEN_NOT) {
+		log_event(LOG_DEBUG, "taken", &about, "intake %s: %s, not kept", name,
+		    r->own ? "our own reply" : "irrelevant");
+		return;
+	}
+	if (t->as == TAKEN_COPY) {
+		log_event(LOG_INFO, "taken", &about, "intake %s: message %" PRId64 " again", name, t->message_id);
+		return;
+	}
+	log_event(r->verdict == MH_NOTICE ? LOG_INFO : LOG_WARNING, "taken", &about,
+	    "intake %s: message %" PRId64 ", %s, %s%s, %zu opened, %zu joined, %zu into the digest", name,
+	    t->message_id, mh_verdict_names[r->verdict], trust_names[proof->level], proof->temporary ? " as yet" : "",
+	    t->opened, t->joined, t->flooded);
+	tell_cases(w, t->message_id, a);
 }
 
 static enum mh_status
@@ -61,7 +92,7 @@ take_file(struct work *w, const char *name, struct buf *file, struct arena *a, s
 		*err = own;
 		return MH_RETRY;
 	}
-	tell(name, &reading, &proof, &taken);
+	tell(w, name, &reading, &proof, &taken, a);
 	return intake_drop(w->conf->intake_dir, name, err);
 }
 

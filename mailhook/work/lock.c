@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "mailhook/work/commands.h"
+#include "mailhook/work/log.h"
 
 #define MAX_LOOKS 10000
 
@@ -35,7 +36,8 @@ say_kind(int fd, bool service)
 	const struct mh_span kind = service ? MH_LIT("service\n") : MH_LIT("once\n");
 
 	if (ftruncate(fd, 0) != 0 || pwrite(fd, kind.p, kind.n, 0) != (ssize_t)kind.n)
-		work_log("worker.lock cannot be written: others take this worker for one that ends soon");
+		log_event(LOG_WARNING, "lock", NULL,
+		    "worker.lock cannot be written: others take this worker for one that ends soon");
 }
 
 bool

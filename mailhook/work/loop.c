@@ -14,7 +14,9 @@
 #include "mailhook/intake.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/log.h"
 #include "mailhook/work/notify.h"
+#include "mailhook/work/outlet.h"
 #include "mailhook/work/pass.h"
 #include "mailhook/work/prove.h"
 #include "mailhook/work/runner.h"
@@ -34,6 +36,7 @@ struct loop {
 	const struct loop_options *o;
 	struct runner *runner;
 	struct notify notify;
+	struct outlet outlet;
 	struct pass pass;
 	int lock, signals, watch; /* -1: none */
 	int wd_intake;
@@ -69,7 +72,7 @@ open_watch(struct loop *l)
 
 	l->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (l->watch < 0) {
-		work_log("no inotify: the intake is looked at once a minute");
+		log_event(LOG_WARNING, "watch", NULL, "no inotify: the intake is looked at once a minute");
 		return;
 	}
 	l->wd_intake = inotify_add_watch(l->watch, l->w->conf->intake_dir, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
@@ -122,7 +125,7 @@ reload(struct loop *l)
 	if (status == MH_OK)
 		status = work_read_definitions(&fresh, &right, &err);
 	if (status != MH_OK) {
-		work_log("not reloaded: %s", err.text);
+		log_event(LOG_ERROR, "reload", NULL, "not reloaded: %s", err.text);
 		work_release(&fresh);
 		return;
 	}
@@ -131,7 +134,8 @@ reload(struct loop *l)
 	work_release(l->w);
 	*l->w = fresh;
 	l->pass = (struct pass){ 0 };
-	work_log("reloaded");
+	log_open(l->w->conf, LOG_JOURNAL_SOCKET);
+	log_event(LOG_NOTICE, "reload", NULL, "the configuration was read again");
 }
 
 static void
@@ -214,12 +218,12 @@ say_trouble(struct loop *l, enum mh_status status, const struct mh_err *err)
 {
 	if (status == MH_OK) {
 		if (l->trouble)
-			work_log("goes on");
+			log_event(LOG_NOTICE, "goes-on", NULL, "the work goes on");
 		l->trouble = false;
 		return;
 	}
 	if (!l->trouble || strcmp(l->said, err->text) != 0)
-		work_log("%s", err->text);
+		log_event(LOG_ERROR, "trouble", NULL, "%s", err->text);
 	l->trouble = true;
 	(void)snprintf(l->said, sizeof(l->said), "%s", err->text);
 }
@@ -285,7 +289,7 @@ sleep_ms(struct loop *l)
 static void
 wait_for_something(struct loop *l, bool more)
 {
-	struct pollfd fds[MAX_FDS + 2];
+	struct pollfd fds[MAX_FDS + 2 + OUTLET_FDS];
 	size_t n = 0;
 	int timeout = more ? 0 : notify_sleep_ms(&l->notify, sleep_ms(l));
 
@@ -294,7 +298,9 @@ wait_for_something(struct loop *l, bool more)
 	if (l->watch >= 0)
 		fds[n++] = (struct pollfd){ .fd = l->watch, .events = POLLIN };
 	n += runner_pollfds(l->runner, fds + n, MAX_FDS, &timeout);
+	n += outlet_pollfds(&l->outlet, fds + n, &timeout);
 	(void)poll(fds, n, timeout);
+	outlet_hear(&l->outlet, l->w);
 	hear_signals(l);
 	hear_watch(l);
 }
@@ -321,6 +327,7 @@ live(struct loop *l, struct mh_err *err)
 		const enum mh_status status = work_round(l, &more, &own);
 		say_trouble(l, status, &own);
 		tell_manager(l, status, &own);
+		outlet_round(&l->outlet, l->w, status, &own, !l->o->once, false);
 		if (status != MH_OK && l->o->once && failed == MH_OK) {
 			failed = status;
 			*err = own;
@@ -337,9 +344,10 @@ live(struct loop *l, struct mh_err *err)
 	struct mh_err own = { 0 };
 	const enum mh_status stopped = runner_stop(l->runner, &own);
 	if (stopped != MH_OK) {
-		work_log("%s", own.text);
+		log_event(LOG_ERROR, "stop", NULL, "%s", own.text);
 		failed = failed == MH_OK ? stopped : failed;
 	}
+	outlet_round(&l->outlet, l->w, failed, err, !l->o->once, true);
 	return failed;
 }
 
@@ -367,7 +375,7 @@ under_lock(struct loop *l, struct mh_err *err)
 		notify_ready(&l->notify);
 		status = live(l, err);
 	} else {
-		work_log("%s", err->text);
+		log_event(LOG_ERROR, "start", NULL, "%s", err->text);
 	}
 	runner_free(l->runner);
 	l->runner = NULL;
@@ -408,8 +416,9 @@ loop_run(struct work *w, const struct loop_options *o)
 	enum mh_status status;
 
 	l.signals = open_signals();
+	outlet_init(&l.outlet);
 	if (notify_open(&l.notify, &err) != MH_OK)
-		work_log("%s", err.text);
+		log_event(LOG_WARNING, "notify", NULL, "%s", err.text);
 	open_watch(&l);
 	do {
 		status = take_lock(&l, &err);
@@ -418,7 +427,7 @@ loop_run(struct work *w, const struct loop_options *o)
 			break;
 		}
 		if (status != MH_OK) {
-			work_log("%s", err.text);
+			log_event(LOG_ERROR, "lock", NULL, "%s", err.text);
 			status = MH_RETRY;
 			break;
 		}
@@ -435,5 +444,6 @@ loop_run(struct work *w, const struct loop_options *o)
 	if (l.signals >= 0)
 		(void)close(l.signals);
 	notify_close(&l.notify);
+	outlet_close(&l.outlet);
 	return work_exit(status);
 }

@@ -20,8 +20,9 @@ const struct work_command work_commands[] = {
 	    .templates = true,
 	    .run = check_command },
 	{ .name = "list",
-	    .arguments = "[--json] [--all]",
+	    .arguments = "[--json | --ics | --html] [--all | --within TIME] [--color WHEN]",
 	    .help = "what expires when",
+	    .views = true,
 	    .json = true,
 	    .all = true,
 	    .run = list_command },
@@ -32,7 +33,7 @@ const struct work_command work_commands[] = {
 	    .json = true,
 	    .run = show_command },
 	{ .name = "status",
-	    .arguments = "[--json | --alarm [--mail ADDRESS] [--sendmail PROGRAM]]",
+	    .arguments = "[--json | --prometheus | --alarm [--mail ADDRESS] [--sendmail PROGRAM]]",
 	    .help = "whether all is well",
 	    .json = true,
 	    .alarm = true,
@@ -80,7 +81,8 @@ set_switch(const struct work_command *c, const char *arg, struct options *o)
 		const char *name;
 		bool taken, *to;
 	} switches[] = { { "--json", c->json, &o->json }, { "--once", c->once, &o->once },
-		{ "--no-wait", c->once, &o->no_wait }, { "--all", c->all, &o->all },
+		{ "--no-wait", c->once, &o->no_wait }, { "--ics", c->views, &o->ics }, { "--html", c->views, &o->html },
+		{ "--prometheus", c->alarm, &o->prometheus }, { "--all", c->all, &o->all },
 		{ "--online", c->online, &o->online }, { "--show-templates", c->templates, &o->templates },
 		{ "--alarm", c->alarm, &o->alarm } };
 
@@ -130,6 +132,8 @@ read_options(const struct work_command *c, int argc, char **argv, struct options
 		} else if (strncmp(argv[i], "--config=", 9) == 0) {
 			o->config = argv[i] + 9;
 		} else if (set_switch(c, argv[i], o) ||
+			   (c->views && (set_value("--within", argc, argv, &i, &o->within) ||
+					    set_value("--color", argc, argv, &i, &o->color))) ||
 			   (c->alarm && (set_value("--mail", argc, argv, &i, &o->mail) ||
 					    set_value("--sendmail", argc, argv, &i, &o->sendmail)))) {
 			continue;

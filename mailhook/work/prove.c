@@ -8,6 +8,7 @@
 #include "mailhook/clock.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/log.h"
 
 enum mh_status
 prove(struct work *w, struct mh_span raw, int64_t received, const struct reading *r, struct arena *a,
@@ -97,7 +98,7 @@ give_up(struct again *g, const char *why, struct mh_err *err)
 	(void)snprintf(words, sizeof(words),
 	    "message %" PRId64 ": its proof is given up after %" PRId64 " attempts, it stays %s: %s", g->m.id,
 	    g->v.attempts + 1, trust_names[g->m.trust], why);
-	work_log("%s", words);
+	log_event(LOG_WARNING, "unproven", &(const struct log_about){ .message_id = g->m.id }, "%s", words);
 	return end_verification(g, "unproven", words, err);
 }
 
@@ -116,7 +117,8 @@ conclude(struct again *g, struct mh_span raw, const struct reading *r, struct mh
 	enum mh_status status = MH_OK;
 
 	if (better) {
-		work_log("message %" PRId64 ": %s (%s)", g->m.id, trust_names[g->answer.level],
+		log_event(LOG_NOTICE, "proved", &(const struct log_about){ .message_id = g->m.id },
+		    "message %" PRId64 ": %s (%s)", g->m.id, trust_names[g->answer.level],
 		    g->answer.by == NULL ? "" : g->answer.by);
 		status = case_proved(g->w, g->m.id, &in, g->now, err);
 	}

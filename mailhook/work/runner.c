@@ -9,6 +9,7 @@
 #include "mailhook/clock.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/log.h"
 #include "mailhook/work/request.h"
 
 #define RUN_ARENA_BYTES ((size_t)32 << 20)
@@ -17,11 +18,11 @@
 
 struct running {
 	struct runner *runner;
-	struct launch *launch; /* own; NULL: this place is free */
-	int64_t job_id;
-	char *action;  /* own */
-	bool observed; /* the verb was describe */
-	bool ended;    /* the answer is there but not yet in the ledger */
+	struct launch *launch;               /* own; NULL: this place is free */
+	int64_t job_id, case_id, message_id; /* message_id: the one that the case stands on; 0: none */
+	char *action;                        /* own */
+	bool observed;                       /* the verb was describe */
+	bool ended;                          /* the answer is there but not yet in the ledger */
 	struct answer_line answer;
 	int64_t renew_at_ms;
 };
@@ -84,6 +85,24 @@ runner_running(const struct runner *r)
 	return n;
 }
 
+static void tell(enum log_level level, const struct running *p, const char *outcome, const char *fmt, ...)
+    MH_PRINTF(4, 5);
+
+static void
+tell(enum log_level level, const struct running *p, const char *outcome, const char *fmt, ...)
+{
+	const struct log_about about = {
+		.case_id = p->case_id, .message_id = p->message_id, .action = p->action, .outcome = outcome
+	};
+	char text[LOG_TEXT_BYTES];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_event(level, outcome == NULL ? "action" : "outcome", &about, "action %s: %s", p->action, text);
+}
+
 /* -- what an action may ask of us ---------------------------------------------------------------------------------- */
 
 static bool
@@ -97,17 +116,16 @@ on_checkpoint(void *user, struct mh_span state)
 		return false; /* a checkpoint announces an effect, and there is none in a dry run */
 	const enum mh_status status = ledger_job_checkpoint(w->db, p->job_id, w->owner, state, &err);
 	if (status != MH_OK)
-		work_log("action %s: no checkpoint: %s", p->action, err.text);
+		tell(LOG_WARNING, p, NULL, "no checkpoint: %s", err.text);
 	return status == MH_OK;
 }
 
 static void
 on_say(void *user, struct mh_span text)
 {
-	const struct running *p = user;
 	char shown[600];
 
-	work_log("action %s: %s", p->action, mh_escape(shown, sizeof(shown), text));
+	tell(LOG_INFO, user, NULL, "%s", mh_escape(shown, sizeof(shown), text));
 }
 
 struct checked { /* the user of on_say_check */
@@ -173,7 +191,6 @@ launch_job(struct running *p, const struct job_row *j, const struct conf_action 
 {
 	struct work *w = p->runner->w;
 	struct case_row c;
-	int64_t message_id = 0;
 	struct launch_spec spec = { .dir = w->conf->state_dir,
 		.deadline_ms = act->deadline_s * 1000,
 		.checkpoint = on_checkpoint,
@@ -185,9 +202,9 @@ launch_job(struct running *p, const struct job_row *j, const struct conf_action 
 		p->observed = p->observed || (case_is_drill(&c) && j->role == ROLE_EFFECT);
 	spec.verb = p->observed ? "describe" : "run";
 	if (status == MH_OK)
-		status = request_job(w, j, &c, now, now + act->deadline_s, a, request, &message_id, err);
-	if (status == MH_OK && act->mail_raw && message_id != 0) {
-		status = ledger_message_raw(w->db, message_id, raw, err);
+		status = request_job(w, j, &c, now, now + act->deadline_s, a, request, &p->message_id, err);
+	if (status == MH_OK && act->mail_raw && p->message_id != 0) {
+		status = ledger_message_raw(w->db, p->message_id, raw, err);
 		if (status == MH_OK)
 			spec.raw = buf_span(raw);
 		else if (status == MH_SKIP)
@@ -214,6 +231,8 @@ start_claimed(struct running *p, const struct job_row *j, int64_t now, struct ar
 	buf_init(&request, REQUEST_MAX_BYTES);
 	buf_init(&raw, MH_MAX_MESSAGE_BYTES + 1);
 	p->job_id = j->id;
+	p->case_id = j->case_id;
+	p->message_id = 0;
 	p->observed = w->conf->observe;
 	p->action = strdup(j->action);
 	if (p->action == NULL)
@@ -230,7 +249,8 @@ start_claimed(struct running *p, const struct job_row *j, int64_t now, struct ar
 	}
 
 	const struct answer_line answer = { .outcome = OUTCOME_RETRY, .summary = why.text, .retry_after_s = -1 };
-	work_log("action %s: %s", j->action, why.text);
+	if (p->action != NULL)
+		tell(LOG_WARNING, p, outcome_names[OUTCOME_RETRY], "%s", why.text);
 	clear(p);
 	status = job_outcome(w, j->id, &answer, false, now, err);
 	return status == MH_SKIP ? MH_OK : status;
@@ -329,6 +349,22 @@ runner_pollfds(struct runner *r, struct pollfd *fds, size_t max, int *ret_timeou
 	return n;
 }
 
+static void
+tell_outcome(const struct running *p)
+{
+	static const enum log_level levels[] = {
+		[OUTCOME_DONE] = LOG_NOTICE,
+		[OUTCOME_RETRY] = LOG_WARNING,
+		[OUTCOME_FAILED] = LOG_ERROR,
+		[OUTCOME_WAITING] = LOG_NOTICE,
+		[OUTCOME_SKIPPED] = LOG_INFO,
+	};
+	const enum outcome outcome = p->answer.outcome;
+
+	tell(levels[outcome], p, outcome_names[outcome], "%s: %s%s", outcome_names[outcome],
+	    p->observed ? "observed: " : "", p->answer.summary);
+}
+
 static enum mh_status
 step_one(struct running *p, struct mh_err *err)
 {
@@ -344,15 +380,17 @@ step_one(struct running *p, struct mh_err *err)
 		status = ledger_job_renew(w->db, p->job_id, w->owner, clock_now() + JOB_LEASE_S, err);
 		if (status != MH_SKIP)
 			return status;
-		work_log("action %s: the job is another worker's now: stopped", p->action);
+		tell(LOG_WARNING, p, NULL, "the job is another worker's now: stopped");
 		clear(p);
 		return MH_OK;
 	}
 	status = job_outcome(w, p->job_id, &p->answer, p->observed, clock_now(), err);
 	if (status == MH_SKIP)
-		work_log("action %s: its answer came after the job's lease had ended", p->action);
+		tell(LOG_WARNING, p, NULL, "its answer came after the job's lease had ended");
 	else if (status != MH_OK && status != MH_BAD)
 		return status;
+	else if (status == MH_OK)
+		tell_outcome(p);
 	clear(p);
 	return status == MH_SKIP ? MH_OK : status;
 }

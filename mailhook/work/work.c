@@ -9,6 +9,7 @@
 
 #include "mailhook/work/accounts.h"
 #include "mailhook/work/commands.h"
+#include "mailhook/work/log.h"
 #include "parsers/parser.h"
 
 static bool
@@ -55,7 +56,7 @@ load_accounts(struct work *w, struct mh_err *err)
 	const enum mh_status status = accounts_load(w->conf->accounts_file, work_complain, NULL, &w->accounts, err);
 	if (status != MH_SKIP)
 		return status;
-	work_log("%s", err->text);
+	log_event(LOG_WARNING, "accounts", NULL, "%s", err->text);
 	return MH_OK;
 }
 

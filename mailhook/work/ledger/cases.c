@@ -151,10 +151,28 @@ ledger_cases(struct db *db, bool closed_too, struct arena *a, struct case_rows *
 {
 	/* what has no date stands first: nobody can say how soon it is */
 	return many_cases(db,
-	    closed_too ? "SELECT " CASE_COLUMNS " FROM cases ORDER BY expires IS NOT NULL, expires, id"
-		       : "SELECT " CASE_COLUMNS
-			 " FROM cases WHERE state = 'open' ORDER BY expires IS NOT NULL, expires, id",
+	    closed_too ? "SELECT " CASE_COLUMNS " FROM cases ORDER BY expires NULLS FIRST, id"
+		       : "SELECT " CASE_COLUMNS " FROM cases WHERE state = 'open' ORDER BY expires NULLS FIRST, id",
 	    NULL, 0, a, ret, err);
+}
+
+enum mh_status
+ledger_cases_open(struct db *db, int64_t most, struct arena *a, struct case_rows *ret, struct mh_err *err)
+{
+	return many_cases(db,
+	    "SELECT " CASE_COLUMNS " FROM cases WHERE state = 'open' ORDER BY expires NULLS FIRST, id LIMIT $1",
+	    DB_ARGS(db_int(most)), a, ret, err);
+}
+
+enum mh_status
+ledger_cases_within(struct db *db, int64_t from, int64_t to, struct arena *a, struct case_rows *ret, struct mh_err *err)
+{
+	char first[MH_TIME_TEXT], last[MH_TIME_TEXT];
+
+	return many_cases(db,
+	    "SELECT " CASE_COLUMNS " FROM cases WHERE state = 'open' AND expires >= $1 AND expires <= $2 "
+	    "ORDER BY expires, id",
+	    DB_ARGS(db_time(first, from), db_time(last, to)), a, ret, err);
 }
 
 enum mh_status

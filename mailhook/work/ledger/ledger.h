@@ -160,7 +160,13 @@ enum mh_status ledger_case_candidates(struct db *db, const char *kind, const cha
 /* The open case of that kind, resource and reason (unknown equals unknown): unrecognised, flood, mailhook.*. */
 enum mh_status ledger_case_open_like(struct db *db, const char *kind, const char *resource, const char *reason,
     struct arena *a, struct case_row *ret, struct mh_err *err);
+/* In the order of their expiry, what has none first. */
 enum mh_status ledger_cases(struct db *db, bool closed_too, struct arena *a, struct case_rows *ret, struct mh_err *err);
+/* The same of open ones: the first of them, and those that expire within [from, to]. */
+enum mh_status ledger_cases_open(
+    struct db *db, int64_t most, struct arena *a, struct case_rows *ret, struct mh_err *err);
+enum mh_status ledger_cases_within(
+    struct db *db, int64_t from, int64_t to, struct arena *a, struct case_rows *ret, struct mh_err *err);
 enum mh_status ledger_case_add(struct db *db, const struct case_row *c, int64_t *ret_id, struct mh_err *err);
 /* Writes all of c that may change later: facts, trust, ambiguous, best_notice, approval, ticket, closing. */
 enum mh_status ledger_case_update(struct db *db, const struct case_row *c, struct mh_err *err);

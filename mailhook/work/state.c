@@ -1,0 +1,228 @@
+/* state.c: see state.h. Source of the text format: Prometheus, exposition formats; names by its naming practices. */
+#include "mailhook/work/state.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "mailhook/json.h"
+#include "mailhook/work/case.h"
+
+#define DAY_S 86400
+
+/* -- looking ------------------------------------------------------------------------------------------------------- */
+
+static bool
+ends_in(const char *name, const char *end)
+{
+	const size_t n = strlen(name), k = strlen(end);
+
+	return n > k && strcmp(name + n - k, end) == 0;
+}
+
+static void
+look_at_intake(const char *folder, int64_t now, struct state *s)
+{
+	DIR *d = opendir(folder);
+	const struct dirent *e;
+
+	if (d == NULL)
+		return;
+	s->intake_readable = true;
+	while ((e = readdir(d)) != NULL) { /* NOLINT(concurrency-mt-unsafe): there is one thread */
+		struct stat st;
+
+		s->bad += ends_in(e->d_name, ".bad");
+		if (e->d_name[0] == '.' || !ends_in(e->d_name, ".msg"))
+			continue;
+		s->intake++;
+		if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    now - st.st_mtim.tv_sec > s->oldest_s)
+			s->oldest_s = now - st.st_mtim.tv_sec;
+	}
+	(void)closedir(d);
+}
+
+/* How long ago the time was that is the one column of the one row; 0: there is none. */
+static enum mh_status
+age(struct db *db, const char *sql, const struct db_value *args, size_t n_args, int64_t now, int64_t *ret,
+    struct mh_err *err)
+{
+	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
+	bool known = false;
+	int64_t at = now;
+	enum mh_status status = db_query(db, sql, args, n_args, &rows, err);
+
+	if (status == MH_OK)
+		status = db_step(rows, err);
+	if (status == MH_OK)
+		status = db_get_time(rows, 0, &known, &at, err);
+	if (status == MH_OK)
+		*ret = known && at < now ? now - at : 0;
+	return status;
+}
+
+static enum mh_status
+look_at_cases(struct db *db, int64_t now, struct state *s, struct mh_err *err)
+{
+	static const char between[] =
+	    "SELECT count(*) FROM cases WHERE state = 'open' AND expires >= $1 AND expires < $2";
+	char from[MH_TIME_TEXT], to[MH_TIME_TEXT];
+	enum mh_status status = db_one(db, "SELECT count(*) FROM cases WHERE state = 'open' AND reason = $1",
+	    DB_ARGS(db_str(CASE_DRILL)), &s->drills_open, err);
+
+	if (status == MH_OK)
+		status = db_one(db, "SELECT count(*) FROM cases WHERE state = 'open'", NULL, 0, &s->cases_open, err);
+	s->cases_open -= s->drills_open;
+	if (status == MH_OK)
+		status = db_one(db, "SELECT count(*) FROM cases WHERE state = 'open' AND expires < $1",
+		    DB_ARGS(db_time(to, now)), &s->expired, err);
+	if (status == MH_OK)
+		status =
+		    db_one(db, between, DB_ARGS(db_time(from, now), db_time(to, now + 7 * DAY_S)), &s->within_7d, err);
+	if (status == MH_OK)
+		status = db_one(
+		    db, between, DB_ARGS(db_time(from, now), db_time(to, now + 30 * DAY_S)), &s->within_30d, err);
+	return status;
+}
+
+static enum mh_status
+look_at_jobs(struct db *db, int64_t now, struct state *s, struct mh_err *err)
+{
+	static const char waiting[] = "SELECT count(*) FROM jobs j JOIN cases c ON c.id = j.case_id WHERE "
+				      "j.state = 'waiting' AND j.waiting_for = $1 AND c.state = 'open'";
+	char t[MH_TIME_TEXT];
+	enum mh_status status = ledger_job_counts(db, s->jobs, err);
+
+	if (status == MH_OK)
+		status = db_one(db,
+		    "SELECT count(*) FROM jobs j JOIN cases c ON c.id = j.case_id WHERE c.state = 'open' AND "
+		    "j.state = 'failed' AND c.reason IS DISTINCT FROM $1",
+		    DB_ARGS(db_str(CASE_DRILL)), &s->failed_open, err);
+	if (status == MH_OK)
+		status = db_one(db, "SELECT count(*) FROM jobs WHERE state IN ('queued', 'waiting') AND due <= $1",
+		    DB_ARGS(db_time(t, now)), &s->due, err);
+	if (status == MH_OK)
+		status = age(db, "SELECT min(due) FROM jobs WHERE state IN ('queued', 'waiting') AND due <= $1",
+		    DB_ARGS(db_time(t, now)), now, &s->oldest_due_s, err);
+	if (status == MH_OK)
+		status = db_one(db, waiting, DB_ARGS(db_str(job_wait_names[JOB_WAIT_INPUT])), &s->inputs, err);
+	if (status == MH_OK)
+		status = db_one(db, waiting, DB_ARGS(db_str(job_wait_names[JOB_WAIT_APPROVAL])), &s->approvals, err);
+	if (status == MH_OK)
+		status = age(db,
+		    "SELECT min(COALESCE(j.started, j.created)) FROM jobs j JOIN cases c ON c.id = j.case_id WHERE "
+		    "j.state = 'waiting' AND j.waiting_for = 'approval' AND c.state = 'open'",
+		    NULL, 0, now, &s->oldest_approval_s, err);
+	return status;
+}
+
+enum mh_status
+state_read(struct work *w, bool worker, int64_t now, struct state *ret, struct mh_err *err)
+{
+	struct state s = { .worker = worker };
+	enum mh_status status = MH_OK;
+
+	look_at_intake(w->conf->intake_dir, now, &s);
+	if (w->db != NULL) {
+		status = look_at_cases(w->db, now, &s, err);
+		if (status == MH_OK)
+			status = look_at_jobs(w->db, now, &s, err);
+		if (status == MH_OK)
+			status = ledger_quarantine(w->db, &s.quarantine, &s.quarantine_bytes, err);
+		if (status == MH_OK)
+			status = ledger_meta_count(w->db, "quarantine-dropped", &s.quarantine_dropped, err);
+		if (status == MH_OK)
+			status = ledger_meta_count(w->db, "flood-dropped", &s.flood_dropped, err);
+	}
+	if (status == MH_OK)
+		*ret = s;
+	return status;
+}
+
+bool
+state_attention(const struct state *s)
+{
+	return s->failed_open > 0 || s->bad > 0 || (s->intake > 0 && !s->worker);
+}
+
+/* -- telling ------------------------------------------------------------------------------------------------------- */
+
+enum mh_status
+state_json(const struct state *s, struct buf *out, struct mh_err *err)
+{
+	MH_AUTO(drop_json) cJSON *j = cJSON_CreateObject();
+	bool ok = j != NULL && cJSON_AddBoolToObject(j, "worker", s->worker) != NULL &&
+		  json_add_integer(j, "intake", s->intake) && json_add_integer(j, "intake_oldest_s", s->oldest_s) &&
+		  json_add_integer(j, "set_aside", s->bad) && json_add_integer(j, "cases_open", s->cases_open) &&
+		  json_add_integer(j, "drills_open", s->drills_open) && json_add_integer(j, "expired", s->expired) &&
+		  json_add_integer(j, "within_7d", s->within_7d) && json_add_integer(j, "within_30d", s->within_30d);
+	cJSON *jobs = ok ? cJSON_AddObjectToObject(j, "jobs") : NULL;
+
+	ok = ok && jobs != NULL;
+	for (size_t i = 0; ok && i <= JOB_SKIPPED; i++)
+		ok = json_add_integer(jobs, job_state_names[i], s->jobs[i]);
+	ok = ok && json_add_integer(j, "failed_open", s->failed_open) && json_add_integer(j, "due", s->due) &&
+	     json_add_integer(j, "due_oldest_s", s->oldest_due_s) && json_add_integer(j, "approvals", s->approvals) &&
+	     json_add_integer(j, "approval_oldest_s", s->oldest_approval_s) &&
+	     json_add_integer(j, "inputs", s->inputs) && json_add_integer(j, "quarantine", s->quarantine) &&
+	     json_add_integer(j, "quarantine_bytes", s->quarantine_bytes) &&
+	     json_add_integer(j, "quarantine_dropped", s->quarantine_dropped) &&
+	     json_add_integer(j, "flood_dropped", s->flood_dropped) && json_print(j, out);
+	return ok ? MH_OK : mh_fail(err, MH_RETRY, "no memory for the status");
+}
+
+struct metric {
+	const char *name, *type, *help;
+	const char *label; /* NULL: none, or the same family's next value: then help is NULL too */
+	int64_t value;
+};
+
+void
+state_prometheus(const struct state *s, int64_t now, struct buf *out)
+{
+	const struct metric metrics[] = {
+		{ "info", "gauge", "The version that runs.", "version=\"" MAILHOOK_VERSION "\"", 1 },
+		{ "worker_running", "gauge", "Whether a worker holds the lock.", NULL, s->worker },
+		{ "intake_messages", "gauge", "Messages taken and not yet worked.", NULL, s->intake },
+		{ "intake_oldest_seconds", "gauge", "Age of the oldest of them.", NULL, s->oldest_s },
+		{ "intake_set_aside_files", "gauge", "Files in the intake that are no messages.", NULL, s->bad },
+		{ "cases_open", "gauge", "Open cases, drills left out.", NULL, s->cases_open },
+		{ "drills_open", "gauge", "Open cases of drills.", NULL, s->drills_open },
+		{ "cases_expired", "gauge", "Open cases whose expiry is past.", NULL, s->expired },
+		{ "cases_expiring", "gauge", "Open cases that expire within that time.", "within=\"7d\"",
+		    s->within_7d },
+		{ "cases_expiring", NULL, NULL, "within=\"30d\"", s->within_30d },
+		{ "jobs", "gauge", "Jobs by state.", "state=\"queued\"", s->jobs[JOB_QUEUED] },
+		{ "jobs", NULL, NULL, "state=\"running\"", s->jobs[JOB_RUNNING] },
+		{ "jobs", NULL, NULL, "state=\"waiting\"", s->jobs[JOB_WAITING] },
+		{ "jobs", NULL, NULL, "state=\"done\"", s->jobs[JOB_DONE] },
+		{ "jobs", NULL, NULL, "state=\"failed\"", s->jobs[JOB_FAILED] },
+		{ "jobs", NULL, NULL, "state=\"skipped\"", s->jobs[JOB_SKIPPED] },
+		{ "jobs_failed_open", "gauge", "Failed jobs of open cases, drills left out.", NULL, s->failed_open },
+		{ "jobs_due", "gauge", "Jobs whose time has come.", NULL, s->due },
+		{ "jobs_due_oldest_seconds", "gauge", "How long the longest of them waits.", NULL, s->oldest_due_s },
+		{ "approvals_waiting", "gauge", "Jobs that wait for a person's approval.", NULL, s->approvals },
+		{ "approvals_oldest_seconds", "gauge", "How long the longest of them waits.", NULL,
+		    s->oldest_approval_s },
+		{ "inputs_waiting", "gauge", "Jobs that wait for what only a person can give.", NULL, s->inputs },
+		{ "quarantine_messages", "gauge", "Unread messages that are kept.", NULL, s->quarantine },
+		{ "quarantine_bytes", "gauge", "Their size.", NULL, s->quarantine_bytes },
+		{ "quarantine_dropped_total", "counter", "Unread messages that were not kept.", NULL,
+		    s->quarantine_dropped },
+		{ "flood_dropped_total", "counter", "Notices that went into the digest case.", NULL, s->flood_dropped },
+		{ "written_timestamp_seconds", "gauge", "When these numbers were taken.", NULL, now },
+	};
+
+	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
+		const struct metric *m = &metrics[i];
+
+		if (m->help != NULL)
+			buf_printf(
+			    out, "# HELP mailhook_%s %s\n# TYPE mailhook_%s %s\n", m->name, m->help, m->name, m->type);
+		buf_printf(out, "mailhook_%s%s%s%s %" PRId64 "\n", m->name, m->label == NULL ? "" : "{",
+		    m->label == NULL ? "" : m->label, m->label == NULL ? "" : "}", m->value);
+	}
+}

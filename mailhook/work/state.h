@@ -1,0 +1,29 @@
+/* state.h: how things stand, in numbers: for status, for a monitor, and for whoever asks over HTTP. */
+#ifndef MAILHOOK_WORK_STATE_H
+#define MAILHOOK_WORK_STATE_H
+
+#include "mailhook/work/work.h"
+
+struct state {
+	bool worker, intake_readable;
+	int64_t intake, oldest_s, bad;                /* oldest_s: age of the oldest message in it */
+	int64_t cases_open, drills_open, failed_open; /* drills stand apart */
+	int64_t expired, within_7d, within_30d;       /* open cases; within_30d counts those of within_7d too */
+	int64_t jobs[JOB_SKIPPED + 1];
+	int64_t due, oldest_due_s; /* jobs whose time has come */
+	int64_t approvals, oldest_approval_s, inputs;
+	int64_t quarantine, quarantine_bytes, quarantine_dropped, flood_dropped;
+};
+
+/* Looks at the intake, and at the ledger where w->db is open.
+ *   in      worker: whether one runs
+ *   errors  those of db.h */
+enum mh_status state_read(struct work *w, bool worker, int64_t now, struct state *ret, struct mh_err *err);
+/* Something that a person should look at. */
+bool state_attention(const struct state *s);
+
+enum mh_status state_json(const struct state *s, struct buf *out, struct mh_err *err);
+/* The text format of Prometheus, version 0.0.4. */
+void state_prometheus(const struct state *s, int64_t now, struct buf *out);
+
+#endif

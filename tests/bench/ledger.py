@@ -1,0 +1,71 @@
+#!/usr/bin/python3
+"""tests/bench/ledger.py [CASES]: a ledger of a million cases, and how long mailhook asks it. Prints what it measures; fails
+where the list of what expires in 30 days takes 50 ms or more (best of several runs, the start of the program in it)."""
+import os
+import random
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from datetime import timedelta  # noqa: E402
+
+from sight_room import START, Room  # noqa: E402
+
+LIMIT_MS = 50
+
+
+def fill(room, cases, of_open):
+    """One case in of_open is open; all expire within the last three years and the next one."""
+    dice = random.Random(5)
+    ids = [x[0] for x in room.sql("SELECT name FROM meta WHERE name = 'seed'")]
+    assert ids, "the ledger was made"
+
+    def rows():
+        for i in range(cases):
+            is_open = dice.randrange(of_open) == 0
+            expires = START + timedelta(seconds=dice.randrange(0 if is_open else -3 * 365 * 86400, 365 * 86400))
+            opened = expires - timedelta(days=90)
+            yield ("%032x" % dice.getrandbits(128), "aws.identity-center.scim-token", "%012d" % dice.randrange(10**6),
+                   "eu-west-1", expires.strftime("%Y-%m-%dT%H:%M:%SZ"), "second", "open" if is_open else "closed",
+                   opened.strftime("%Y-%m-%dT%H:%M:%SZ"), "https://tickets.example.com/browse/OPS-%d" % i)
+
+    import sqlite3
+    with sqlite3.connect(room.state + "/ledger.db") as db:
+        db.execute("PRAGMA synchronous = OFF")
+        db.executemany("INSERT INTO cases (key, kind, account, region, expires, precision, state, opened, ticket_url) "
+                       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows())
+        db.execute("INSERT INTO events (case_id, at, what, by, detail) SELECT id, opened, 'opened', 'mailhook', kind FROM cases")
+
+
+def best_ms(room, *args, code=0, times=9):
+    best, n = 1e9, 0
+    for _ in range(times):
+        begin = time.monotonic()
+        done = subprocess.run(room.command(*args), stdout=subprocess.PIPE, env=room.env(), check=False)
+        best = min(best, (time.monotonic() - begin) * 1000)
+        assert done.returncode == code, done
+        n = done.stdout.count(b"\n")
+    return best, n
+
+
+def main():
+    cases = int(sys.argv[1]) if len(sys.argv) > 1 else 1000000
+    worst = 0
+    for of_open in (1000, 20):
+        with Room(rules=False) as room:
+            room.run("run", "--once")
+            fill(room, cases, of_open)
+            case = room.sql("SELECT id FROM cases WHERE state = 'open' LIMIT 1")[0][0]
+            for args in (("list", "--within", "30d"), ("list",), ("list", "--within", "30d", "--json"), ("show", str(case)),
+                         ("status",), ("list", "--within", "30d", "--html")):
+                ms, n = best_ms(room, *args)
+                print("%d cases, one in %d open: %-28s %8.1f ms, %d lines" % (cases, of_open, " ".join(args), ms, n), flush=True)
+                if args == ("list", "--within", "30d"):
+                    worst = max(worst, ms)
+    if worst >= LIMIT_MS:
+        sys.exit("list --within 30d: %.1f ms, and %d were allowed" % (worst, LIMIT_MS))
+
+
+if __name__ == "__main__":
+    main()
