@@ -3,8 +3,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+./tests/packages.sh long
 ./tests/run.sh
 ./tests/tidy.sh build-clang
 /usr/bin/python3 tests/faults/kill_test.py --all --build build
+MAILHOOK_BUILD=$PWD/build MAILHOOK_SOURCE=$PWD /usr/bin/python3 tests/bench/ledger.py
 n=$(find build-fuzz/fuzz -maxdepth 1 -type f -perm -u+x | grep -c .)
 ./tests/fuzz.sh build-fuzz $((n * 1800))

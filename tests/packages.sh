@@ -1,5 +1,6 @@
 #!/bin/sh
-# tests/packages.sh build|test: installs what Debian 12 lacks of the packages for building, or for building and testing.
+# tests/packages.sh build|test|long: installs what Debian 12 lacks of the packages for building, for testing too, or for all
+# of tests/long.sh: a browser is large.
 set -eu
 
 build='gcc cmake ninja-build pkg-config libpcre2-dev libcurl4-gnutls-dev libcjson-dev libssl-dev libsqlite3-dev
@@ -14,8 +15,9 @@ test='clang clang-14 libclang-rt-14-dev llvm-14 clang-format clang-tidy procmail
 case "${1-}" in
 build) wanted=$build ;;
 test) wanted="$build $test" ;;
+long) wanted="$build $test chromium fonts-dejavu-core" ;;
 *)
-	echo 'usage: tests/packages.sh build|test' >&2
+	echo 'usage: tests/packages.sh build|test|long' >&2
 	exit 2
 	;;
 esac
