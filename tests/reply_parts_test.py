@@ -131,7 +131,7 @@ class Replies(unittest.TestCase):
         lines = content_lines(data)
         names = [name for name, _, _ in lines]
         self.assertEqual(names, ["BEGIN", "VERSION", "PRODID", "CALSCALE", "METHOD", "BEGIN", "UID", "DTSTAMP", "SEQUENCE",
-                                 "DTSTART", "STATUS", "TRANSP", "SUMMARY", "DESCRIPTION", "END", "END"])
+                                 "DTSTART", "ORGANIZER", "STATUS", "TRANSP", "SUMMARY", "DESCRIPTION", "END", "END"])
         self.assertEqual([v for n, _, v in lines if n in ("BEGIN", "END")],
                          ["VCALENDAR", "VEVENT", "VEVENT", "VCALENDAR"])
         values = {n: (p, unescape(v) if n in ("SUMMARY", "DESCRIPTION") else v) for n, p, v in lines}
@@ -186,6 +186,11 @@ class Replies(unittest.TestCase):
         for precision in ("day", "derived"):
             e = self.event(self.mail(case={"precision": precision, "expires": "2026-02-03T23:59:59Z"}))
             self.assertEqual(e["DTSTART"], (";VALUE=DATE", "20260203"))
+
+    def test_calendar_organizer(self):
+        """RFC 5546 3.2.1: what is published names an organizer."""
+        for address, uri in (("mailhook@example.com", "mailhook@example.com"), ("a+b%c?d=e@example.com", "a+b%25c%3Fd%3De@example.com")):
+            self.assertEqual(self.event(self.mail('from = "%s"\n' % address))["ORGANIZER"], ("", "mailto:" + uri))
 
     def test_calendar_of_hostile_facts(self):
         e = self.event(self.mail(case={"resource": HOSTILE}))

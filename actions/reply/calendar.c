@@ -1,13 +1,33 @@
 /* calendar.c: the expiry for calendars. Source: RFC 5545 3.6.1 (events), RFC 5546 3.2.1 (PUBLISH: a newer SEQUENCE of a
- * known UID replaces it). */
+ * known UID replaces it, and an organizer must be named), RFC 6068 2 (what an address has to hide in a mailto). */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "actions/reply/reply.h"
 #include "mailhook/ical.h"
 
+static void
+put_organizer(struct buf *out, const char *from)
+{
+	struct buf line;
+
+	buf_init(&line, 1024);
+	buf_puts(&line, "ORGANIZER:mailto:");
+	for (const char *p = from; *p != '\0'; p++) {
+		if (strchr("%&/=?^`{|}#", *p) != NULL)
+			buf_printf(&line, "%%%02X", (unsigned char)*p);
+		else
+			buf_putc(&line, *p);
+	}
+	out->failed = out->failed || !buf_ok(&line);
+	ical_line(out, buf_span(&line));
+	buf_release(&line);
+}
+
 void
-put_calendar(struct buf *out, const struct request *r, struct mh_span summary, struct mh_span description)
+put_calendar(
+    struct buf *out, const struct request *r, const char *from, struct mh_span summary, struct mh_span description)
 {
 	const bool over = r->event == EVENT_SUCCEEDED || r->event == EVENT_CLOSED;
 	char when[ICAL_STAMP], day[9], text[80];
@@ -31,6 +51,7 @@ put_calendar(struct buf *out, const struct request *r, struct mh_span summary, s
 		ical_value(out, "DTSTART", when);
 	else
 		ical_value(out, "DTSTART;VALUE=DATE", day);
+	put_organizer(out, from);
 	ical_value(out, "STATUS", over ? "CANCELLED" : "CONFIRMED");
 	ical_value(out, "TRANSP", "TRANSPARENT");
 	ical_text(out, "SUMMARY", summary);

@@ -71,7 +71,8 @@ write_text(struct run *r, const struct request *q, struct mh_err *err)
 		status = write_line(&r->texts.entry, &vars, "calendar's line", &r->entry, err);
 	const struct mh_span body = buf_span(&r->body);
 	if (status == MH_OK && r->conf->calendar && !q->drill)
-		put_calendar(&r->calendar, q, buf_span(&r->entry), span_head(body, utf8_cut(body, DESCRIPTION_BYTES)));
+		put_calendar(&r->calendar, q, r->conf->from, buf_span(&r->entry),
+		    span_head(body, utf8_cut(body, DESCRIPTION_BYTES)));
 	if (!r->conf->html || !r->texts.html_fits)
 		buf_clear(&r->html);
 	reply_texts_release(&r->texts);

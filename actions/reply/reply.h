@@ -65,9 +65,10 @@ struct reply_text {
 void put_body(struct buf *out, const struct request *r, const struct reply_text *text);
 /* One iCalendar object with the expiry as an event (calendar.c). Its UID is the case, its SEQUENCE rises with the events
  * of the case: calendars replace what they have. Nothing where the case has no expiry.
- *   in      summary: one line; description: any text, UTF-8
+ *   in      from: the organizer, an address that holds address_valid; summary: one line; description: any text, UTF-8
  *   source  RFC 5545 */
-void put_calendar(struct buf *out, const struct request *r, struct mh_span summary, struct mh_span description);
+void put_calendar(
+    struct buf *out, const struct request *r, const char *from, struct mh_span summary, struct mh_span description);
 
 /* The whole mail, LF line ends, 7-bit, no line above 998 bytes.
  *   errors  MH_BAD an address that does not hold address_valid; MH_LIMIT out is full */
