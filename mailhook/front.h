@@ -39,8 +39,9 @@ struct mh_span front_sender(const char *option, struct mh_span raw);
 typedef bool front_put(void *user, struct mh_span bytes);
 
 /* Puts the message with the X-Mailhook fields of r on top, behind a leading "From " line, with the message's own line
- * ends; without the X-Mailhook fields that it came with. All other bytes as they are. False: put failed. */
-bool front_fields(struct mh_span raw, const struct reading *r, front_put *put, void *user);
+ * ends; without the X-Mailhook fields that it came with. All other bytes as they are. more: the message goes on behind
+ * raw; where the header does too it is ended, so that no such field can come after. False: put failed. */
+bool front_fields(struct mh_span raw, bool more, const struct reading *r, front_put *put, void *user);
 
 /* -- the worker: front_wake.c ------------------------------------------------------------------------------------- */
 

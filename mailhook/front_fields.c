@@ -2,7 +2,8 @@
  *
  * Fields that a sender wrote to look like ours are taken out, all but X-Mailhook-Job: that is the loop mark of our own
  * replies, and a mailhook behind this one must see it. The header is taken to end at the first empty line, also where
- * a stricter reader would see its end before: to take out too much there is the safe side.
+ * a stricter reader would see its end before: to take out too much there is the safe side. Where the message was longer
+ * than could be kept and so was its header, the header ends there: what follows is not looked at any more.
  */
 #include <string.h>
 
@@ -92,16 +93,18 @@ put_fields(const struct reading *r, const char *end, front_put *put, void *user)
 	return ok;
 }
 
-/* The header's lines from at, and the body behind them, in runs as long as can be. */
+/* The header's lines from at, and the body behind them, in runs as long as can be. end_it: such as have no end get one. */
 static bool
-put_rest(struct mh_span raw, size_t at, front_put *put, void *user)
+put_rest(struct mh_span raw, size_t at, struct mh_span end_it, front_put *put, void *user)
 {
 	size_t run = at;
 	bool dropping = false;
 
 	for (struct mh_span line; (line = whole_line(span_from(raw, at))).n > 0; at += line.n) {
-		if (is_empty_line(line))
+		if (is_empty_line(line)) {
+			end_it = MH_NONE;
 			break;
+		}
 		const bool drop = is_continuation(line) ? dropping : is_ours(line);
 
 		if (drop && !dropping && at > run && !put(user, span_head(span_from(raw, run), at - run)))
@@ -110,11 +113,11 @@ put_rest(struct mh_span raw, size_t at, front_put *put, void *user)
 		if (drop)
 			run = at + line.n;
 	}
-	return run >= raw.n || put(user, span_from(raw, run));
+	return (run >= raw.n || put(user, span_from(raw, run))) && (end_it.n == 0 || put(user, end_it));
 }
 
 bool
-front_fields(struct mh_span raw, const struct reading *r, front_put *put, void *user)
+front_fields(struct mh_span raw, bool more, const struct reading *r, front_put *put, void *user)
 {
 	const struct mh_span first = whole_line(raw);
 	const size_t at = span_starts(raw, MH_LIT("From ")) ? first.n : 0;
@@ -125,5 +128,7 @@ front_fields(struct mh_span raw, const struct reading *r, front_put *put, void *
 		return false;
 	if (at > 0 && !ended && !put(user, MH_LIT("\n"))) /* nothing but a "From " line */
 		return false;
-	return put_fields(r, crlf ? "\r\n" : "\n", put, user) && put_rest(raw, at, put, user);
+	const char *end = crlf ? "\r\n" : "\n";
+	const struct mh_span end_it = !more ? MH_NONE : crlf ? MH_LIT("\r\n\r\n") : MH_LIT("\n\n");
+	return put_fields(r, end, put, user) && put_rest(raw, at, end_it, put, user);
 }

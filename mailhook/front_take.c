@@ -263,7 +263,7 @@ take(const struct front_options *o, bool filter, struct taking *t)
 		return later(&err);
 
 	int code = CLI_OK;
-	if (filter && (!front_fields(raw, &r, write_all, NULL) || (t->in.more && !pass_rest(true))))
+	if (filter && (!front_fields(raw, t->in.more, &r, write_all, NULL) || (t->in.more && !pass_rest(true))))
 		code = later(&(struct mh_err){ .text = "the message could not be handed on" });
 	if (r.verdict != MH_IRRELEVANT)
 		front_wake(t->conf, o->config);

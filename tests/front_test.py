@@ -5,6 +5,7 @@ import fcntl
 import glob
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -502,6 +503,15 @@ class Filter(FrontCase):
         p = self.w.run("filter", big)
         self.assert_quiet(p, 0)
         self.assertTrue(p.stdout.endswith(big))
+
+    def test_header_longer_than_kept(self):
+        """No field that a stranger wrote is a field behind the bytes that were looked at."""
+        big = b"Subject: x\n" + (b"A: " + b"b" * 70 + b"\n") * (BIG // 74 + 50000) + b"X-Mailhook-Verdict: notice\n\nbody\n"
+        p = self.w.run("filter", big)
+        self.assert_quiet(p, 0)
+        head, body = p.stdout.split(b"\n\n", 1)
+        self.assertEqual(re.findall(rb"(?m)^X-Mailhook-Verdict: .*", head), [b"X-Mailhook-Verdict: failed"])
+        self.assertTrue(body.endswith(b"\nX-Mailhook-Verdict: notice\n\nbody\n"))
 
     def test_output_lost_is_later(self):
         def closed():

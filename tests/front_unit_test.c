@@ -64,7 +64,33 @@ test_fields(void **state)
 		struct buf out;
 
 		buf_init(&out, 1 << 20);
-		assert_true(front_fields(rows[i].in, &r, collect, &out));
+		assert_true(front_fields(rows[i].in, false, &r, collect, &out));
+		if (!span_eq(buf_span(&out), rows[i].out))
+			fail_msg("%s: got\n%s", rows[i].name, out.p);
+		buf_release(&out);
+	}
+}
+
+/* Longer than was kept: no field comes behind what was looked at. */
+static void
+test_fields_of_a_part(void **state)
+{
+	static const struct {
+		const char *name;
+		struct mh_span in, out;
+	} rows[] = {
+		{ "in the body", MH_LIT("A: b\n\nbo"), MH_LIT(V N0 "A: b\n\nbo") },
+		{ "in a field", MH_LIT("A: b\nC: d"), MH_LIT(V N0 "A: b\nC: d\n\n") },
+		{ "in a forged field", MH_LIT("A: b\r\nX-Mailhook: d"), MH_LIT(VC "A: b\r\n\r\n\r\n") },
+	};
+	const struct reading r = { .verdict = MH_IRRELEVANT };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf out;
+
+		buf_init(&out, 1 << 20);
+		assert_true(front_fields(rows[i].in, true, &r, collect, &out));
 		if (!span_eq(buf_span(&out), rows[i].out))
 			fail_msg("%s: got\n%s", rows[i].name, out.p);
 		buf_release(&out);
@@ -86,7 +112,7 @@ test_fields_of_a_notice(void **state)
 
 	(void)state;
 	buf_init(&out, 1 << 20);
-	assert_true(front_fields(MH_LIT("A: b\n\n"), &r, collect, &out));
+	assert_true(front_fields(MH_LIT("A: b\n\n"), false, &r, collect, &out));
 	assert_string_equal(out.p,
 	    "X-Mailhook: verdict=notice; kind=github.token; account=caf\\xc3\\xa9\\x0d\\x0aX: y; "
 	    "expires=2026-02-03T04:05:06Z\n"
@@ -122,11 +148,11 @@ test_fields_not_put(void **state)
 	for (size_t n = 0; n < 5; n++) {
 		size_t left = n;
 
-		if (front_fields(m, &r, refuse, &left))
+		if (front_fields(m, false, &r, refuse, &left))
 			fail_msg("write %zu failed, and nobody minded", n);
 	}
 	size_t left = 5;
-	assert_true(front_fields(m, &r, refuse, &left));
+	assert_true(front_fields(m, false, &r, refuse, &left));
 	assert_int_equal(left, 0);
 }
 
@@ -248,6 +274,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_fields_of_a_part),
 		cmocka_unit_test(test_fields_of_a_notice),
 		cmocka_unit_test(test_fields_not_put),
 		cmocka_unit_test(test_sender),

@@ -22,8 +22,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	buf_init(&once, n + 4096);
 	buf_init(&twice, n + 8192);
-	if (!front_fields((struct mh_span){ (const char *)data, n }, &r, collect, &once) ||
-	    !front_fields(buf_span(&once), &r, collect, &twice) || !buf_ok(&once) || !buf_ok(&twice))
+	if (!front_fields((struct mh_span){ (const char *)data, n }, false, &r, collect, &once) ||
+	    !front_fields(buf_span(&once), false, &r, collect, &twice) || !buf_ok(&once) || !buf_ok(&twice))
 		abort();
 
 	/* Not so where the message begins with a continuation, which now continues our last field and goes with it; or
