@@ -68,8 +68,13 @@ say '== The case'
 "$mailhook" show 1 --config "$home/mailhook.conf"
 say '== The one ticket'
 cat "$state"/tickets/*.txt
-say '== The one reply'
-cat "$state"/replies/new/*
+say '== The one reply: header and text; the same follows as HTML'
+sed -e '/^Content-Type: text\/html/Q' -e '/^Content-T/d' "$state"/replies/new/* |
+	sed -e ':join' -e '/=$/{N;s/=\n//;bjoin' -e '}' -e 's/=20/ /g' -e 's/=2E/./g' |
+	grep -Ev '^( boundary=|--=_|MIME-Version)' | cat -s
+say '== and its calendar entry'
+sed -n '/^Content-Type: text\/calendar/,$p' "$state"/replies/new/* | sed -e '1,/^$/d' -e '/^--/,$d' |
+	base64 -d | tr -d '\r' | sed '/^DESCRIPTION/,/^END/{/^END/!d;}'
 
 before=$(find "$state/tickets" "$state/replies" -type f -exec cksum {} + | sort)
 say '== All of it again'
