@@ -57,6 +57,16 @@ static const struct kind_words kinds[] = {
 	    "Read the mail itself (mailhook show {case|CASE}) and find out whether something expires.\n"
 	    "If it does, renew it by hand; and let the definition be mended, so that the next such mail is "
 	    "read.\n" CLOSE_STEP },
+	{ "mailhook.credential", "credential of mailhook's own", "credential", "whoever issued it",
+	    "Renew {resource|it}{?reason}: {reason}{/reason}.\n"
+	    "Put the new one in its place, and see by mailhook check --online that it works.\n"
+	    "Write its date into the credential block of the configuration, where no certificate file says it: then "
+	    "this case closes by itself.\n" },
+	{ "mailhook.silence", "notice that should have come and did not", "silence", "AWS",
+	    "Find out in AWS whether the credential is still there, and when it ends.\n"
+	    "If it ends soon, renew it; and see why no notice came: the mailbox, a forward, a rule of the mail server, "
+	    "or "
+	    "the contact that AWS writes to.\n" CLOSE_STEP },
 	{ "flood", "flood of notices for accounts that are not listed", "flood", "the service itself",
 	    "Look at the messages (mailhook show {case|CASE}); list the accounts that are yours in the accounts "
 	    "file.\n" CLOSE_STEP },

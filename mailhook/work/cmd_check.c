@@ -4,6 +4,7 @@
 
 #include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
+#include "mailhook/work/pass.h"
 #include "mailhook/work/runner.h"
 #include "parsers/parser.h"
 
@@ -72,6 +73,15 @@ kind_without_rule(const struct conf *c, const char *kind)
 	return 1;
 }
 
+static bool
+awaits_notices(const struct conf *c)
+{
+	for (size_t i = 0; i < c->n_rules; i++)
+		if (c->rules[i].expect_s > 0)
+			return true;
+	return false;
+}
+
 static size_t
 kinds_without_rule(const struct work *w)
 {
@@ -85,7 +95,10 @@ kinds_without_rule(const struct work *w)
 		if (!seen)
 			n += kind_without_rule(w->conf, info->kind);
 	}
-	return n + kind_without_rule(w->conf, CASE_UNRECOGNISED) + kind_without_rule(w->conf, CASE_FLOOD);
+	n += kind_without_rule(w->conf, CASE_UNRECOGNISED) + kind_without_rule(w->conf, CASE_FLOOD);
+	if (awaits_notices(w->conf))
+		n += kind_without_rule(w->conf, KIND_SILENCE);
+	return w->conf->n_credentials == 0 ? n : n + kind_without_rule(w->conf, KIND_CREDENTIAL);
 }
 
 static bool
