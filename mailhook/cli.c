@@ -51,9 +51,33 @@ const struct command commands[] = {
 	    .help = "say whether all is well\n"
 		    "With --alarm it says nothing while the work goes on, and mails at most once a day where it does "
 		    "not." },
-	{ .name = "approve", .arguments = "CASE", .help = "let what waits for approval go on" },
-	{ .name = "retry", .arguments = "CASE", .help = "try at once what failed or waits" },
+	{ .name = "approve",
+	    .arguments = "CASE [--vouch [--account ACCOUNT --expires TIME]]",
+	    .help = "let what waits for approval go on\n"
+		    "With --vouch you say that you saw account and expiry in AWS yourself, and nothing need prove the "
+		    "mail." },
+	{ .name = "retry",
+	    .arguments = "[--rule] CASE",
+	    .help = "try at once what failed or waits\n"
+		    "With --rule the case's rule is chosen anew from the configuration of now." },
 	{ .name = "close", .arguments = "CASE", .help = "close a case" },
+	{ .name = "pause",
+	    .arguments = "[--rule NAME | --action NAME]",
+	    .help = "start nothing new: of all, of a rule, of an action\n"
+		    "Mail is taken in all the same, and what runs goes on to its end." },
+	{ .name = "resume", .arguments = "[--rule NAME | --action NAME]", .help = "let go on what was paused" },
+	{ .name = "purge",
+	    .arguments = "",
+	    .help = "let go what was kept long enough\n"
+		    "The worker does it once a day: keep_mail and keep_cases in mailhook.conf(5) say what." },
+	{ .name = "backup",
+	    .arguments = "FILE",
+	    .help = "copy the ledger into a new file\n"
+		    "The worker goes on meanwhile. It says what else is needed to go on from the copy." },
+	{ .name = "ledger",
+	    .arguments = "check",
+	    .help = "prove that the ledger is whole\n"
+		    "Exit 1: it is not; each thing that is wrong is a line." },
 	{ .name = "drill",
 	    .arguments = "",
 	    .help = "send a marked test notice through the whole installation\n"

@@ -414,6 +414,8 @@ build_top(struct conf *c, const struct conf_source *s, const char *dir)
 	c->flood_unlisted = integer_of(text_of(s, KEY_FLOOD_UNLISTED, NULL), 5);
 	c->quarantine_messages = integer_of(text_of(s, KEY_QUARANTINE_MESSAGES, NULL), 200);
 	(void)conf_size(text_of(s, KEY_QUARANTINE_BYTES, "64M"), &c->quarantine_bytes);
+	c->keep_mail_s = seconds_of(text_of(s, KEY_KEEP_MAIL, NULL), 90 * DAY_S);
+	c->keep_cases_s = seconds_of(text_of(s, KEY_KEEP_CASES, NULL), 0);
 
 	if (arena_printf(&c->arena, &path, NULL, "%s/intake", c->state_dir) != MH_OK)
 		return false;

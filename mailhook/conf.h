@@ -111,6 +111,8 @@ struct conf {
 	int max_running; /* action programs at once, default 4 */
 	int flood_unlisted, quarantine_messages;
 	int64_t quarantine_bytes;
+	int keep_mail_s;             /* after a case's end its mails' bytes are kept so long; default 90 days */
+	int keep_cases_s;            /* and the case itself; 0: for ever */
 	struct conf_list thresholds; /* days, as text, falling */
 	struct conf_trust trust;
 	struct conf_mailbox *mailboxes;

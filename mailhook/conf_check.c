@@ -392,6 +392,14 @@ is_expiry(const char *text)
 }
 
 static bool
+is_keep(const char *text)
+{
+	int64_t s;
+
+	return conf_duration(text, &s) && s >= 86400 && s <= 3650 * (int64_t)86400;
+}
+
+static bool
 is_quarantine_bytes(const char *text)
 {
 	int64_t n;
@@ -460,6 +468,8 @@ const struct conf_option conf_options[CONF_KEYS] = {
 	[KEY_QUARANTINE_BYTES] = { CONF_TOP, false, "quarantine_bytes", is_quarantine_bytes,
 	    "a number of bytes, or with k, M or G behind it" },
 	[KEY_THRESHOLDS] = { CONF_TOP, true, "thresholds", is_days, "a number of days from 1 to 3650" },
+	[KEY_KEEP_MAIL] = { CONF_TOP, false, "keep_mail", is_keep, "a time from 1d to 3650d" },
+	[KEY_KEEP_CASES] = { CONF_TOP, false, "keep_cases", is_keep, "a time from 1d to 3650d" },
 	[KEY_AUTHSERV_ID] = { CONF_TRUST, true, "authserv_id", is_domain, DOMAIN_WORDS },
 	[KEY_HOPS] = { CONF_TRUST, false, "hops", is_hops, "a whole number from 1 to 50" },
 	[KEY_ARC_SEALERS] = { CONF_TRUST, true, "arc_sealers", is_domain, DOMAIN_WORDS },

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mailhook/work/upkeep.h"
 #include "tests/room.h"
 
 static void
@@ -88,7 +89,8 @@ room_open(struct room *r, const char *conf_text)
 		fail_msg("%s", err.text);
 	(void)snprintf(r->w.owner, sizeof(r->w.owner), "test/1");
 	(void)snprintf(r->w.libexec, sizeof(r->w.libexec), "%s/libexec/mailhook", BUILD_DIR);
-	if (ledger_open(&sqlite_engine, r->w.conf->ledger_path, &o, &r->w.db, &err) != MH_OK)
+	if (ledger_open(&sqlite_engine, r->w.conf->ledger_path, &o, &r->w.db, &err) != MH_OK ||
+	    mark_write(&r->w, &err) != MH_OK) /* as a worker that made it here does */
 		fail_msg("%s", err.text);
 }
 

@@ -176,8 +176,9 @@ makes_what_is_missing(void **state)
 	stage(&r, CONF);
 	db_close(r.w.db);
 	r.w.db = NULL;
-	for (const char *const *p = (const char *const[]){ "ledger.db", "ledger.db-wal", "ledger.db-shm", NULL }; *p;
-	     p++) {
+	for (const char *const *p =
+		 (const char *const[]){ "ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.mark", NULL };
+	     *p; p++) {
 		(void)snprintf(path, sizeof(path), "%s/state/%s", r.dir, *p);
 		(void)unlink(path);
 	}

@@ -86,10 +86,10 @@ make_key(struct take *t, const struct case_row *c, char ret[DIGEST_HEX], struct 
 }
 
 /* The rule is chosen here, once; its actions are kept by name. */
-static enum mh_status
-choose_rule(struct take *t, struct case_row *c, struct buf *actions, struct mh_err *err)
+enum mh_status
+case_choose_rule(const struct work *w, struct case_row *c, struct buf *actions, struct mh_err *err)
 {
-	const struct conf_rule *rule = conf_rule_for(t->w->conf, span_of(c->kind), span_of(c->account));
+	const struct conf_rule *rule = conf_rule_for(w->conf, span_of(c->kind), span_of(c->account));
 	MH_AUTO(drop_json) cJSON *names = cJSON_CreateArray();
 	bool ok = names != NULL;
 
@@ -119,7 +119,7 @@ case_open(struct take *t, struct case_row *c, struct mh_err *err)
 	if (status == MH_OK)
 		c->key = kept.p;
 	if (status == MH_OK)
-		status = choose_rule(t, c, &actions, err);
+		status = case_choose_rule(t->w, c, &actions, err);
 	if (status == MH_OK)
 		status = ledger_case_add(t->w->db, c, &c->id, err);
 	if (status == MH_OK) /* what stands in the ledger, in memory that lives as long as the message */
@@ -215,12 +215,28 @@ open_for(struct take *t, struct notice_row *n, struct mh_err *err)
 
 /* -- joining ------------------------------------------------------------------------------------------------------- */
 
+/* A person vouched for what was known then: what as trusted a notice says otherwise, or beyond it, nobody vouched for. */
+static bool
+contradicts(const struct case_row *c, const struct notice_row *n)
+{
+	if (!c->vouched || n->trust != c->trust)
+		return false;
+	return (n->region != NULL && c->region == NULL) || (n->resource != NULL && c->resource == NULL) ||
+	       (n->precision == MH_SECOND && n->expires != c->expires) ||
+	       (n->precision == MH_DAY && time_day(n->expires) != time_day(c->expires));
+}
+
 /* Later notices only refine facts: what is better trusted replaces them, what is as well trusted fills in what was not
  * known and says the date more exactly, what is less trusted is history. True: something changed. */
 static bool
 refine(struct case_row *c, const struct notice_row *n)
 {
 	bool changed = false;
+
+	if (contradicts(c, n)) {
+		c->approved_by = NULL; /* the facts stay, and nobody vouches for them any more */
+		return true;
+	}
 
 	if (n->trust < c->trust)
 		return false;
@@ -274,14 +290,23 @@ history(struct take *t, const struct case_row *c, const char *what, const char *
 enum mh_status
 case_feed(struct take *t, struct case_row *c, const struct notice_row *n, struct mh_err *err)
 {
-	const bool better = n->trust > c->trust;
+	const bool better = n->trust > c->trust, vouched = c->vouched && c->approved_by != NULL;
 
 	if (!c->open)
 		return history(t, c, "notice", "after the case was closed", err);
 	if (!refine(c, n))
 		return history(t, c, "notice", trust_names[n->trust], err);
-	c->best_notice = n->id;
-	const enum mh_status status = ledger_case_update(t->w->db, c, err);
+	const bool voided = vouched && c->approved_by == NULL;
+	if (!voided || better)
+		c->best_notice = n->id;
+	enum mh_status status = ledger_case_update(t->w->db, c, err);
+	if (status == MH_OK && voided)
+		status = history(t, c, "unvouched",
+		    better ? "is better trusted than what a person vouched for"
+			   : "says other than a person vouched for",
+		    err);
+	if (status == MH_OK && voided && !better)
+		return job_measure(t->w, c, false, t->now, err);
 	return status == MH_OK ? history(t, c, better ? "trusted" : "refined", trust_names[n->trust], err) : status;
 }
 

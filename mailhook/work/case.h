@@ -19,6 +19,12 @@ struct incoming {
 	bool temporary;                     /* DNS did not answer: it is judged again */
 };
 
+struct seen { /* in AWS, by a person */
+	const char *account;
+	int64_t expires;
+	enum mh_precision precision;
+};
+
 enum taken_as { TAKEN_NOT, TAKEN_NEW, TAKEN_COPY };
 struct taken {
 	enum taken_as as; /* TAKEN_NOT: irrelevant, or our own reply that came back */
@@ -45,8 +51,23 @@ enum mh_status case_approve(struct work *w, int64_t case_id, const char *by, int
 enum mh_status case_retry(
     struct work *w, int64_t case_id, const char *by, int64_t now, size_t *ret_n, struct mh_err *err);
 
+/* A person who saw account and expiry in AWS vouches for them: an approval that lifts any level to verified, until a notice
+ * that is better trusted, or says otherwise, voids it.
+ *   in      expires: as seen; precision MH_SECOND, or MH_DAY where only the day was read (then T23:59:59Z)
+ *   errors  MH_BAD closed, no expiry to vouch for, or seen is not what the case says */
+enum mh_status case_vouch(
+    struct work *w, int64_t case_id, const struct seen *seen, const char *by, int64_t now, struct mh_err *err);
+/* Chooses the rule anew: actions that are new get their job of the opening, those that are gone lose what has not begun.
+ * *ret_rule: its name, in a.
+ *   errors  MH_BAD closed, or no rule takes it; MH_SKIP it has that rule with those actions already */
+enum mh_status case_choose_again(struct work *w, struct arena *a, int64_t case_id, const char *by, int64_t now,
+    const char **ret_rule, struct mh_err *err);
+/* Effects of all open cases that have not ended wait for approval from now, whoever approved before. */
+enum mh_status case_hold_effects(struct work *w, int64_t now, size_t *ret_n, struct mh_err *err);
+
 bool case_is_drill(const struct case_row *c);
-/* The level that jobs are measured by: approval by a person lifts relayed to verified, and nothing else. */
+/* The level that jobs are measured by: approval by a person lifts relayed to verified, and nothing lifts unverified but a
+ * person who vouched. */
 enum trust_level case_trust(const struct case_row *c);
 /* One line: "aws.acm.certificate, account 123456789012, eu-west-1, expires 2026-02-03T04:05:06Z". */
 void case_words(const struct case_row *c, struct buf *out);

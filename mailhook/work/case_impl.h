@@ -19,6 +19,8 @@ enum mh_status case_place(struct take *t, struct notice_row *n, struct mh_err *e
 enum mh_status case_feed(struct take *t, struct case_row *c, const struct notice_row *n, struct mh_err *err);
 /* Opens c: key, rule, event "opened" with its jobs. */
 enum mh_status case_open(struct take *t, struct case_row *c, struct mh_err *err);
+/* Sets c's rule and actions from the configuration of now; actions keeps the list. */
+enum mh_status case_choose_rule(const struct work *w, struct case_row *c, struct buf *actions, struct mh_err *err);
 enum mh_status case_flood(struct take *t, struct notice_row *n, struct mh_err *err);
 
 #endif

@@ -93,6 +93,7 @@ case_json(cJSON *j, const struct case_row *c, int64_t now)
 	       json_add_time(j, "opened", c->opened) &&
 	       (c->has_closed ? json_add_time(j, "closed", c->closed) : json_add_string(j, "closed", NULL)) &&
 	       json_add_string(j, "closed_by", c->closed_by) && json_add_string(j, "approved_by", c->approved_by) &&
+	       cJSON_AddBoolToObject(j, "vouched", c->vouched) != NULL &&
 	       json_add_string(j, "ticket_url", c->ticket_url);
 }
 
@@ -183,6 +184,22 @@ print_document(struct work *w, const struct options *o, const struct case_rows *
 	return status;
 }
 
+/* What is paused, a line each behind that word. */
+static enum mh_status
+print_paused(struct work *w, struct mh_err *err)
+{
+	struct buf lines;
+	struct mh_span rest, one;
+
+	buf_init(&lines, 65536);
+	const enum mh_status status = w->db == NULL ? MH_OK : pause_lines(w, NULL, &lines, err);
+	rest = buf_span(&lines);
+	while (status == MH_OK && span_line(&rest, &one))
+		(void)printf("%-11s %.*s\n", "paused", (int)one.n, one.p);
+	buf_release(&lines);
+	return status;
+}
+
 static enum mh_status
 print_cases(struct work *w, const struct options *o, const struct wish *wish, struct arena *a, struct mh_err *err)
 {
@@ -197,7 +214,7 @@ print_cases(struct work *w, const struct options *o, const struct wish *wish, st
 	if (o->json)
 		return print_json(&cases, now, err);
 	print_table(&cases, now, wish->colored);
-	return MH_OK;
+	return print_paused(w, err);
 }
 
 int

@@ -16,6 +16,7 @@ struct shown {
 	struct message_row proof; /* that the case's facts rest on; id 0: none */
 	bool pending;             /* it is judged again */
 	struct verification_row again;
+	struct buf paused; /* lines */
 };
 
 /* The message behind the facts of the case; where a case has none, as an unrecognised one, its latest. */
@@ -50,6 +51,8 @@ gather(struct work *w, const char *text, struct arena *a, struct shown *s, struc
 		status = ledger_jobs_of_case(w->db, s->c.id, a, &s->jobs, err);
 	if (status == MH_OK)
 		status = ledger_events(w->db, s->c.id, a, &s->events, err);
+	if (status == MH_OK)
+		status = pause_lines(w, &s->c, &s->paused, err);
 	return status == MH_OK ? gather_proof(w, a, s, err) : status;
 }
 
@@ -79,7 +82,7 @@ print_facts(const struct case_row *c, size_t notices)
 		line("expires", text);
 	}
 	line("trust", trust_names[c->trust]);
-	line("approved by", c->approved_by);
+	line(c->vouched ? "vouched by" : "approved by", c->approved_by);
 	line("rule", c->rule == NULL ? "none took it: see mailhook check" : c->rule);
 	line("ticket", c->ticket_url);
 	(void)snprintf(text, sizeof(text), "%zu", notices);
@@ -120,6 +123,10 @@ print_proof(const struct shown *s)
 static void
 print_jobs(const struct shown *s)
 {
+	struct mh_span rest = buf_span(&s->paused), one;
+
+	while (span_line(&rest, &one))
+		(void)printf("  %-12s %.*s\n", "paused", (int)one.n, one.p);
 	if (s->jobs.n > 0)
 		(void)puts("\njobs");
 	for (size_t i = 0; i < s->jobs.n; i++) {
@@ -225,7 +232,7 @@ add_proof(cJSON *j, const struct shown *s)
 }
 
 static enum mh_status
-print_json(const struct shown *s, struct mh_err *err)
+print_json(struct work *w, const struct shown *s, struct mh_err *err)
 {
 	MH_AUTO(drop_json) cJSON *j = cJSON_CreateObject();
 	struct buf out;
@@ -233,6 +240,7 @@ print_json(const struct shown *s, struct mh_err *err)
 
 	buf_init(&out, (size_t)64 << 20);
 	ok = ok && add_proof(j, s);
+	ok = ok && pause_json(w, &s->c, j, err) == MH_OK;
 	cJSON *notices = ok ? cJSON_AddArrayToObject(j, "notices") : NULL;
 	cJSON *jobs = ok ? cJSON_AddArrayToObject(j, "jobs") : NULL;
 	cJSON *events = ok ? cJSON_AddArrayToObject(j, "history") : NULL;
@@ -260,6 +268,7 @@ show_command(const struct options *o)
 	enum mh_status status = work_load(&w, o->config, &err);
 
 	arena_init(&a, WORK_ARENA_BYTES);
+	buf_init(&s.paused, 65536);
 	if (status == MH_OK) {
 		status = work_open_ledger(&w, false, &err);
 		if (status == MH_SKIP)
@@ -268,7 +277,7 @@ show_command(const struct options *o)
 	if (status == MH_OK)
 		status = gather(&w, o->operand, &a, &s, &err);
 	if (status == MH_OK && o->json) {
-		status = print_json(&s, &err);
+		status = print_json(&w, &s, &err);
 	} else if (status == MH_OK) {
 		print_facts(&s.c, s.notices.n);
 		print_proof(&s);
@@ -277,6 +286,7 @@ show_command(const struct options *o)
 	}
 	if (status != MH_OK)
 		work_log("%s", err.text);
+	buf_release(&s.paused);
 	arena_release(&a);
 	work_release(&w);
 	return work_exit(status);

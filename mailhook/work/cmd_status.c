@@ -85,6 +85,22 @@ print(const struct options *o, const struct state *s, int64_t now, struct mh_err
 	return status;
 }
 
+/* What is paused, a line each behind that word. */
+static enum mh_status
+print_paused(struct work *w, struct mh_err *err)
+{
+	struct buf lines;
+	struct mh_span rest, one;
+
+	buf_init(&lines, 65536);
+	const enum mh_status status = w->db == NULL ? MH_OK : pause_lines(w, NULL, &lines, err);
+	rest = buf_span(&lines);
+	while (status == MH_OK && span_line(&rest, &one))
+		(void)printf("%-11s %.*s\n", "paused", (int)one.n, one.p);
+	buf_release(&lines);
+	return status;
+}
+
 int
 status_command(const struct options *o)
 {
@@ -109,6 +125,8 @@ status_command(const struct options *o)
 		status = state_read(&w, lock_held(w.conf->state_dir), now, &s, &err);
 	if (status == MH_OK)
 		status = print(o, &s, now, &err);
+	if (status == MH_OK && !o->json && !o->prometheus)
+		status = print_paused(&w, &err);
 	if (status != MH_OK)
 		work_log("%s", err.text);
 	work_release(&w);

@@ -1,45 +1,24 @@
 /* cmd_steer.c: a person closes, approves or retries a case; the history names who. */
-#include <fcntl.h>
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "mailhook/clock.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
+#include "mailhook/work/job.h"
+#include "mailhook/work/upkeep.h"
 
-/* Who logged in, whatever user that became since: the kernel keeps it. */
-static uid_t
-login_uid(void)
-{
-	char text[24];
-	unsigned long uid = 0;
-	const int fd = open("/proc/self/loginuid", O_RDONLY | O_CLOEXEC);
-	const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+struct steering {
+	struct work *w;
+	const struct options *o;
+	const struct case_row *c;
+	const char *by;
+	struct arena *a;
+};
 
-	if (fd >= 0)
-		(void)close(fd);
-	for (ssize_t i = 0; i < n && text[i] >= '0' && text[i] <= '9'; i++)
-		uid = uid * 10 + (unsigned long)(text[i] - '0');
-	return n <= 0 || uid >= UINT32_MAX ? getuid() : (uid_t)uid; /* 4294967295: nobody logged in */
-}
-
-static void
-login_name(char *dst, size_t dst_bytes)
-{
-	const uid_t uid = login_uid();
-	const struct passwd *pw = getpwuid(uid); /* NOLINT(concurrency-mt-unsafe): there is one thread */
-
-	if (pw == NULL)
-		(void)snprintf(dst, dst_bytes, "uid %lu", (unsigned long)uid);
-	else
-		(void)mh_escape(dst, dst_bytes, span_of(pw->pw_name));
-}
-
-typedef enum mh_status steer(struct work *w, const struct case_row *c, const char *by, struct mh_err *err);
+typedef enum mh_status steer(const struct steering *s, struct mh_err *err);
 
 static int
 steer_case(const struct options *o, steer *how)
@@ -48,20 +27,22 @@ steer_case(const struct options *o, steer *how)
 	struct mh_err err = { 0 };
 	struct arena a;
 	struct case_row c;
-	char by[64];
+	char by[100];
 	enum mh_status status = work_load(&w, o->config, &err);
 
 	arena_init(&a, WORK_ARENA_BYTES);
-	login_name(by, sizeof(by));
+	who_steers(by, sizeof(by));
 	if (status == MH_OK) {
 		status = work_open_ledger(&w, false, &err);
 		if (status == MH_SKIP)
 			mh_fail(&err, MH_SKIP, "no case %.40s: no message was taken in yet", o->operand);
 	}
 	if (status == MH_OK)
+		status = mark_look(&w, clock_now(), &err);
+	if (status == MH_OK)
 		status = ledger_case_find(w.db, o->operand, &a, &c, &err);
 	if (status == MH_OK)
-		status = how(&w, &c, by, &err);
+		status = how(&(struct steering){ &w, o, &c, by, &a }, &err);
 	if (status != MH_OK) {
 		work_log("%s", err.text);
 	} else {
@@ -75,37 +56,143 @@ steer_case(const struct options *o, steer *how)
 }
 
 static enum mh_status
-do_close(struct work *w, const struct case_row *c, const char *by, struct mh_err *err)
+do_close(const struct steering *s, struct mh_err *err)
 {
-	const enum mh_status status = case_close(w, c->id, by, clock_now(), err);
+	const enum mh_status status = case_close(s->w, s->c->id, s->by, clock_now(), err);
 
 	if (status == MH_OK)
-		(void)printf("case %" PRId64 " is closed\n", c->id);
+		(void)printf("case %" PRId64 " is closed\n", s->c->id);
+	return status;
+}
+
+/* -- approve ------------------------------------------------------------------------------------------------------- */
+
+/* "2026-02-03T04:05:06Z", or the day alone. */
+static enum mh_status
+read_seen_time(const char *text, struct seen *ret, struct mh_err *err)
+{
+	char whole[MH_TIME_TEXT], shown[60];
+	const size_t n = strlen(text);
+
+	ret->precision = n == 10 ? MH_DAY : MH_SECOND;
+	(void)snprintf(whole, sizeof(whole), n == 10 ? "%.10sT23:59:59Z" : "%.20s", text);
+	if ((n == 10 || n == 20) && time_read(span_of(whole), &ret->expires, err) == MH_OK)
+		return MH_OK;
+	return mh_fail(err, MH_BAD, "\"%s\" is no time: write 2026-02-03T04:05:06Z, in UTC, or the day, 2026-02-03",
+	    mh_escape(shown, sizeof(shown), span_of(text)));
+}
+
+/* One line from the terminal. */
+static enum mh_status
+ask(const char *question, char *dst, size_t dst_bytes, struct mh_err *err)
+{
+	(void)printf("%s: ", question);
+	(void)fflush(stdout);
+	if (fgets(dst, (int)dst_bytes, stdin) == NULL)
+		return mh_fail(err, MH_BAD, "nothing was answered, so nothing was vouched for");
+	const struct mh_span line = span_trim(span_of(dst));
+	memmove(dst, line.p, line.n);
+	dst[line.n] = '\0';
+	return MH_OK;
+}
+
+/* The person types what AWS shows, and is not shown what the mail says: else "yes" would be the answer to everything. */
+static enum mh_status
+do_vouch(const struct steering *s, struct mh_err *err)
+{
+	char account[300], expires[100], t[MH_TIME_TEXT];
+	struct seen seen = { .account = s->o->account };
+	const char *when = s->o->expires;
+	enum mh_status status = MH_OK;
+
+	if (when == NULL && isatty(STDIN_FILENO) != 1)
+		return mh_fail(err, MH_BAD,
+		    "--vouch asks on a terminal, and this is none: say --account ACCOUNT --expires TIME, as AWS shows "
+		    "them");
+	if (when == NULL) {
+		(void)printf("case %" PRId64 ", %s: what does AWS show?\n", s->c->id, s->c->kind);
+		status = ask("account", account, sizeof(account), err);
+		if (status == MH_OK)
+			status = ask("expires (UTC, or the day)", expires, sizeof(expires), err);
+		seen.account = account;
+		when = expires;
+	}
+	if (status == MH_OK)
+		status = read_seen_time(when, &seen, err);
+	if (status == MH_OK)
+		status = case_vouch(s->w, s->c->id, &seen, s->by, clock_now(), err);
+	if (status == MH_OK)
+		(void)printf("case %" PRId64 ": %s vouches for account %s, expires %s\n", s->c->id, s->by,
+		    s->c->account, time_text(t, seen.expires));
+	return status;
+}
+
+/* Whether an approval would change anything. */
+static enum mh_status
+approval_helps(const struct steering *s, bool *ret, struct mh_err *err)
+{
+	struct job_rows jobs = { 0 };
+	const enum mh_status status = ledger_jobs_of_case(s->w->db, s->c->id, s->a, &jobs, err);
+
+	*ret = s->c->approved_by == NULL;
+	for (size_t i = 0; i < jobs.n; i++)
+		*ret = *ret || jobs.items[i].state == JOB_RUNNING ||
+		       (jobs.items[i].state == JOB_WAITING && jobs.items[i].waiting_for == JOB_WAIT_APPROVAL);
 	return status;
 }
 
 static enum mh_status
-do_approve(struct work *w, const struct case_row *c, const char *by, struct mh_err *err)
+do_approve(const struct steering *s, struct mh_err *err)
 {
-	const enum mh_status status = case_approve(w, c->id, by, clock_now(), err);
+	const struct case_row *c = s->c;
+	bool helps = true;
+	enum mh_status status;
 
+	if (s->o->vouch)
+		return do_vouch(s, err);
+	status = approval_helps(s, &helps, err);
+	if (status == MH_OK && c->open && !helps)
+		status = mh_fail(err, MH_BAD,
+		    "case %" PRId64 " was approved already, by %.40s, and nothing waits for it: 'mailhook show %" PRId64
+		    "' says what it waits for",
+		    c->id, c->approved_by, c->id);
+	if (status == MH_OK)
+		status = case_approve(s->w, c->id, s->by, clock_now(), err);
 	if (status != MH_OK)
 		return status;
 	(void)printf("case %" PRId64 " is approved\n", c->id);
-	if (c->trust == TRUST_UNVERIFIED)
-		(void)puts("no notice of it is trusted, so actions that need trust go on waiting");
+	if (case_trust(c) == TRUST_UNVERIFIED)
+		(void)printf("no notice of it is trusted, so actions that need trust go on waiting: 'mailhook approve "
+			     "%" PRId64 " --vouch' says that you saw it in AWS\n",
+		    c->id);
 	return MH_OK;
 }
 
-static enum mh_status
-do_retry(struct work *w, const struct case_row *c, const char *by, struct mh_err *err)
-{
-	size_t n = 0;
-	const enum mh_status status = case_retry(w, c->id, by, clock_now(), &n, err);
+/* -- retry --------------------------------------------------------------------------------------------------------- */
 
-	if (status == MH_OK && n == 0)
-		return mh_fail(err, MH_BAD, "case %" PRId64 ": no job has failed or waits for its next try", c->id);
+static enum mh_status
+do_retry(const struct steering *s, struct mh_err *err)
+{
+	const struct case_row *c = s->c;
+	const char *rule = NULL;
+	bool chosen = false;
+	size_t n = 0;
+	enum mh_status status = MH_OK;
+
+	if (s->o->choose_rule) {
+		status = case_choose_again(s->w, s->a, c->id, s->by, clock_now(), &rule, err);
+		chosen = status == MH_OK;
+		if (chosen)
+			(void)printf("case %" PRId64 " has rule \"%s\" now\n", c->id, rule);
+		if (status == MH_SKIP)
+			status = MH_OK; /* then what failed is all that there is to try */
+	}
 	if (status == MH_OK)
+		status = case_retry(s->w, c->id, s->by, clock_now(), &n, err);
+	if (status == MH_OK && n == 0 && !chosen)
+		return mh_fail(err, MH_BAD, "case %" PRId64 ": %sno job has failed or waits for its next try", c->id,
+		    s->o->choose_rule ? "its rule is the same, and " : "");
+	if (status == MH_OK && n > 0)
 		(void)printf("case %" PRId64 ": %zu jobs are tried again\n", c->id, n);
 	return status;
 }

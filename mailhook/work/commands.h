@@ -2,6 +2,8 @@
 #ifndef MAILHOOK_WORK_COMMANDS_H
 #define MAILHOOK_WORK_COMMANDS_H
 
+#include <sys/types.h>
+
 #include "mailhook/json.h"
 #include "mailhook/work/work.h"
 
@@ -10,14 +12,18 @@ enum work_exit { EXIT_OK = 0, EXIT_ATTENTION = 1, EXIT_USAGE = 2, EXIT_LATER = 7
 struct options {
 	const char *config; /* NULL: the default */
 	bool json, once, no_wait, ics, html, prometheus, all, online, templates, alarm;
-	const char *mail, *sendmail; /* with alarm; NULL: not given */
-	const char *within, *color;  /* of list; NULL: not given */
-	const char *operand;         /* the one argument that is no option; NULL: none */
+	const char *mail, *sendmail;   /* with alarm; NULL: not given */
+	const char *within, *color;    /* of list; NULL: not given */
+	bool vouch, choose_rule;       /* approve --vouch, retry --rule */
+	const char *account, *expires; /* with vouch; NULL: not given */
+	const char *rule, *action;     /* of pause and resume; NULL: not given */
+	const char *operand;           /* the one argument that is no option; NULL: none */
 };
 
 struct work_command {
 	const char *name, *arguments, *help;
 	bool operand, json, once, views, all, online, templates, alarm; /* what it takes */
+	bool vouch, choose_rule, scope;
 	int (*run)(const struct options *o);
 };
 extern const struct work_command work_commands[]; /* ends with a NULL name */
@@ -31,6 +37,11 @@ int alarm_command(const struct options *o); /* status --alarm */
 int close_command(const struct options *o);
 int approve_command(const struct options *o);
 int retry_command(const struct options *o);
+int pause_command(const struct options *o);
+int resume_command(const struct options *o);
+int purge_command(const struct options *o);
+int backup_command(const struct options *o);
+int ledger_command(const struct options *o);
 int drill_command(const struct options *o);
 
 /* A case's facts as keys of j, for list and show (cmd_list.c). False: no memory. */
@@ -49,6 +60,17 @@ enum mh_status work_make_folders(struct work *w, struct mh_err *err);
 void work_release(struct work *w);
 int work_exit(enum mh_status status);
 void work_wake(const struct conf *conf); /* a worker that runs looks at its jobs now */
+
+/* -- steering ------------------------------------------------------------------------------------------------------ */
+
+/* Who steers, for the history: see the head of who.c for whom to believe. */
+void who_steers(char *dst, size_t dst_bytes);
+/* The same from given facts: the kernel's loginuid, the real user, and SUDO_USER; NULL: there is none. */
+void who_from(const char *loginuid, uid_t uid, const char *sudo_user, char *dst, size_t dst_bytes);
+/* What is paused, for status, list and show (cmd_pause.c): one line each; c: only what touches that case, or NULL. */
+enum mh_status pause_lines(struct work *w, const struct case_row *c, struct buf *out, struct mh_err *err);
+/* The same as a list "paused" of j. */
+enum mh_status pause_json(struct work *w, const struct case_row *c, cJSON *j, struct mh_err *err);
 
 /* -- the lock (lock.c) --------------------------------------------------------------------------------------------- */
 

@@ -163,6 +163,68 @@ make_jobs(const struct making *m, struct mh_err *err)
 	return status;
 }
 
+static bool
+named(const cJSON *names, const char *action)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, names)
+	{
+		if (cJSON_IsString(item) && is(item->valuestring, action))
+			return true;
+	}
+	return false;
+}
+
+/* What does not run and has not ended is not begun any more. */
+static enum mh_status
+skip_job(struct work *w, struct job_row *j, const char *why, int64_t now, struct mh_err *err)
+{
+	if (ended(j) || j->state == JOB_RUNNING)
+		return MH_OK;
+	j->state = JOB_SKIPPED;
+	j->waiting_for = JOB_WAIT_NONE;
+	j->summary = why;
+	j->has_due = false;
+	j->has_ended = true;
+	j->ended = now;
+	return ledger_job_update(w->db, j, err);
+}
+
+enum mh_status
+job_choose_again(struct work *w, const struct case_row *c, int64_t now, struct mh_err *err)
+{
+	MH_AUTO(drop_json) cJSON *names = json_parse(span_of(c->actions), err);
+	struct arena a;
+	struct job_rows jobs = { 0 };
+	struct making m = { .w = w, .c = c, .jobs = &jobs, .what = "opened", .now = now };
+	const cJSON *item;
+	int64_t position = 0;
+
+	if (!cJSON_IsArray(names))
+		return mh_fail(err, MH_BAD, "ledger: a case's actions are not a list of names");
+	arena_init(&a, CASE_ARENA_BYTES);
+	enum mh_status status =
+	    db_one(w->db, "SELECT id FROM events WHERE case_id = $1 AND what = 'opened' ORDER BY id LIMIT 1",
+		DB_ARGS(db_int(c->id)), &m.event_id, err);
+	if (status == MH_OK)
+		status = ledger_jobs_of_case(w->db, c->id, &a, &jobs, err);
+	cJSON_ArrayForEach(item, names)
+	{
+		position++;
+		if (status == MH_OK && !(cJSON_IsString(item) && has_job(&m, item->valuestring)))
+			status = make_one(&m, item, position, err);
+	}
+	for (size_t i = 0; i < jobs.n && status == MH_OK; i++)
+		if (jobs.items[i].attempt == 0 && !named(names, jobs.items[i].action))
+			status =
+			    skip_job(w, &jobs.items[i], "the rule that was chosen anew has no such action", now, err);
+	if (status == MH_OK)
+		status = job_settle(w, c->id, now, err);
+	arena_release(&a);
+	return status;
+}
+
 /* Effects of a closed case that have not begun, or wait, are not begun any more. */
 static enum mh_status
 skip_effects(struct work *w, const struct job_rows *jobs, int64_t now, struct mh_err *err)
@@ -171,15 +233,8 @@ skip_effects(struct work *w, const struct job_rows *jobs, int64_t now, struct mh
 
 	for (size_t i = 0; i < jobs->n && status == MH_OK; i++) {
 		struct job_row *j = &jobs->items[i];
-		if (j->role != ROLE_EFFECT || ended(j) || j->state == JOB_RUNNING)
-			continue;
-		j->state = JOB_SKIPPED;
-		j->waiting_for = JOB_WAIT_NONE;
-		j->summary = "the case was closed";
-		j->has_due = false;
-		j->has_ended = true;
-		j->ended = now;
-		status = ledger_job_update(w->db, j, err);
+		if (j->role == ROLE_EFFECT)
+			status = skip_job(w, j, "the case was closed", now, err);
 	}
 	return status;
 }
@@ -260,11 +315,14 @@ job_measure(struct work *w, const struct case_row *c, bool approved, int64_t now
 		const bool begins = case_trust(c) >= j->needs && (j->waiting_for == JOB_WAIT_TRUST ||
 								     (j->waiting_for == JOB_WAIT_APPROVAL && approved));
 		const bool stops = held && j->waiting_for != JOB_WAIT_TRUST;
-		if (!begins && !stops)
+		/* nobody vouches for the case any more */
+		const bool falls = j->role == ROLE_EFFECT && case_trust(c) < j->needs &&
+				   j->waiting_for != JOB_WAIT_TRUST && j->waiting_for != JOB_WAIT_APPROVAL;
+		if (!begins && !stops && !falls)
 			continue;
 		j->state = JOB_WAITING;
-		j->waiting_for = held ? JOB_WAIT_APPROVAL : JOB_WAIT_AFTER;
-		j->has_due = !held;
+		j->waiting_for = falls ? JOB_WAIT_TRUST : held ? JOB_WAIT_APPROVAL : JOB_WAIT_AFTER;
+		j->has_due = !held && !falls;
 		j->due = now;
 		status = ledger_job_update(w->db, j, err);
 	}

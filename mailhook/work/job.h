@@ -42,6 +42,9 @@ enum mh_status job_requeue(struct work *w, int64_t job_id, const char *why, int6
 int64_t job_backoff_s(const char *job_key, int64_t attempt);
 /* When the trust of a case or its ambiguity changed: its effects that have not begun wait or are woken accordingly. */
 enum mh_status job_measure(struct work *w, const struct case_row *c, bool approved, int64_t now, struct mh_err *err);
+/* When the case's list of actions is another: those without a job get that of the opening, others' jobs are skipped
+ * that have not begun. Inside the caller's transaction. */
+enum mh_status job_choose_again(struct work *w, const struct case_row *c, int64_t now, struct mh_err *err);
 /* Why a job does not run now, in words for a person; NULL: it does, or has ended. */
 const char *job_why(const struct job_row *j, const struct case_row *c, char *dst, size_t dst_bytes);
 

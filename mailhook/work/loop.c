@@ -20,6 +20,7 @@
 #include "mailhook/work/pass.h"
 #include "mailhook/work/prove.h"
 #include "mailhook/work/runner.h"
+#include "mailhook/work/upkeep.h"
 
 #define BATCH 1000                   /* names of one look at the intake */
 #define LOOK_AFTER 32                /* messages between two looks at actions that run and at signals */
@@ -188,6 +189,7 @@ static enum mh_status
 work_round(struct loop *l, bool *ret_more, struct mh_err *err)
 {
 	bool more_mail = false, more_proofs = false, more_time = false, more_jobs = false;
+	bool more_upkeep = false;
 	struct mh_err own = { 0 };
 	enum mh_status status = runner_step(l->runner, err);
 
@@ -209,7 +211,10 @@ work_round(struct loop *l, bool *ret_more, struct mh_err *err)
 			*err = own;
 		}
 	}
-	*ret_more = more_mail || more_proofs || more_time || (more_jobs && runner_running(l->runner) == 0);
+	if (status == MH_OK && !l->stopping)
+		status = upkeep_round(l->w, clock_now(), &more_upkeep, err);
+	*ret_more =
+	    more_upkeep || more_mail || more_proofs || more_time || (more_jobs && runner_running(l->runner) == 0);
 	return status;
 }
 
@@ -369,6 +374,8 @@ under_lock(struct loop *l, struct mh_err *err)
 {
 	enum mh_status status = runner_new(l->w, &l->runner, err);
 
+	if (status == MH_OK) /* first: what a restored ledger says runs was not left over by a worker of ours */
+		status = mark_look(l->w, clock_now(), err);
 	if (status == MH_OK)
 		status = requeue_left_overs(l, err);
 	if (status == MH_OK) {

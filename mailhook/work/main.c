@@ -39,16 +39,39 @@ const struct work_command work_commands[] = {
 	    .alarm = true,
 	    .run = status_command },
 	{ .name = "approve",
-	    .arguments = "CASE",
+	    .arguments = "CASE [--vouch [--account ACCOUNT --expires TIME]]",
 	    .help = "let what waits for approval go on",
 	    .operand = true,
+	    .vouch = true,
 	    .run = approve_command },
 	{ .name = "retry",
-	    .arguments = "CASE",
+	    .arguments = "[--rule] CASE",
 	    .help = "try at once what failed or waits",
 	    .operand = true,
+	    .choose_rule = true,
 	    .run = retry_command },
 	{ .name = "close", .arguments = "CASE", .help = "close a case", .operand = true, .run = close_command },
+	{ .name = "pause",
+	    .arguments = "[--rule NAME | --action NAME]",
+	    .help = "start nothing new: of all, of a rule, of an action",
+	    .scope = true,
+	    .run = pause_command },
+	{ .name = "resume",
+	    .arguments = "[--rule NAME | --action NAME]",
+	    .help = "let go on what was paused",
+	    .scope = true,
+	    .run = resume_command },
+	{ .name = "purge", .arguments = "", .help = "let go what was kept long enough", .run = purge_command },
+	{ .name = "backup",
+	    .arguments = "FILE",
+	    .help = "copy the ledger into a new file",
+	    .operand = true,
+	    .run = backup_command },
+	{ .name = "ledger",
+	    .arguments = "check",
+	    .help = "prove that the ledger is whole",
+	    .operand = true,
+	    .run = ledger_command },
 	{ .name = "drill",
 	    .arguments = "",
 	    .help = "send a marked test notice through the whole installation",
@@ -84,7 +107,8 @@ set_switch(const struct work_command *c, const char *arg, struct options *o)
 		{ "--no-wait", c->once, &o->no_wait }, { "--ics", c->views, &o->ics }, { "--html", c->views, &o->html },
 		{ "--prometheus", c->alarm, &o->prometheus }, { "--all", c->all, &o->all },
 		{ "--online", c->online, &o->online }, { "--show-templates", c->templates, &o->templates },
-		{ "--alarm", c->alarm, &o->alarm } };
+		{ "--alarm", c->alarm, &o->alarm }, { "--vouch", c->vouch, &o->vouch },
+		{ "--rule", c->choose_rule, &o->choose_rule } };
 
 	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
 		if (switches[i].taken && strcmp(arg, switches[i].name) == 0) {
@@ -134,6 +158,10 @@ read_options(const struct work_command *c, int argc, char **argv, struct options
 		} else if (set_switch(c, argv[i], o) ||
 			   (c->views && (set_value("--within", argc, argv, &i, &o->within) ||
 					    set_value("--color", argc, argv, &i, &o->color))) ||
+			   (c->vouch && (set_value("--account", argc, argv, &i, &o->account) ||
+					    set_value("--expires", argc, argv, &i, &o->expires))) ||
+			   (c->scope && (set_value("--rule", argc, argv, &i, &o->rule) ||
+					    set_value("--action", argc, argv, &i, &o->action))) ||
 			   (c->alarm && (set_value("--mail", argc, argv, &i, &o->mail) ||
 					    set_value("--sendmail", argc, argv, &i, &o->sendmail)))) {
 			continue;
@@ -149,8 +177,16 @@ read_options(const struct work_command *c, int argc, char **argv, struct options
 		return wrong_usage(c, "goes with --alarm:", "--mail");
 	if (o->sendmail != NULL && o->mail == NULL)
 		return wrong_usage(c, "goes with --mail:", "--sendmail");
-	return !c->operand || o->operand != NULL ||
-	       wrong_usage(c, "needs a CASE, as mailhook list shows them, behind", c->name);
+	if ((o->account != NULL || o->expires != NULL) && !o->vouch)
+		return wrong_usage(c, "goes with --vouch:", o->account != NULL ? "--account" : "--expires");
+	if ((o->account != NULL) != (o->expires != NULL))
+		return wrong_usage(c, "both, or neither to be asked:", "--account ACCOUNT --expires TIME");
+	if (!c->operand || o->operand != NULL)
+		return true;
+	return wrong_usage(c,
+	    strstr(c->arguments, "CASE") != NULL ? "needs a CASE, as mailhook list shows them, behind"
+						 : "needs one word more behind",
+	    c->name);
 }
 
 int

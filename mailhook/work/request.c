@@ -79,8 +79,11 @@ add_trust(cJSON *parent, const struct case_row *c, const struct message_row *m)
 		cJSON_Delete(steps);
 		steps = cJSON_CreateArray();
 	}
-	if (j == NULL || !json_add_string(j, "level", trust_names[c->trust]) ||
-	    !json_add_string(j, "by", m == NULL ? NULL : m->trust_by)) {
+	if (j == NULL || !json_add_string(j, "level", trust_names[c->vouched ? case_trust(c) : c->trust]) ||
+	    !json_add_string(j, "by",
+		c->vouched  ? "a person who saw it in AWS"
+		: m == NULL ? NULL
+			    : m->trust_by)) {
 		cJSON_Delete(steps);
 		return false;
 	}

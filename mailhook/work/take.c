@@ -352,7 +352,7 @@ close_in(struct work *w, struct arena *a, int64_t case_id, const char *by, int64
 	c.closed = now;
 	c.closed_by = by;
 	c.closed_by_person = true;
-	c.closed_trust = c.trust;
+	c.closed_trust = c.vouched ? case_trust(&c) : c.trust; /* who vouched saw what the best mail could say */
 	status = ledger_case_update(w->db, &c, err);
 	if (status == MH_OK)
 		status = ledger_quarantine_release(w->db, c.id, err);

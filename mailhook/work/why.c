@@ -8,7 +8,7 @@
 enum trust_level
 case_trust(const struct case_row *c)
 {
-	return c->trust == TRUST_RELAYED && c->approved_by != NULL ? TRUST_VERIFIED : c->trust;
+	return c->approved_by != NULL && (c->trust == TRUST_RELAYED || c->vouched) ? TRUST_VERIFIED : c->trust;
 }
 
 bool

@@ -16,7 +16,7 @@ struct work {
 	struct accounts *accounts;       /* NULL: no accounts file */
 	struct definitions *definitions; /* NULL where nothing is read */
 	struct db *db;
-	int64_t marked; /* the last event of the ledger that the mark beside it knows (mark.c) */
+	int64_t marked; /* 1 more than the last event that the mark beside the ledger knows; 0: not looked yet */
 	struct reader reader;
 	int64_t dns_quiet_until_ms; /* monotonic: until then nobody is judged, see prove.h */
 	char owner[80];             /* of leases: node and process */

@@ -6,7 +6,7 @@
 
 #define CASE_COLUMNS                                                                                                   \
 	"id, key, kind, account, region, resource, expires, precision, reason, trust, unlisted, ambiguous, rule, "     \
-	"actions, state, opened, closed, closed_by, closed_trust, approved_by, best_notice, ticket_url"
+	"actions, state, opened, closed, closed_by, closed_trust, approved_by, best_notice, ticket_url, vouched"
 #define MIN_KEY_PREFIX 4
 
 static enum mh_status
@@ -38,6 +38,7 @@ read_case_row(struct db_rows *rows, struct arena *a, struct case_row *ret, struc
 	c.approved_by = row_str(&r, 19);
 	c.best_notice = db_get_int(rows, 20);
 	c.ticket_url = row_str(&r, 21);
+	c.vouched = db_get_int(rows, 22) != 0;
 	if (r.status == MH_OK)
 		*ret = c;
 	return r.status;
@@ -202,13 +203,14 @@ ledger_case_update(struct db *db, const struct case_row *c, struct mh_err *err)
 	    "region = $1, resource = $2, expires = $3, precision = $4, trust = $5, ambiguous = $6, "
 	    "best_notice = $7, approved_by = $8, approved = CASE WHEN $8 IS NULL THEN NULL ELSE approved END, "
 	    "ticket_url = $9, state = $10, closed = $11, closed_by = $12, "
-	    "closed_trust = $13 WHERE id = $14",
+	    "closed_trust = $13, vouched = $14, rule = $15, actions = $16 WHERE id = $17",
 	    DB_ARGS(db_str(c->region), db_str(c->resource), c->has_expires ? db_time(expires, c->expires) : db_null(),
 		c->has_expires ? db_str(mh_precision_names[c->precision]) : db_null(), db_str(trust_names[c->trust]),
 		db_int(c->ambiguous), c->best_notice == 0 ? db_null() : db_int(c->best_notice), db_str(c->approved_by),
 		db_str(c->ticket_url), db_str(c->open ? "open" : "closed"),
 		c->has_closed ? db_time(closed, c->closed) : db_null(), db_str(c->closed_by),
-		c->closed_by_person ? db_str(trust_names[c->closed_trust]) : db_null(), db_int(c->id)),
+		c->closed_by_person ? db_str(trust_names[c->closed_trust]) : db_null(),
+		db_int(c->vouched && c->approved_by != NULL), db_str(c->rule), db_str(c->actions), db_int(c->id)),
 	    err);
 }
 

@@ -13,6 +13,11 @@ const char *const role_names[ROLE_REPLY + 1] = {
 	[ROLE_TICKET] = "ticket", [ROLE_EFFECT] = "effect", [ROLE_REPLY] = "reply"
 };
 
+/* No row of pauses keeps a job of that table from starting. */
+#define NOT_PAUSED(jobs)                                                                                               \
+	"AND NOT EXISTS (SELECT 1 FROM pauses p WHERE p.scope = 'all' OR (p.scope = 'action' AND p.name = " jobs       \
+	".action) OR (p.scope = 'rule' AND p.name = (SELECT c.rule FROM cases c WHERE c.id = " jobs ".case_id))) "
+
 static enum mh_status
 read_job_row(struct db_rows *rows, struct arena *a, struct job_row *ret, struct mh_err *err)
 {
@@ -95,8 +100,8 @@ ledger_jobs_due(struct db *db, int64_t now, size_t max, struct arena *a, struct 
 
 	return many_jobs(db,
 	    "SELECT " JOB_COLUMNS " FROM jobs j WHERE j.state IN ('queued', 'waiting') AND j.due <= $1 "
-	    "AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.case_id = j.case_id AND r.state = 'running') "
-	    "ORDER BY j.event_id, j.position, j.id LIMIT $2",
+	    "AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.case_id = j.case_id AND r.state = 'running') " NOT_PAUSED(
+		"j") "ORDER BY j.event_id, j.position, j.id LIMIT $2",
 	    DB_ARGS(db_time(t, now), db_int((int64_t)max)), a, ret, err);
 }
 
@@ -178,7 +183,7 @@ ledger_job_claim(struct db *db, int64_t id, const char *owner, int64_t now, int6
 	    db_run(db,
 		"UPDATE jobs SET state = 'running', waiting_for = NULL, due = NULL, attempt = attempt + 1, "
 		"started = COALESCE(started, $1), lease_owner = $2, lease_until = $3 WHERE id = $4 "
-		"AND state IN ('queued', 'waiting')",
+		"AND state IN ('queued', 'waiting') " NOT_PAUSED("jobs"),
 		DB_ARGS(db_time(t, now), db_str(owner), db_time(lease, until), db_int(id)), err),
 	    err);
 }

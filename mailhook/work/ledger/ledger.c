@@ -40,9 +40,8 @@ newer(int64_t schema, struct mh_err *err)
 	    (long long)schema, LEDGER_SCHEMA);
 }
 
-/* Random bytes of this installation, so that an outsider who knows a notice cannot compute its case's key. */
 static enum mh_status
-make_seed(struct db *db, struct mh_err *err)
+make_random(struct db *db, const char *name, struct mh_err *err)
 {
 	static const char hex[] = "0123456789abcdef";
 	unsigned char bytes[16];
@@ -55,7 +54,7 @@ make_seed(struct db *db, struct mh_err *err)
 		text[2 * i + 1] = hex[bytes[i] & 15];
 	}
 	text[sizeof(text) - 1] = '\0';
-	return ledger_meta_set(db, "seed", text, err);
+	return ledger_meta_set(db, name, text, err);
 }
 
 /* One transaction for the whole way: killed anywhere, the ledger has its old schema. */
@@ -75,8 +74,11 @@ migrate(struct db *db, struct mh_err *err)
 		return newer(schema, err);
 	for (int64_t from = schema; from < LEDGER_SCHEMA && status == MH_OK; from++)
 		status = db_exec(db, migrations[from], err);
+	/* the seed: so that an outsider who knows a notice cannot compute its case's key */
 	if (status == MH_OK && schema == 0)
-		status = make_seed(db, err);
+		status = make_random(db, "seed", err);
+	if (status == MH_OK && schema == 0)
+		status = make_random(db, "identity", err); /* of this very ledger: mark.c */
 	(void)snprintf(number, sizeof(number), "%d", LEDGER_SCHEMA);
 	if (status == MH_OK)
 		status = ledger_meta_set(db, "schema", number, err);

@@ -142,6 +142,7 @@ struct case_row {
 	bool closed_by_person;
 	enum trust_level closed_trust; /* only with closed_by_person */
 	const char *approved_by;       /* NULL: nobody did */
+	bool vouched;                  /* that person saw account and expiry in AWS; false without approved_by */
 	int64_t best_notice;           /* 0: none */
 	const char *ticket_url;
 };

@@ -4,7 +4,7 @@
 -- One expiry is one row of cases. What mails said of it is notices; what is to be done is jobs; what happened is events.
 
 CREATE TABLE meta (
-  name  TEXT PRIMARY KEY,          -- schema, seed (of case keys), paused, flood-dropped, quarantine-dropped
+  name  TEXT PRIMARY KEY,          -- schema, seed (of case keys), identity, purged, flood-dropped, quarantine-dropped, drill
   value TEXT NOT NULL
 ) STRICT;
 
@@ -65,6 +65,7 @@ CREATE TABLE cases (
   closed_trust TEXT,                  -- the case's trust when a person closed it
   approved   TEXT,                    -- when a person approved; then relayed counts as verified
   approved_by TEXT,
+  vouched    INTEGER NOT NULL DEFAULT 0 CHECK (vouched IN (0, 1)), -- 1: that person saw account and expiry in AWS
   best_notice INTEGER,                -- notices.id whose facts the case has
   ticket_url TEXT,                    -- as the ticket action told it
   look       TEXT NOT NULL DEFAULT '0001-01-01T00:00:00Z', -- when time alone may change it: looked at by then
@@ -132,3 +133,12 @@ CREATE TABLE events (                 -- every change of a case, with time and c
   detail  TEXT NOT NULL
 ) STRICT;
 CREATE INDEX events_case ON events (case_id);
+
+CREATE TABLE pauses (                 -- while a row is here, no job of it starts
+  scope TEXT NOT NULL CHECK (scope IN ('all', 'rule', 'action')),
+  name  TEXT NOT NULL,                -- of the rule or action; '' for all
+  since TEXT NOT NULL,
+  by    TEXT NOT NULL,                -- a login name, or 'mailhook' for a restored ledger
+  why   TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (scope, name)
+) STRICT;

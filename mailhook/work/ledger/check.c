@@ -1,0 +1,163 @@
+/* check.c: what must be true of a ledger, and questions that find where it is not.
+ *
+ * A question gives one row for each thing that is wrong: an id, and for some a word. What the schema itself keeps out
+ * (CHECK, UNIQUE, NOT NULL, STRICT) is the business of SQLite's integrity_check.
+ */
+#include "mailhook/work/ledger/upkeep.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define MAX_ROWS_SHOWN 20 /* of one question */
+
+#define HEX(column, digits) "(length(" column ") <> " digits " OR " column " GLOB '*[^0-9a-f]*')"
+#define TIME(column)                                                                                                   \
+	"(" column " NOT GLOB '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]Z')"
+
+static const struct {
+	const char *sql, *thing, *what;
+} questions[] = {
+	{ "SELECT id FROM cases c WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.case_id = c.id AND e.what = "
+	  "'opened')",
+	    "case", "has no event \"opened\"" },
+	{ "SELECT id FROM cases WHERE " HEX("key", "32"), "case", "has a key that is not 32 hexadecimal digits" },
+	{ "SELECT id FROM cases c WHERE best_notice IS NOT NULL AND NOT EXISTS (SELECT 1 FROM notices n WHERE n.id = "
+	  "c.best_notice AND n.case_id = c.id)",
+	    "case", "takes its facts from a notice that is not its own" },
+	{ "SELECT max(id) FROM cases WHERE state = 'open' AND ambiguous = 0 AND reason IS NOT 'drill: nothing expires' "
+	  "GROUP BY kind, account, region, resource, reason, substr(expires, 1, 10), trust HAVING count(*) > 1",
+	    "case", "is open, and so is another of the same identity" },
+	{ "SELECT id FROM cases WHERE (state = 'closed') <> (closed IS NOT NULL)", "case",
+	    "is closed without a time, or open with one" },
+	{ "SELECT id FROM cases c WHERE closed_trust IS NOT NULL AND NOT EXISTS (SELECT 1 FROM events e WHERE "
+	  "e.case_id "
+	  "= c.id AND e.what = 'closed')",
+	    "case", "was closed by a person, and has no event \"closed\"" },
+	{ "SELECT id FROM cases WHERE (approved IS NULL) <> (approved_by IS NULL) OR (vouched = 1 AND approved_by IS "
+	  "NULL)",
+	    "case", "is approved or vouched for by nobody, or at no time" },
+	{ "SELECT id FROM cases WHERE (expires IS NULL) <> (precision IS NULL)", "case",
+	    "has an expiry without precision, or the other way round" },
+	{ "SELECT id FROM cases WHERE NOT json_valid(actions) OR json_type(actions) <> 'array'", "case",
+	    "has actions that are not a list" },
+	{ "SELECT id FROM cases WHERE " TIME("opened") " OR " TIME("expires") " OR " TIME("closed") " OR " TIME(
+	      "approved"),
+	    "case", "has a time that is none" },
+	{ "SELECT j.id FROM jobs j LEFT JOIN cases c ON c.id = j.case_id WHERE c.id IS NULL", "job", "has no case" },
+	{ "SELECT id FROM jobs WHERE " HEX("job_key", "32"), "job", "has a key that is not 32 hexadecimal digits" },
+	{ "SELECT j.id FROM jobs j JOIN events e ON e.id = j.event_id WHERE e.case_id IS NOT j.case_id OR e.what <> "
+	  "j.event",
+	    "job", "belongs to an event of another case, or of another name" },
+	{ "SELECT id FROM jobs WHERE (state = 'running') <> (lease_owner IS NOT NULL AND lease_until IS NOT NULL)",
+	    "job", "runs without a lease, or has a lease and does not run" },
+	{ "SELECT max(id) FROM jobs WHERE state = 'running' GROUP BY case_id HAVING count(*) > 1", "job",
+	    "runs beside another of its case" },
+	{ "SELECT id FROM jobs WHERE (state = 'waiting') <> (waiting_for IS NOT NULL)", "job",
+	    "waits for nothing, or does not wait and has something to wait for" },
+	{ "SELECT id FROM jobs WHERE (state IN ('done', 'failed', 'skipped')) <> (ended IS NOT NULL)", "job",
+	    "has ended at no time, or goes on behind its end" },
+	{ "SELECT id FROM jobs WHERE state = 'queued' AND due IS NULL", "job", "is queued for no time" },
+	{ "SELECT id FROM jobs WHERE NOT json_valid(action_state)", "job", "has a state that is not JSON" },
+	{ "SELECT max(id) FROM jobs WHERE role = 'effect' GROUP BY case_id, action HAVING count(*) > 1", "job",
+	    "is the second of one effect in its case" },
+	{ "SELECT id FROM jobs WHERE " TIME("created") " OR " TIME("due") " OR " TIME("started") " OR " TIME(
+	      "ended") " OR " TIME("lease_until"),
+	    "job", "has a time that is none" },
+	{ "SELECT n.id FROM notices n LEFT JOIN cases c ON c.id = n.case_id LEFT JOIN messages m ON m.id = "
+	  "n.message_id "
+	  "WHERE c.id IS NULL OR m.id IS NULL",
+	    "notice", "has no case or no message" },
+	{ "SELECT n.id FROM notices n JOIN cases c ON c.id = n.case_id WHERE c.kind NOT IN ('unrecognised', 'flood') "
+	  "AND "
+	  "(n.kind <> c.kind OR n.account IS NOT c.account)",
+	    "notice", "speaks of another kind or account than its case" },
+	{ "SELECT id FROM messages m WHERE NOT EXISTS (SELECT 1 FROM notices n WHERE n.message_id = m.id)", "message",
+	    "belongs to no case" },
+	{ "SELECT id FROM messages WHERE " HEX("digest", "64"), "message",
+	    "has a digest that is not 64 hexadecimal digits" },
+	{ "SELECT id FROM messages WHERE quarantined = 1 AND id IN (SELECT n.message_id FROM notices n JOIN cases c ON "
+	  "c.id = n.case_id WHERE c.state = 'closed') AND id NOT IN (SELECT n.message_id FROM notices n JOIN cases c "
+	  "ON "
+	  "c.id = n.case_id WHERE c.state = 'open')",
+	    "message", "counts against the quarantine, and its cases are closed" },
+	{ "SELECT id FROM events WHERE " TIME("at"), "event", "has a time that is none" },
+	{ "SELECT rowid FROM pauses WHERE (scope = 'all') <> (name = '') OR " TIME("since"), "pause", "is of nothing" },
+	{ "SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM meta WHERE name = 'seed' AND NOT " HEX("value", "32") ")", "meta",
+	    "has no seed for the keys of cases" },
+};
+
+struct saying {
+	void (*say)(void *user, const char *line);
+	void *user;
+	size_t wrong;
+};
+
+static void
+say(struct saying *s, const char *line)
+{
+	s->wrong++;
+	s->say(s->user, line);
+}
+
+static enum mh_status
+ask(struct db *db, size_t i, struct saying *s, struct mh_err *err)
+{
+	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
+	char line[256];
+	size_t n = 0;
+	enum mh_status status = db_query(db, questions[i].sql, NULL, 0, &rows, err);
+
+	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
+		if (++n > MAX_ROWS_SHOWN)
+			continue;
+		(void)snprintf(line, sizeof(line), "%s %" PRId64 " %s", questions[i].thing, db_get_int(rows, 0),
+		    questions[i].what);
+		say(s, line);
+	}
+	if (status != MH_SKIP)
+		return status;
+	if (n > MAX_ROWS_SHOWN) {
+		(void)snprintf(line, sizeof(line), "and %zu more: %s ... %s", n - MAX_ROWS_SHOWN, questions[i].thing,
+		    questions[i].what);
+		say(s, line);
+	}
+	return MH_OK;
+}
+
+/* SQLite's own two: the file, and what points at nothing. */
+static enum mh_status
+ask_engine(struct db *db, const char *sql, const char *well, struct saying *s, struct mh_err *err)
+{
+	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
+	char line[400], shown[300];
+	enum mh_status status = db_query(db, sql, NULL, 0, &rows, err);
+
+	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
+		const struct mh_span word = db_get_bytes(rows, 0);
+		if (well != NULL && span_eq(word, span_of(well)))
+			continue;
+		(void)snprintf(line, sizeof(line), "%s%s",
+		    well != NULL ? "the file: " : "points at a row that is not there: table ",
+		    mh_escape(shown, sizeof(shown), word));
+		say(s, line);
+	}
+	return status == MH_SKIP ? MH_OK : status;
+}
+
+enum mh_status
+ledger_check(
+    struct db *db, void (*say_line)(void *user, const char *line), void *user, size_t *ret_wrong, struct mh_err *err)
+{
+	struct saying s = { say_line, user, 0 };
+	enum mh_status status = MH_OK;
+
+	if (db->engine->local)
+		status = ask_engine(db, "PRAGMA integrity_check", "ok", &s, err);
+	if (status == MH_OK && db->engine->local)
+		status = ask_engine(db, "PRAGMA foreign_key_check", NULL, &s, err);
+	for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]) && status == MH_OK; i++)
+		status = ask(db, i, &s, err);
+	if (status == MH_OK)
+		*ret_wrong = s.wrong;
+	return status;
+}

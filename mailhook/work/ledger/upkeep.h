@@ -1,0 +1,59 @@
+/* upkeep.h: what a ledger needs beside its cases: pauses, how far it came, retention, copies, and what must be true of it.
+ *
+ * Errors of all: those of db.h. None starts a transaction unless it says so.
+ */
+#ifndef MAILHOOK_WORK_LEDGER_UPKEEP_H
+#define MAILHOOK_WORK_LEDGER_UPKEEP_H
+
+#include "mailhook/work/ledger/ledger.h"
+
+/* -- pauses: while one is there, no job of it starts (ledger_jobs_due, ledger_job_claim) --------------------------- */
+
+struct pause_row {
+	const char *scope, *name; /* "all" and "", "rule" or "action" and its name */
+	int64_t since;
+	const char *by, *why;
+};
+struct pause_rows {
+	struct pause_row *items;
+	size_t n, cap;
+};
+
+enum mh_status ledger_pauses(struct db *db, struct arena *a, struct pause_rows *ret, struct mh_err *err);
+/* MH_SKIP: it is there already, and stays as it was. */
+enum mh_status ledger_pause_add(struct db *db, const struct pause_row *p, struct mh_err *err);
+enum mh_status ledger_pause_remove(
+    struct db *db, const char *scope, const char *name, struct mh_err *err); /* MH_SKIP */
+
+/* -- how far it came ----------------------------------------------------------------------------------------------- */
+
+/* The number of the last event that this ledger ever had: it only grows, purge does not lower it. Local engines only. */
+enum mh_status ledger_last_event(struct db *db, int64_t *ret, struct mh_err *err);
+
+/* -- retention ----------------------------------------------------------------------------------------------------- */
+
+struct purge {
+	int64_t mail_before;  /* bytes of messages go whose cases were all closed before that */
+	int64_t cases_before; /* so do whole cases closed before that, with all that belongs to them; INT64_MIN: none */
+	size_t messages, cases; /* out: how many went, added up */
+};
+/* Up to max messages and max cases, in one transaction of its own. *ret_more: call again. */
+enum mh_status ledger_purge(struct db *db, size_t max, struct purge *p, bool *ret_more, struct mh_err *err);
+/* The share of the file that holds nothing, in percent. */
+enum mh_status ledger_empty_percent(struct db *db, int64_t *ret, struct mh_err *err);
+/* Gives it back to the file system; not inside a transaction. Needs room for a second copy meanwhile. */
+enum mh_status ledger_vacuum(struct db *db, struct mh_err *err);
+
+/* -- copies -------------------------------------------------------------------------------------------------------- */
+
+/* A whole copy as of one instant, into a file that is not there or empty; others go on writing meanwhile. Not synced. */
+enum mh_status ledger_copy(struct db *db, const char *path, struct mh_err *err);
+
+/* -- what must be true --------------------------------------------------------------------------------------------- */
+
+/* Says each thing that is wrong in one line. *ret_wrong: how many.
+ *   errors  MH_RETRY: it could not be looked at */
+enum mh_status ledger_check(
+    struct db *db, void (*say)(void *user, const char *line), void *user, size_t *ret_wrong, struct mh_err *err);
+
+#endif

@@ -1,0 +1,162 @@
+/* mark.c: a mark beside the ledger that says how far it had come, so that an older copy put in its place is noticed.
+ *
+ * STATE_DIR/ledger.mark holds the ledger's identity and the number of its last event. It is written behind a commit, so
+ * it never knows of more than the ledger that it stands beside; where it does, that is another ledger, or an older copy.
+ * What such a one says was done, and what it does not say, need not be true of the world any more.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mailhook/work/case.h"
+#include "mailhook/work/ledger/upkeep.h"
+#include "mailhook/work/upkeep.h"
+
+#define MARK_ARENA_BYTES ((size_t)1 << 20)
+
+struct mark {
+	char identity[LEDGER_KEY_HEX + 1];
+	int64_t last;
+};
+
+static bool
+mark_path(const struct work *w, const char *end, char *dst, size_t dst_bytes)
+{
+	const int n = snprintf(dst, dst_bytes, "%s/ledger.mark%s", w->conf->state_dir, end);
+
+	return n > 0 && (size_t)n < dst_bytes;
+}
+
+/* False: there is none, or it is not one. */
+static bool
+read_mark(const struct work *w, struct mark *ret)
+{
+	char path[4096], text[80];
+	struct mark m = { .last = 0 };
+
+	if (!mark_path(w, "", path, sizeof(path)))
+		return false;
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	if (fd >= 0)
+		(void)close(fd);
+	if (n < LEDGER_KEY_HEX + 3 || text[LEDGER_KEY_HEX] != ' ' || text[n - 1] != '\n')
+		return false;
+	memcpy(m.identity, text, LEDGER_KEY_HEX);
+	for (ssize_t i = LEDGER_KEY_HEX + 1; i < n - 1; i++) {
+		if (text[i] < '0' || text[i] > '9' || m.last > INT64_MAX / 10 - 1)
+			return false;
+		m.last = m.last * 10 + (text[i] - '0');
+	}
+	*ret = m;
+	return true;
+}
+
+static enum mh_status
+read_ledger(const struct work *w, struct mark *ret, struct mh_err *err)
+{
+	struct arena a;
+	const char *identity = NULL;
+	struct mark m = { .last = 0 };
+
+	arena_init(&a, MARK_ARENA_BYTES);
+	enum mh_status status = ledger_last_event(w->db, &m.last, err);
+	if (status == MH_OK)
+		status = ledger_meta_get(w->db, "identity", &a, &identity, err);
+	if (status == MH_OK) {
+		(void)snprintf(m.identity, sizeof(m.identity), "%s", identity == NULL ? "" : identity);
+		*ret = m;
+	}
+	arena_release(&a);
+	return status;
+}
+
+static enum mh_status
+write_mark(const struct work *w, const struct mark *m, struct mh_err *err)
+{
+	char path[4096], tmp[4096], end[40], text[80];
+	const int n = snprintf(text, sizeof(text), "%s %" PRId64 "\n", m->identity, m->last);
+
+	(void)snprintf(end, sizeof(end), ".%ld", (long)getpid()); /* a command may do this beside the worker */
+	if (!mark_path(w, "", path, sizeof(path)) || !mark_path(w, end, tmp, sizeof(tmp)))
+		return mh_fail(err, MH_BAD, "ledger.mark: the name of state_dir is too long");
+	const int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return mh_fail_errno(err, MH_RETRY, "%s", tmp);
+	const bool written = write(fd, text, (size_t)n) == n && fsync(fd) == 0;
+	const enum mh_status status = written ? MH_OK : mh_fail_errno(err, MH_RETRY, "%s", tmp);
+	(void)close(fd);
+	if (status == MH_OK && rename(tmp, path) != 0)
+		return mh_fail_errno(err, MH_RETRY, "%s", path);
+	return status;
+}
+
+enum mh_status
+mark_write(struct work *w, struct mh_err *err)
+{
+	struct mark m;
+
+	if (!w->db->engine->local)
+		return MH_OK;
+	enum mh_status status = read_ledger(w, &m, err);
+	if (status == MH_OK && m.last + 1 != w->marked)
+		status = write_mark(w, &m, err);
+	if (status == MH_OK)
+		w->marked = m.last + 1;
+	return status;
+}
+
+static enum mh_status
+start_paused(struct work *w, const char *why, int64_t now, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	const struct pause_row pause = { .scope = "all", .name = "", .since = now, .by = "mailhook", .why = why };
+	size_t held = 0;
+	enum mh_status status = db_tx_begin(w->db, &tx, err);
+
+	if (status == MH_OK)
+		status = ledger_pause_add(w->db, &pause, err);
+	if (status == MH_SKIP)
+		status = MH_OK; /* a person paused it before */
+	if (status == MH_OK)
+		status = case_hold_effects(w, now, &held, err);
+	if (status == MH_OK)
+		status = ledger_event_add(w->db, 0, now, "restored", "mailhook", why, NULL, err);
+	if (status == MH_OK)
+		status = db_tx_commit(&tx, err);
+	if (status == MH_OK)
+		work_log(
+		    "the ledger is paused: %s; %zu effects wait for approval: look at 'mailhook list', then 'mailhook "
+		    "resume'",
+		    why, held);
+	return status;
+}
+
+enum mh_status
+mark_look(struct work *w, int64_t now, struct mh_err *err)
+{
+	struct mark beside = { .last = 0 }, own;
+	const char *why = NULL;
+
+	if (!w->db->engine->local)
+		return MH_OK;
+	/* the mark first: a worker at its work writes the ledger, then the mark */
+	const bool known = read_mark(w, &beside);
+	enum mh_status status = read_ledger(w, &own, err);
+	if (status != MH_OK)
+		return status;
+	if (!known && own.last > 0)
+		why = "nothing beside it says that it was at work here";
+	else if (known && strcmp(beside.identity, own.identity) != 0)
+		why = "it is another ledger than the one that was at work here";
+	else if (known && own.last < beside.last)
+		why = "it is an older copy of the one that was at work here";
+	if (why != NULL)
+		status = start_paused(w, why, now, err);
+	if (status == MH_OK && (!known || why != NULL))
+		status = mark_write(w, err);
+	return status;
+}

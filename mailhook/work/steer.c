@@ -1,0 +1,173 @@
+/* steer.c: what a person's word changes in a case: vouching, and the rule chosen anew. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mailhook/work/case_impl.h"
+#include "mailhook/work/job.h"
+
+#define STEER_ARENA_BYTES ((size_t)16 << 20)
+#define DERIVED_DAYS 2 /* as in case.c: a date that was counted from days may be off by so many */
+
+/* -- vouching ------------------------------------------------------------------------------------------------------ */
+
+/* What a person saw in AWS, against what the case says. */
+static bool
+as_seen(const struct case_row *c, const struct seen *s)
+{
+	const int64_t apart = time_day(s->expires) - time_day(c->expires);
+
+	if (strcmp(c->account, s->account) != 0)
+		return false;
+	if (c->precision == MH_DERIVED)
+		return apart >= -DERIVED_DAYS && apart <= DERIVED_DAYS;
+	return c->precision == MH_SECOND && s->precision == MH_SECOND ? c->expires == s->expires : apart == 0;
+}
+
+static enum mh_status
+may_be_vouched(const struct case_row *c, const struct seen *s, struct mh_err *err)
+{
+	char says[MH_TIME_TEXT], saw[MH_TIME_TEXT], account[40];
+
+	if (!c->open)
+		return mh_fail(err, MH_BAD, "case %" PRId64 " is closed: there is nothing to approve", c->id);
+	if (!c->has_expires || c->account == NULL || case_is_drill(c))
+		return mh_fail(err, MH_BAD,
+		    "case %" PRId64
+		    " has no account and expiry that could be seen in AWS: see to it by hand, then close it",
+		    c->id);
+	if (as_seen(c, s))
+		return MH_OK;
+	return mh_fail(err, MH_BAD,
+	    "case %" PRId64 " says account %s, expires %s; not account %s, expires %s: look again, or close it", c->id,
+	    c->account, time_text(says, c->expires), mh_escape(account, sizeof(account), span_of(s->account)),
+	    time_text(saw, s->expires));
+}
+
+static enum mh_status
+vouch_in(struct work *w, struct arena *a, int64_t case_id, const struct seen *s, const char *by, int64_t now,
+    struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	char t[MH_TIME_TEXT], detail[160];
+	struct case_row c;
+	enum mh_status status = db_tx_begin(w->db, &tx, err);
+
+	if (status == MH_OK)
+		status = ledger_case_get(w->db, case_id, a, &c, err);
+	if (status == MH_OK)
+		status = may_be_vouched(&c, s, err);
+	if (status != MH_OK)
+		return status;
+	if (c.precision > s->precision) { /* what was counted from days, or known to the day, is now known better */
+		c.expires = s->expires;
+		c.precision = s->precision;
+	}
+	c.approved_by = by;
+	c.vouched = true;
+	status = ledger_case_update(w->db, &c, err);
+	if (status == MH_OK)
+		status = db_run(
+		    w->db, "UPDATE cases SET approved = $1 WHERE id = $2", DB_ARGS(db_time(t, now), db_int(c.id)), err);
+	(void)snprintf(detail, sizeof(detail), "vouched for by a person: seen in AWS: account %.40s, expires %s",
+	    c.account, time_text(t, s->expires));
+	if (status == MH_OK)
+		status = case_event(w, &c, "approved", by, detail, NULL, now, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+enum mh_status
+case_vouch(struct work *w, int64_t case_id, const struct seen *seen, const char *by, int64_t now, struct mh_err *err)
+{
+	struct arena a;
+
+	arena_init(&a, STEER_ARENA_BYTES);
+	const enum mh_status status = vouch_in(w, &a, case_id, seen, by, now, err);
+	arena_release(&a);
+	return status;
+}
+
+/* -- the rule ------------------------------------------------------------------------------------------------------ */
+
+static bool
+same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static enum mh_status
+choose_in(struct work *w, struct arena *a, struct buf *actions, int64_t case_id, const char *by, int64_t now,
+    const char **ret_rule, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	struct case_row c;
+	struct mh_span detail;
+	enum mh_status status = db_tx_begin(w->db, &tx, err);
+
+	if (status == MH_OK)
+		status = ledger_case_get(w->db, case_id, a, &c, err);
+	if (status == MH_OK && !c.open)
+		status =
+		    mh_fail(err, MH_BAD, "case %" PRId64 " is closed: no rule does anything about it any more", c.id);
+	if (status != MH_OK)
+		return status;
+	const char *old_rule = c.rule, *old_actions = c.actions;
+	status = case_choose_rule(w, &c, actions, err);
+	if (status == MH_OK && c.rule == NULL)
+		status = mh_fail(err, MH_BAD,
+		    "no rule of the configuration takes case %" PRId64 ": write one for kind %.60s, and try again",
+		    c.id, c.kind);
+	if (status != MH_OK)
+		return status;
+	*ret_rule = c.rule;
+	if (same(c.rule, old_rule) && same(c.actions, old_actions))
+		return mh_fail(
+		    err, MH_SKIP, "case %" PRId64 " has rule \"%s\" with these actions already", c.id, c.rule);
+	status = ledger_case_update(w->db, &c, err);
+	if (status == MH_OK)
+		status = arena_printf(a, &detail, err, "rule \"%s\", %s; before: %s", c.rule, c.actions,
+		    old_rule == NULL ? "none" : old_rule);
+	if (status == MH_OK)
+		status = ledger_event_add(w->db, c.id, now, "rule", by, detail.p, NULL, err);
+	if (status == MH_OK)
+		status = job_choose_again(w, &c, now, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+enum mh_status
+case_choose_again(struct work *w, struct arena *a, int64_t case_id, const char *by, int64_t now, const char **ret_rule,
+    struct mh_err *err)
+{
+	struct buf actions;
+
+	buf_init(&actions, 65536);
+	const enum mh_status status = choose_in(w, a, &actions, case_id, by, now, ret_rule, err);
+	buf_release(&actions);
+	return status;
+}
+
+/* -- a restored ledger --------------------------------------------------------------------------------------------- */
+
+#define OPEN_EFFECTS                                                                                                   \
+	"role = 'effect' AND state IN ('queued', 'running', 'waiting') AND case_id IN (SELECT id FROM cases WHERE "    \
+	"state = 'open')"
+
+enum mh_status
+case_hold_effects(struct work *w, int64_t now, size_t *ret_n, struct mh_err *err)
+{
+	char t[MH_TIME_TEXT];
+	enum mh_status status = db_run(w->db,
+	    "INSERT INTO events (case_id, at, what, by, detail) SELECT case_id, $1, 'restored', 'mailhook', "
+	    "'the ledger was restored, so nobody knows how far ' || action || ' came: it waits for approval' "
+	    "FROM jobs WHERE " OPEN_EFFECTS " ORDER BY id",
+	    DB_ARGS(db_time(t, now)), err);
+
+	if (status == MH_OK)
+		status = db_run(w->db,
+		    "UPDATE jobs SET state = 'waiting', waiting_for = 'approval', due = NULL, lease_owner = NULL, "
+		    "lease_until = NULL WHERE " OPEN_EFFECTS,
+		    NULL, 0, err);
+	if (status == MH_OK)
+		*ret_n = (size_t)w->db->engine->changed(w->db);
+	return status;
+}

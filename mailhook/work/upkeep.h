@@ -1,0 +1,22 @@
+/* upkeep.h: what the worker does for its ledger: the mark beside it (mark.c), and what is let go with time (upkeep.c). */
+#ifndef MAILHOOK_WORK_UPKEEP_H
+#define MAILHOOK_WORK_UPKEEP_H
+
+#include "mailhook/work/work.h"
+
+/* Whether the ledger is the one that was at work here. Where it is another one or an older copy, everything is paused, and
+ * open effects wait for approval. Harmless beside a worker that is at work. */
+enum mh_status mark_look(struct work *w, int64_t now, struct mh_err *err);
+/* Notes how far the ledger has come. */
+enum mh_status mark_write(struct work *w, struct mh_err *err);
+
+/* One round of the worker's: the mark, and once a day a piece of the purge. *ret_more: call again soon. */
+enum mh_status upkeep_round(struct work *w, int64_t now, bool *ret_more, struct mh_err *err);
+
+struct purged {
+	size_t messages, cases;
+};
+/* All that is due. vacuum: give the room back even where it is little. */
+enum mh_status upkeep_purge(struct work *w, int64_t now, bool vacuum, struct purged *ret, struct mh_err *err);
+
+#endif

@@ -1,0 +1,428 @@
+#!/usr/bin/python3
+"""A person steers: approve, vouch, retry, close, pause, purge, backup, restore, ledger check. Time is a file's."""
+import os
+import random
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "faults"))
+from world import World, notice  # noqa: E402
+
+DONE = """#!/bin/sh
+read -r line
+echo x >> "@/runs"
+echo '{"outcome":"done","summary":"renewed"}'
+"""
+CONF = """
+action "tell" { program = "reply" }
+action "jira" { program = "ticket" }
+action "renew" { program = "@/renew"  role = "effect" }
+rule "scim" { kinds = {"aws.identity-center.*"}  do = {"jira", "renew", "tell"} }
+"""
+EXPIRES, ACCOUNT = "2026-03-31T04:05:06Z", "123456789012"
+
+
+class Room(World):
+    def __init__(self, conf=CONF, script=DONE):
+        super().__init__()
+        self.configure(conf)
+        path = os.path.join(self.dir, "renew")
+        self.write(path, script.replace("@", self.dir))
+        os.chmod(path, 0o700)
+
+    def configure(self, conf):
+        self.write(self.conf, f'state_dir = "{self.state}"\n{conf.replace("@", self.dir)}')
+
+    def opened(self, number=1):
+        """One case, worked as far as it goes."""
+        assert self.pipe_alone(notice(number)).returncode == 0
+        assert self.run_once().returncode == 0
+
+    def runs(self):
+        try:
+            with open(os.path.join(self.dir, "runs"), encoding="ascii") as f:
+                return len(f.readlines())
+        except FileNotFoundError:
+            return 0
+
+    def job(self, action="renew"):
+        return self.rows(f"SELECT state, waiting_for FROM jobs WHERE action = '{action}' ORDER BY id")[-1]
+
+    def change(self, sql):
+        with sqlite3.connect(self.ledger) as db:
+            db.execute("PRAGMA ignore_check_constraints = 1")
+            db.execute(sql)
+        db.close()
+
+    def sound(self):
+        done = self.do("ledger", "check")
+        return [] if done.returncode == 0 else [(done.returncode, done.stdout.decode(), done.stderr.decode())]
+
+    def doubled(self):
+        """What is there twice, of what must be there once."""
+        entries = [x.split(" ", 1)[1] for path in self.tickets() for x in self.ticket_entries(path)]
+        ids = []
+        for path in self.replies():
+            with open(path, "rb") as f:
+                ids += [x for x in f.read().splitlines() if x.startswith(b"Message-ID:")]
+        return [x for x in self.tickets()[1:]] + [x for l in (entries, ids) for x in set(l) if l.count(x) > 1]
+
+
+def said(done):
+    return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+
+
+class Steering(unittest.TestCase):
+    def refused(self, room, rows):
+        for words, args, code in rows:
+            with self.subTest(args=args):
+                got = said(room.do(*args))
+                self.assertEqual(got[0], code, got)
+                self.assertIn(words, got[1])
+
+    def well(self, done, words=""):
+        got = said(done)
+        self.assertEqual(got[0], 0, got)
+        self.assertIn(words, got[1])
+
+    def test_refusals(self):
+        with Room() as room:
+            self.refused(room, [
+                ("no message was taken in yet", ("close", "1"), 2),
+                ("nothing is paused", ("resume",), 2),
+                ("no ledger yet", ("purge",), 2),
+                ("no ledger yet", ("backup", room.dir + "/b"), 2),
+                ("no ledger yet", ("ledger", "check"), 2),
+            ])
+            room.opened()
+            self.refused(room, [
+                ("'mailhook list' shows those", ("close", "7"), 2),
+                ("is no case", ("approve", "x y"), 2),
+                ("needs a CASE", ("approve",), 2),
+                ("needs one word more", ("backup",), 2),
+                ("goes with --vouch", ("approve", "1", "--account", ACCOUNT, "--expires", EXPIRES), 2),
+                ("both, or neither", ("approve", "1", "--vouch", "--account", ACCOUNT), 2),
+                ("this is none", ("approve", "1", "--vouch"), 2),
+                ("is no time", ("approve", "1", "--vouch", "--account", ACCOUNT, "--expires", "soon"), 2),
+                ("look again", ("approve", "1", "--vouch", "--account", "123456789013", "--expires", EXPIRES), 2),
+                ("look again", ("approve", "1", "--vouch", "--account", ACCOUNT, "--expires", "2026-04-01"), 2),
+                ("no job has failed", ("retry", "1"), 2),
+                ("its rule is the same", ("retry", "--rule", "1"), 2),
+                ("there are scim", ("pause", "--rule", "none"), 2),
+                ("there are tell, jira, renew", ("pause", "--action", "none"), 2),
+                ("not both", ("pause", "--action", "tell", "--rule", "scim"), 2),
+                ("everything is not paused, and nothing else is", ("resume",), 2),
+                ("mailhook ledger check", ("ledger", "chek"), 2),
+                ("not there yet", ("backup", room.dir + "/"), 2),
+                ("is there already", ("backup", room.conf), 2),
+                ("No such file", ("backup", room.dir + "/none/b"), 2),
+            ])
+            self.well(room.do("close", "1"))
+            self.refused(room, [
+                ("was closed already", ("close", "1"), 2),
+                ("nothing to approve", ("approve", "1"), 2),
+                ("nothing to approve", ("approve", "1", "--vouch", "--account", ACCOUNT, "--expires", EXPIRES), 2),
+                ("no rule does anything", ("retry", "--rule", "1"), 2),
+            ])
+            self.assertEqual(room.sound(), [])
+
+    def test_vouch(self):
+        for name, expires in (("second", EXPIRES), ("day", "2026-03-31")):
+            with self.subTest(name), Room() as room:
+                room.opened()
+                self.assertEqual(room.job(), ("waiting", "trust"))
+                self.well(room.do("approve", "1"), "--vouch")
+                self.assertEqual(room.job(), ("waiting", "trust"), "an approval alone lifts nothing unverified")
+                self.well(room.do("approve", "1", "--vouch", "--account", ACCOUNT, "--expires", expires), "vouches for")
+                room.run_once()
+                self.assertEqual((room.job(), room.runs()), (("done", None), 1))
+                self.assertIn("vouched by", room.do("show", "1").stdout.decode())
+                self.assertEqual(room.rows("SELECT expires, trust, vouched FROM cases"), [(EXPIRES, "unverified", 1)])
+                self.refused(room, [("was approved already", ("approve", "1"), 2)])
+                self.assertEqual(room.sound(), [])
+
+    def test_vouch_is_voided(self):
+        """By a notice as little trusted that says another second; not by the same notice again."""
+        other = notice(3).replace(b"04:05:06", b"04:05:07")
+        with Room() as room:
+            room.opened()
+            self.well(room.do("pause", "--action", "renew"))
+            self.well(room.do("approve", "1", "--vouch", "--account", ACCOUNT, "--expires", EXPIRES))
+            room.opened(2)
+            self.assertEqual(room.rows("SELECT vouched FROM cases"), [(1,)], "says the same")
+            self.assertEqual(room.pipe_alone(other).returncode, 0)
+            room.run_once()
+            self.assertEqual(room.rows("SELECT vouched, approved_by, expires FROM cases"), [(0, None, EXPIRES)])
+            self.assertEqual(room.rows("SELECT count(*) FROM events WHERE what = 'unvouched'"), [(1,)])
+            self.well(room.do("resume", "--action", "renew"))
+            room.run_once()
+            self.assertEqual((room.job(), room.runs()), (("waiting", "trust"), 0))
+            self.assertEqual(room.sound(), [])
+
+    def test_terminal(self):
+        """Without a terminal it is refused (above); on one it asks, and the answers are checked."""
+        for name, answers, code in (("right", f"{ACCOUNT}\n2026-03-31\n", 0), ("wrong", f"{ACCOUNT}\n2026-03-30\n", 2)):
+            with self.subTest(name), Room() as room:
+                room.opened()
+                parent, child = os.openpty()
+                os.write(parent, answers.encode())
+                done = subprocess.run(room.command("approve", "1", "--vouch"), stdin=child, env=room.env,
+                                      capture_output=True, timeout=60, check=False)
+                os.close(parent)
+                os.close(child)
+                self.assertEqual(done.returncode, code, done)
+                self.assertIn(b"expires (UTC, or the day): ", done.stdout)
+                self.assertNotIn(b"04:05:06", done.stdout.split(b"vouches")[0], "it does not tell the answer")
+
+    def test_rule_anew(self):
+        without = CONF.replace('"jira", "renew", "tell"', '"jira"')
+        with Room(without) as room:
+            room.opened()
+            self.assertEqual(room.rows("SELECT action FROM jobs"), [("jira",)])
+            room.configure(CONF)
+            self.well(room.do("retry", "--rule", "1"), 'has rule "scim" now')
+            room.run_once()
+            self.assertEqual(room.rows("SELECT action, state FROM jobs ORDER BY action"),
+                             [("jira", "done"), ("renew", "waiting"), ("tell", "done")])
+            room.configure(without.replace('"scim"', '"less"'))
+            self.well(room.do("retry", "--rule", "1"), 'has rule "less" now')
+            self.assertEqual(room.rows("SELECT action, state FROM jobs ORDER BY action"),
+                             [("jira", "done"), ("renew", "skipped"), ("tell", "done")])
+            room.configure(without.replace("aws.identity-center.*", "github.token"))
+            self.refused(room, [("no rule of the configuration takes case 1", ("retry", "--rule", "1"), 2)])
+            self.assertEqual(len(room.tickets()), 1)
+            self.assertEqual(room.sound(), [])
+
+    def test_pause(self):
+        rows = (("all", (), 0, 0), ("rule", ("--rule", "scim"), 0, 0), ("action", ("--action", "tell"), 1, 0))
+        for name, scope, tickets, replies in rows:
+            with self.subTest(name), Room() as room:
+                self.well(room.do("pause", *scope), "is paused")
+                self.refused(room, [("is paused already", ("pause", *scope), 2)])
+                room.opened()
+                room.advance(minutes=6)  # a reply is patient with what it follows
+                room.run_once()
+                self.assertEqual((len(room.tickets()), len(room.replies())), (tickets, replies))
+                for command in (("status",), ("list",), ("show", "1")):
+                    self.assertIn("lets it go on", room.do(*command).stdout.decode(), command)
+                self.assertIn('"paused":[{', room.do("show", "--json", "1").stdout.decode().replace(" ", ""))
+                self.well(room.do("resume", *scope), "on")
+                room.run_once()
+                self.assertEqual((len(room.tickets()), len(room.replies())), (1, 1))
+                self.assertEqual(room.rows("SELECT what FROM events WHERE case_id IS NULL"), [("paused",), ("resumed",)])
+                self.assertEqual(room.sound(), [])
+
+    def test_hundred_pauses_beside_a_worker(self):
+        with Room() as room:
+            with subprocess.Popen(room.command("run"), env=room.env, stderr=subprocess.PIPE) as worker:
+                room.until(room.somebody_works, "no worker")
+                wrong = []
+
+                def mails():
+                    for i in range(1, 21):
+                        wrong.extend(x for x in [said(room.pipe(notice(i)))] if x[0] != 0)
+
+                thread = threading.Thread(target=mails)
+                thread.start()
+                for _ in range(100):
+                    for command in ("pause", "resume"):
+                        wrong.extend(x for x in [said(room.do(command))] if x[0] != 0)
+                thread.join()
+                room.until(lambda: not room.messages_waiting() and not room.rows(
+                    "SELECT 1 FROM jobs WHERE state IN ('queued', 'running')"), "the jobs do not end")
+                worker.terminate()
+                self.assertEqual(worker.wait(60), 0, worker.stderr.read())
+            self.assertEqual(wrong, [])
+            self.assertEqual(room.rows("SELECT what, count(*) FROM events WHERE case_id IS NULL GROUP BY what"),
+                             [("paused", 100), ("resumed", 100)])
+            self.assertEqual(room.doubled() + room.sound(), [])
+            self.assertEqual((room.count("messages"), len(room.tickets())), (20, 1))
+
+    def test_purge(self):
+        keep = 'keep_mail = "30d"\nkeep_cases = "100d"\n' + CONF
+        with Room(keep) as room:
+            room.opened()
+            self.well(room.do("purge"), "the mail of 0 messages, and 0 cases")
+            room.do("close", "1")
+            room.run_once()
+            for days, raw, cases in ((29, 1, 1), (2, 0, 1), (68, 0, 1), (2, 0, 0)):
+                room.advance(days=days)
+                room.run_once()  # the worker does it, once a day
+                self.assertEqual(room.rows("SELECT count(raw) FROM messages"), [(raw,)], days)
+                self.assertEqual(room.count("cases"), cases, days)
+                self.assertEqual(room.sound(), [])
+            for table in ("messages", "notices", "jobs"):
+                self.assertEqual(room.count(table), 0, table)
+            self.assertEqual(room.rows("SELECT count(*) FROM events WHERE case_id IS NOT NULL"), [(0,)])
+            self.assertEqual(room.do("status").returncode, 0)
+
+    def test_purge_gives_room_back(self):
+        with Room('keep_mail = "1d"\n' + CONF) as room:
+            room.opened()
+            room.change("UPDATE messages SET raw = zeroblob(4000000), bytes = 4000000")
+            room.do("close", "1")
+            room.advance(days=2)
+            self.well(room.do("purge"), "the mail of 1 messages")
+            self.assertLess(os.path.getsize(room.ledger), 1000000)
+
+    def test_backup_and_restore(self):
+        with Room() as room:
+            copy = os.path.join(room.dir, "copy.db")
+            room.opened()
+            self.well(room.do("backup", copy), "1 cases")
+            self.assertEqual(stat.S_IMODE(os.stat(copy).st_mode), 0o600)
+            self.assertEqual([x for x in os.listdir(room.dir) if x.startswith("copy")], ["copy.db"])
+            self.assertIn(room.conf, room.do("backup", copy + "2").stdout.decode())
+            self.well(room.do("approve", "1", "--vouch", "--account", ACCOUNT, "--expires", EXPIRES))
+            room.run_once()
+            self.assertEqual(room.runs(), 1)
+
+            for end in ("", "-wal", "-shm"):
+                if os.path.exists(room.ledger + end):
+                    os.unlink(room.ledger + end)
+            shutil.copy(copy, room.ledger)
+            done = room.run_once()
+            self.assertIn("older copy", done.stderr.decode())
+            self.assertIn("older copy", room.do("status").stdout.decode())
+            self.assertEqual((room.job(), room.runs()), (("waiting", "approval"), 1))
+            room.opened(2)
+            self.well(room.do("resume"))
+            self.well(room.do("approve", "1", "--vouch", "--account", ACCOUNT, "--expires", EXPIRES))
+            self.assertNotIn("older copy", room.run_once().stderr.decode(), "it is said once")
+            self.assertEqual((room.job(), room.runs()), (("done", None), 2), "a person said so")
+            self.assertEqual(len(room.tickets()), 1)
+            self.assertEqual(room.sound(), [])
+
+    def test_restored_elsewhere(self):
+        """Beside no mark, or beside that of another ledger, it starts paused; a new installation does not."""
+        with Room() as old, Room() as new, Room() as other:
+            old.opened()
+            old.do("backup", old.dir + "/copy")
+            other.opened()
+            self.assertNotIn("paused", other.do("status").stdout.decode())
+            for room, words in ((new, "nothing beside it"), (other, "another ledger")):
+                for end in ("-wal", "-shm"):
+                    if os.path.exists(room.ledger + end):
+                        os.unlink(room.ledger + end)
+                shutil.copy(old.dir + "/copy", room.ledger)
+                self.well(room.do("close", "1"))  # a command notices it as well
+                self.assertIn(words, room.do("status").stdout.decode())
+                self.assertEqual(room.sound(), [])
+
+    def test_ledger_check(self):
+        rows = (
+            ("has no event", "UPDATE events SET what = 'open' WHERE what = 'opened'"),
+            ("not 32 hexadecimal", "UPDATE cases SET key = 'x'"),
+            ("a notice that is not its own", "UPDATE cases SET best_notice = 77"),
+            ("another of the same identity", "INSERT INTO cases (key, kind, account, expires, precision, trust, opened)"
+             " SELECT '0123456789abcdef0123456789abcdef', kind, account, expires, precision, trust, opened FROM cases"),
+            ("has no case", "UPDATE jobs SET case_id = 77"),
+            ("points at a row that is not there", "UPDATE notices SET case_id = 77"),
+            ("without a lease", "UPDATE jobs SET state = 'running' WHERE action = 'renew'"),
+            ("a key that is not 32", "UPDATE jobs SET job_key = job_key || 'a' WHERE action = 'renew'"),
+            ("closed without a time", "UPDATE cases SET state = 'closed'"),
+            ("a time that is none", "UPDATE cases SET opened = 'yesterday'"),
+            ("vouched for by nobody", "UPDATE cases SET vouched = 1"),
+            ("belongs to no case", "DELETE FROM notices"),
+            ("actions that are not a list", "UPDATE cases SET actions = '{}'"),
+            ("the file: ", "UPDATE jobs SET state = 'gone'"),
+        )
+        with Room() as room:
+            room.opened()
+            self.well(room.do("ledger", "check"), "all is well: 1 cases")
+            whole = os.path.join(room.dir, "whole")
+            self.well(room.do("backup", whole))
+            for words, sql in rows:
+                with self.subTest(words):
+                    shutil.copy(whole, room.ledger)
+                    room.change(sql)
+                    self.refused(room, [(words, ("ledger", "check"), 1)])
+
+    def test_who(self):
+        """The environment alone names nobody: SUDO_USER stands there as a hint, USER and LOGNAME not at all."""
+        with Room() as room:
+            room.opened()
+            room.env.update(SUDO_USER="mallory", USER="mallory", LOGNAME="mallory")
+            self.well(room.do("close", "1"))
+            by = room.rows("SELECT closed_by FROM cases")[0][0]
+            self.assertNotEqual(by, "mallory")
+            with open("/proc/self/loginuid", encoding="ascii") as f:
+                if f.read().strip() == "4294967295":
+                    self.assertIn("(sudo says mallory)", by)
+                else:
+                    self.assertNotIn("mallory", by)
+
+    def killed(self, command, prepare, look, sample=12):
+        """SIGKILL at a sample of the command's changes: what is left is whole, and the command works afterwards."""
+        with Room() as room:
+            prepare(room)
+            how, words = room.kill_at(0, " ".join(room.command(*command(room))))
+            self.assertEqual(how, "ended", words)
+            total = int(words[1])
+        seed = int(os.environ.get("STEER_SEED", random.randrange(2**32)))
+        points = [(n, after) for n in range(1, total + 1) for after in (False, True)]
+        for n, after in random.Random(seed).sample(points, min(sample, len(points))):
+            with self.subTest(command=command, point=n, after=after, seed=seed), Room() as room:
+                prepare(room)
+                room.kill_at(n, " ".join(room.command(*command(room))), after=after)
+                self.assertEqual(room.sound() + room.doubled(), [])
+                look(room)
+                room.run_once()
+                self.assertEqual(room.sound() + room.doubled(), [])
+
+    def test_killed_backup(self):
+        def look(room):
+            path = room.dir + "/copy"
+            if os.path.exists(path):
+                db = sqlite3.connect(path)
+                self.assertEqual(db.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
+                self.assertEqual(db.execute("SELECT count(*) FROM cases").fetchall(), [(1,)])
+                db.close()
+            else:
+                self.well(room.do("backup", path))
+
+        self.killed(lambda room: ("backup", room.dir + "/copy"), lambda room: room.opened(), look)
+
+    def test_killed_purge(self):
+        def prepare(room):
+            room.configure('keep_mail = "1d"\nkeep_cases = "1d"\n' + CONF)
+            room.opened()
+            room.do("close", "1")
+            room.run_once()
+            room.advance(days=2)
+
+        def look(room):
+            self.well(room.do("purge"))
+            self.assertEqual(room.count("cases"), 0)
+
+        self.killed(lambda room: ("purge",), prepare, look)
+
+    def test_killed_approve(self):
+        vouch = ("approve", "1", "--vouch", "--account", ACCOUNT, "--expires", EXPIRES)
+
+        def look(room):
+            if not room.rows("SELECT vouched FROM cases WHERE vouched = 1"):
+                self.assertEqual(room.job(), ("waiting", "trust"))
+                self.well(room.do(*vouch))
+            room.run_once()
+            self.assertEqual((room.job(), room.runs()), (("done", None), 1))
+
+        self.killed(lambda room: vouch, lambda room: room.opened(), look)
+
+    def test_killed_close(self):
+        def look(room):
+            if room.rows("SELECT state FROM cases") == [("open",)]:
+                self.well(room.do("close", "1"))
+            self.assertEqual(room.rows("SELECT state FROM cases"), [("closed",)])
+
+        self.killed(lambda room: ("close", "1"), lambda room: room.opened(), look)
+
+
+if __name__ == "__main__":
+    unittest.main()
