@@ -56,7 +56,19 @@ class Room:
         os.mkdir(self.dir + "/state")
         self.file("turn", TURN.replace("@", self.dir), 0o700)
         self.conf = self.file("mailhook.conf", (CONF % (self.names.resolver, trust)).replace("@", self.dir))
+        self.mailhook = BUILD + "/bin/mailhook"
         self.at(0)
+
+    def with_verifier(self, script):
+        """The programs as they are installed, with another verifier, or none."""
+        os.mkdir(self.dir + "/bin")
+        os.makedirs(self.dir + "/libexec/mailhook")
+        for path in ("bin/mailhook", "libexec/mailhook/mailhook-work"):
+            shutil.copy(os.path.join(BUILD, path), os.path.join(self.dir, path))
+        os.symlink(BUILD + "/libexec/mailhook/actions", self.dir + "/libexec/mailhook/actions")
+        if script is not None:
+            self.file("libexec/mailhook/mailhook-verify", "#!/bin/sh\n" + script, 0o700)
+        self.mailhook = self.dir + "/bin/mailhook"
 
     def __enter__(self):
         return self
@@ -77,7 +89,7 @@ class Room:
         os.rename(self.dir + "/clock.new", self.dir + "/clock")
 
     def run(self, *args, stdin=b"", code=0):
-        done = subprocess.run([BUILD + "/bin/mailhook", args[0], "--config", self.conf, *args[1:]], input=stdin,
+        done = subprocess.run([self.mailhook, args[0], "--config", self.conf, *args[1:]], input=stdin,
                               capture_output=True, env={"MAILHOOK_CLOCK_FILE": self.dir + "/clock"}, timeout=120, check=False)
         assert done.returncode == code, (args, done)
         return done
@@ -374,6 +386,28 @@ class Cases(unittest.TestCase):
                              "a message of the digest that is proved")
             self.assertEqual(r.rows("SELECT trust, expires FROM cases WHERE kind = 'flood'"), [("unverified", None)])
             self.assertEqual(r.rows("SELECT quarantined FROM messages WHERE message_id = '<200000000007@x.example>'"), [(0,)])
+
+    def test_broken_verifier(self):
+        """Whatever becomes of it, the ticket is there, and nothing that needs trust begins."""
+        good = '{"level":"verified","temporary":false,"by":"dkim amazon.com s1","steps":[]}'
+        for name, script, pending, words in (
+                ("is not there", None, 1, "cannot run"),
+                ("cannot begin", "exit 75\n", 1, "could not begin"),
+                ("crashes", "kill -SEGV $$\n", 0, "crashed"),
+                ("crashes behind its answer", "echo '%s'\nkill -SEGV $$\n" % good, 0, "crashed"),
+                ("says nothing", "exit 0\n", 0, "garbage"),
+                ("says no JSON", "echo verified\n", 0, "garbage"),
+                ("knows another level", "echo '%s'\n" % good.replace('"verified"', '"certain"'), 0, "garbage"),
+                ("says twice", "echo '%s'\necho '%s'\n" % (good, good), 0, "garbage"),
+                ("says without end", "yes\n", 0, "too much")):
+            with self.subTest(name), Room() as r:
+                r.with_verifier(script)
+                r.take(r.mail())
+                self.assertEqual(r.jobs(), {"jira opened": "done", "turn opened": "waiting trust"})
+                self.assertEqual(r.rows("SELECT count(*) FROM verifications"), [(pending,)])
+                self.assertEqual(r.rows("SELECT trust FROM messages"), [("unverified",)])
+                self.assertIn(words, r.rows("SELECT trust_steps FROM messages")[0][0])
+                self.assertEqual(r.turned(), [])
 
     def test_irrelevant(self):
         """It never starts the verifier: the resolver is not there, and nothing is remembered."""
