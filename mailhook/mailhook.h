@@ -69,6 +69,8 @@ enum mh_status mh_fail(struct mh_err *err, enum mh_status code, const char *fmt,
 enum mh_status mh_fail_errno(struct mh_err *err, enum mh_status code, const char *fmt, ...) MH_PRINTF(3, 4);
 /* Writes bytes from outside for a person: control, non-ASCII and '\\' as \xNN, cut with "..." to fit. Returns dst. */
 const char *mh_escape(char *dst, size_t dst_bytes, struct mh_span s);
+/* The same, but a backslash stays: for words of our own that hold such escapes already. */
+const char *mh_escape_words(char *dst, size_t dst_bytes, const char *words);
 
 /* -- memory ------------------------------------------------------------------------------------------------------- */
 

@@ -69,8 +69,8 @@ mh_fail_errno(struct mh_err *err, enum mh_status code, const char *fmt, ...)
 	return code;
 }
 
-const char *
-mh_escape(char *dst, size_t dst_bytes, struct mh_span s)
+static const char *
+escape(char *dst, size_t dst_bytes, struct mh_span s, bool backslash)
 {
 	static const char hex[] = "0123456789abcdef";
 	size_t used = 0;
@@ -79,7 +79,7 @@ mh_escape(char *dst, size_t dst_bytes, struct mh_span s)
 		return dst;
 	for (size_t i = 0; i < s.n; i++) {
 		const unsigned char c = (unsigned char)s.p[i];
-		const bool plain = c >= 0x20 && c < 0x7F && c != '\\';
+		const bool plain = c >= 0x20 && c < 0x7F && (c != '\\' || !backslash);
 		const size_t need = plain ? 1 : 4;
 
 		if (need + 4 > dst_bytes - used) { /* room for "..." and NUL must stay */
@@ -100,4 +100,16 @@ mh_escape(char *dst, size_t dst_bytes, struct mh_span s)
 	}
 	dst[used] = '\0';
 	return dst;
+}
+
+const char *
+mh_escape(char *dst, size_t dst_bytes, struct mh_span s)
+{
+	return escape(dst, dst_bytes, s, true);
+}
+
+const char *
+mh_escape_words(char *dst, size_t dst_bytes, const char *words)
+{
+	return escape(dst, dst_bytes, span_of(words), false);
 }

@@ -47,16 +47,11 @@ put_description(struct buf *out, const struct case_row *c)
 static enum mh_status
 changed_at(struct work *w, const struct case_row *c, int64_t *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
 	bool known = false;
 	int64_t at = c->opened;
-	enum mh_status status =
-	    db_query(w->db, "SELECT max(at) FROM events WHERE case_id = $1", DB_ARGS(db_int(c->id)), &rows, err);
+	const enum mh_status status = db_one_time(
+	    w->db, "SELECT max(at) FROM events WHERE case_id = $1", DB_ARGS(db_int(c->id)), &known, &at, err);
 
-	if (status == MH_OK)
-		status = db_step(rows, err);
-	if (status == MH_OK)
-		status = db_get_time(rows, 0, &known, &at, err);
 	if (status == MH_OK)
 		*ret = known ? at : c->opened;
 	return status;

@@ -84,35 +84,6 @@ log_open(const struct conf *conf, const char *journal)
 		log_event(LOG_WARNING, "log", NULL, "the journal cannot be reached: stderr takes its place");
 }
 
-/* Control and non-ASCII bytes as \\xNN, cut with "..."; a backslash stays, for texts hold such escapes already. */
-static const char *
-clean(char *dst, size_t dst_bytes, const char *text)
-{
-	static const char hex[] = "0123456789abcdef";
-	size_t used = 0;
-
-	for (const char *p = text; *p != '\0'; p++) {
-		const unsigned char c = (unsigned char)*p;
-		const bool plain = c >= 0x20 && c < 0x7f;
-
-		if (dst_bytes - used < (plain ? 5u : 8u)) { /* room for "..." and NUL must stay */
-			memcpy(dst + used, "...", 3);
-			used += 3;
-			break;
-		}
-		if (plain) {
-			dst[used++] = *p;
-			continue;
-		}
-		dst[used++] = '\\';
-		dst[used++] = 'x';
-		dst[used++] = hex[c >> 4];
-		dst[used++] = hex[c & 15];
-	}
-	dst[used] = '\0';
-	return dst;
-}
-
 /* -- one line ------------------------------------------------------------------------------------------------------ */
 
 struct field {
@@ -218,10 +189,10 @@ log_format(enum conf_log form, enum log_level level, const char *event, const st
 	struct field f[MAX_FIELDS];
 
 	/* all of it is escaped here, whoever wrote it: one line is one event */
-	(void)clean(shown, sizeof(shown), text);
-	a.file = a.file == NULL ? NULL : clean(file, sizeof(file), a.file);
-	a.action = a.action == NULL ? NULL : clean(action, sizeof(action), a.action);
-	a.outcome = a.outcome == NULL ? NULL : clean(outcome, sizeof(outcome), a.outcome);
+	(void)mh_escape_words(shown, sizeof(shown), text);
+	a.file = a.file == NULL ? NULL : mh_escape_words(file, sizeof(file), a.file);
+	a.action = a.action == NULL ? NULL : mh_escape_words(action, sizeof(action), a.action);
+	a.outcome = a.outcome == NULL ? NULL : mh_escape_words(outcome, sizeof(outcome), a.outcome);
 	const size_t n = fields_of(event, &a, f);
 	switch (form) {
 	case CONF_LOG_AUTO:

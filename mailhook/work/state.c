@@ -50,15 +50,10 @@ static enum mh_status
 age(struct db *db, const char *sql, const struct db_value *args, size_t n_args, int64_t now, int64_t *ret,
     struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
 	bool known = false;
 	int64_t at = now;
-	enum mh_status status = db_query(db, sql, args, n_args, &rows, err);
+	const enum mh_status status = db_one_time(db, sql, args, n_args, &known, &at, err);
 
-	if (status == MH_OK)
-		status = db_step(rows, err);
-	if (status == MH_OK)
-		status = db_get_time(rows, 0, &known, &at, err);
 	if (status == MH_OK)
 		*ret = known && at < now ? now - at : 0;
 	return status;

@@ -133,6 +133,18 @@ db_get_str(struct db_rows *rows, int column, struct arena *a, const char **ret, 
 }
 
 enum mh_status
+db_one_time(struct db *db, const char *sql, const struct db_value *args, size_t n_args, bool *ret_known, int64_t *ret,
+    struct mh_err *err)
+{
+	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
+	enum mh_status status = db_query(db, sql, args, n_args, &rows, err);
+
+	if (status == MH_OK)
+		status = db_step(rows, err);
+	return status == MH_OK ? db_get_time(rows, 0, ret_known, ret, err) : status;
+}
+
+enum mh_status
 db_get_time(struct db_rows *rows, int column, bool *ret_known, int64_t *ret, struct mh_err *err)
 {
 	const struct mh_span s = db_get_bytes(rows, column);

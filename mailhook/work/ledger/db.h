@@ -69,6 +69,9 @@ enum mh_status db_run(struct db *db, const char *sql, const struct db_value *arg
 /* The same; *ret is the first column of the one row that it gives. MH_SKIP: no row. */
 enum mh_status db_one(
     struct db *db, const char *sql, const struct db_value *args, size_t n_args, int64_t *ret, struct mh_err *err);
+/* The same with a time; *ret_known: it was not NULL. */
+enum mh_status db_one_time(struct db *db, const char *sql, const struct db_value *args, size_t n_args, bool *ret_known,
+    int64_t *ret, struct mh_err *err);
 enum mh_status db_query(struct db *db, const char *sql, const struct db_value *args, size_t n_args,
     struct db_rows **ret, struct mh_err *err);
 enum mh_status db_step(struct db_rows *rows, struct mh_err *err);
