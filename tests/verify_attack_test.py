@@ -9,6 +9,7 @@ import re
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
 import verify_mails
 from verify_mails import BODY, HEADER, SENDERS, SIGNED, SIGNERS, Keys
 

@@ -28,7 +28,7 @@ enum mh_status
 arc_results(const struct arc_set *s, struct arena *a, struct authres *ret, struct mh_err *err)
 {
 	struct mh_span value = s->results->value;
-	int64_t instance;
+	int64_t instance = 0;
 	const enum mh_status status = take_instance(&value, &instance, err);
 
 	return status != MH_OK ? status : authres_read(value, a, ret, err);
@@ -48,7 +48,7 @@ static enum mh_status
 take_field(const struct verify_field *f, struct arena *a, struct arc_set *sets, struct mh_err *err)
 {
 	struct signature s;
-	int64_t instance;
+	int64_t instance = 0;
 	enum mh_status status;
 
 	if (span_ieq(f->name, MH_LIT("ARC-Authentication-Results"))) {
