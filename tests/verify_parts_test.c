@@ -83,7 +83,8 @@ long_lines(void **state)
 	for (size_t n = 16370; n < 16400; n++) {
 		char *line = malloc(2 * n + 16), *want = malloc(2 * n + 16);
 
-		assert_true(line != NULL && want != NULL);
+		if (line == NULL || want == NULL)
+			abort(); /* no assertion: the analyzer must see that it ends here */
 		memset(line, 'x', n);
 		memcpy(want, line, n);
 		memcpy(line + n, "  \ty\n\n", 7);
