@@ -29,8 +29,12 @@ calls) # what the house style rules out
 format)
 	sources | xargs clang-format --dry-run -Werror
 	;;
-manuals) # what warns or worse; STYLE asks for manuals that may not be installed
+manuals) # what warns or worse; STYLE asks for manuals that may not be installed. Our own must be there
 	find mailhook/man -name '*.[1-8]' | sort | xargs mandoc -T lint -W warning | nothing
+	sed -n 's/^\.Xr \(mailhook[^ ]*\) \([1-8]\).*/\1.\2/p' mailhook/man/*.[1-8] | sort -u |
+		while read -r page; do
+			[ -f "mailhook/man/$page" ] || echo "no manual $page, and another speaks of it"
+		done | nothing
 	;;
 marks) # nothing is left for later
 	sources | xargs grep -nE '\b(TODO|FIXME|XXX)\b' | nothing

@@ -491,6 +491,7 @@ static const struct {
 	{ "check names what no rule takes", "check", NULL, 1, "err",
 	    "kind aws.identity-center.scim-token: no rule takes it for" },
 	{ "check names a rule that is never reached", "check", NULL, 1, "err", "rule \"late\" is never reached" },
+	{ "check names a mailbox that nothing watches", "check", NULL, 1, "err", "mailbox \"ops\" is not watched" },
 	{ "check asks the actions", "check", NULL, 1, "out", "action desk: fit: did it" },
 	{ "check shows unused actions", "check", NULL, 1, "out", "action spare: no rule uses it" },
 	{ "retry of nothing", "retry", "1", 2, "err", "no job has failed" },
@@ -511,7 +512,9 @@ commands_answer(void **state)
 	    "action \"desk\" { program = \"@/desk\" role = \"ticket\" }\naction \"turn\" { program = \"@/desk\" }\n"
 	    "action \"spare\" { program = \"@/desk\" }\n"
 	    "rule \"mine\" { accounts = {\"1234*\"} do = {\"desk\", \"turn\"} }\n"
-	    "rule \"late\" { accounts = {\"123456789012\"} do = {\"desk\"} }\n");
+	    "rule \"late\" { accounts = {\"123456789012\"} do = {\"desk\"} }\n"
+	    "mailbox \"ops\" { url = \"imaps://imap.example.com/INBOX\" user = \"ops\" password_command = "
+	    "\"/bin/true\" }\n");
 	assert_int_equal(run(&r, "list", NULL), 0);
 	put_notice(&r, 1);
 	assert_int_equal(run(&r, "run", "--once"), 0);
