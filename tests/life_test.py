@@ -195,6 +195,10 @@ class Life:
             self.day(day)
             if day == RESTORED:
                 self.restore()
+                self.work()
+                done = self.w.do("resume")  # a restored ledger starts paused
+                if done.returncode != 0:
+                    raise AssertionError(f"resume: {done.stderr!r}")
             if day == RENEWED:
                 self.configure("2027-12-31")
             for at, name, end in MAILS:
@@ -217,7 +221,7 @@ class Life:
 
 def history(w):
     found = []
-    for case, at, what, detail in w.rows("SELECT case_id, at, what, detail FROM events ORDER BY case_id, id"):
+    for case, at, what, detail in w.rows("SELECT case_id, at, what, detail FROM events WHERE case_id IS NOT NULL ORDER BY case_id, id"):
         day = (datetime.strptime(at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc) - NOON).days
         if what == "outcome":
             continue
