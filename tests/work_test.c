@@ -510,7 +510,8 @@ commands_answer(void **state)
 	(void)state;
 	stage(&r,
 	    "action \"desk\" { program = \"@/desk\" role = \"ticket\" }\naction \"turn\" { program = \"@/desk\" }\n"
-	    "action \"spare\" { program = \"@/desk\" }\n"
+	    "action \"spare\" { program = \"@/desk\" }\naction \"page\" { program = \"@/desk\" }\n"
+	    "escalate \"boss\" { after = \"300d\" do = {\"page\"} }\n"
 	    "rule \"mine\" { accounts = {\"1234*\"} do = {\"desk\", \"turn\"} }\n"
 	    "rule \"late\" { accounts = {\"123456789012\"} do = {\"desk\"} }\n"
 	    "mailbox \"ops\" { url = \"imaps://imap.example.com/INBOX\" user = \"ops\" password_command = "
@@ -525,6 +526,9 @@ commands_answer(void **state)
 		if (!printed(&r, command_rows[i].file, command_rows[i].part))
 			fail_msg("%s: \"%s\" was not said", command_rows[i].name, command_rows[i].part);
 	}
+	assert_int_equal(run(&r, "check", NULL), 1);
+	assert_true(printed(&r, "out", "action page: fit"));
+	assert_false(printed(&r, "out", "action page: no rule uses it")); /* an escalation does */
 	room_close(&r);
 }
 

@@ -102,12 +102,23 @@ kinds_without_rule(const struct work *w)
 }
 
 static bool
-in_a_rule(const struct conf *c, const char *action)
+list_names(const struct conf_list *list, const char *action)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->items[i], action) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_used(const struct conf *c, const char *action)
 {
 	for (size_t i = 0; i < c->n_rules; i++)
-		for (size_t k = 0; k < c->rules[i].actions.n; k++)
-			if (strcmp(c->rules[i].actions.items[k], action) == 0)
-				return true;
+		if (list_names(&c->rules[i].actions, action))
+			return true;
+	for (size_t i = 0; i < c->n_escalations; i++)
+		if (list_names(&c->escalations[i].actions, action))
+			return true;
 	return false;
 }
 
@@ -159,7 +170,7 @@ check_actions(struct work *w, const struct options *o)
 		fit = fit && status == MH_OK;
 		(void)printf("action %s: %s: %s\n", act->name, fit ? "fit" : "not fit",
 		    mh_escape(shown, sizeof(shown), span_of(words)));
-		if (!in_a_rule(w->conf, act->name))
+		if (!is_used(w->conf, act->name))
 			(void)printf("action %s: no rule uses it\n", act->name);
 		buf_release(&summary);
 		if (o->templates && fit)
