@@ -80,7 +80,7 @@ class Replies(unittest.TestCase):
     def write(self, name, text):
         path = os.path.join(self.dir, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as f:
+        with open(path, "w", encoding="utf-8", errors="surrogateescape") as f:
             f.write(text)
         return path
 
@@ -244,6 +244,10 @@ class Replies(unittest.TestCase):
             ("one in the page", {"reply.html": "\n\n{?nope}\n"}, None, "/t/reply.html:3: there is no variable {nope}"),
             ("one of a later event", {"reply-closed.txt": "{/x}\n"}, None, "/t/reply-closed.txt:1: nothing of that name"),
             ("a subject of two lines", {"reply-subject.txt": "a\nb\n"}, None, "/t/reply-subject.txt:2: one line"),
+            ("one line is Latin-1", {"reply.txt": "a\n\udce4\n"}, None, "/t/reply.txt:2: this is no text in UTF-8"),
+            ("one line has a NUL", {"reply.html": "a\nb\nc\0\n"}, None, "/t/reply.html:3: this is no text in UTF-8"),
+            ("a subject of two lines in the option", {}, '\nsubject = "a\\nb"\n', "reply.conf:2: subject: one line"),
+            ("a subject that becomes several lines", {}, 'subject = "{steps}"\n', "subject: the subject has more than one line"),
             ("a word that is a template", {"words.conf": 'trust_unverified = "{nope}"\n'}, None,
              "trust_unverified:1: there is no variable {nope}"),
             ("a subject in the file", {}, '# x\n\nsubject = "{nope}"\n', "reply.conf:3: subject:1: there is no variable"),

@@ -50,7 +50,7 @@ test_rows(void **state)
 		{ "no such variable", "a\nb {nope}", NULL, "t:5: there is no variable {nope}" },
 		{ "no such condition", "{?nope}{/nope}", NULL, "t:4: there is no variable {nope}" },
 		{ "in what is not shown too", "{?empty}\n{nope}\n{/empty}", NULL, "t:5: there is no variable {nope}" },
-		{ "never closed brace", "a {name\n}", NULL, "t:4: a brace is not closed on its line: {name" },
+		{ "never closed brace", "a {name\n}", NULL, "t:4: a brace is not closed on its line: {name}" },
 		{ "never closed condition", "\n{?name}a\n", NULL, "t:5: a condition is never closed: {name}" },
 		{ "closed and never opened", "{/name}", NULL,
 		    "t:4: nothing of that name is open here to be closed: {name}" },

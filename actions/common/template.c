@@ -117,8 +117,8 @@ take_tag(struct render *r, bool begins_line)
 	const size_t line_end = span_find(r->rest, MH_LIT("\n"), 0);
 
 	if (end == SIZE_MAX || (line_end != SIZE_MAX && line_end < end))
-		return bad(
-		    r, "a brace is not closed on its line:", span_head(span_from(r->rest, 1), MAX_NAME_BYTES / 2));
+		return bad(r, "a brace is not closed on its line:",
+		    span_head(span_from(span_head(r->rest, line_end), 1), MAX_NAME_BYTES / 2));
 
 	const struct mh_span tag = { r->rest.p + 1, end - 1 };
 	r->rest = span_from(r->rest, end + 1);

@@ -111,11 +111,24 @@ words_of_kind(const struct words *w, const char *kind, const char *name)
 /* -- templates ----------------------------------------------------------------------------------------------------- */
 
 /* MH_SKIP: there is no such file. */
+/* The mail and the ticket say that they are UTF-8. */
+static enum mh_status
+utf8_lines(const struct wording *t, struct mh_err *err)
+{
+	struct mh_span rest = buf_span(&t->template), line;
+
+	for (int n = 1; span_line(&rest, &line); n++)
+		if (!utf8_valid(line) || span_find(line, (struct mh_span){ "", 1 }, 0) != SIZE_MAX)
+			return mh_fail(err, MH_BAD, "%s:%d: this is no text in UTF-8", t->file, n);
+	return MH_OK;
+}
+
 static enum mh_status
 read_file(struct wording *t, struct mh_err *err)
 {
 	buf_clear(&t->template);
-	return file_read(AT_FDCWD, t->file, &t->template, err);
+	const enum mh_status status = file_read(AT_FDCWD, t->file, &t->template, err);
+	return status == MH_OK ? utf8_lines(t, err) : status;
 }
 
 static bool
@@ -210,7 +223,9 @@ check_line_template(cfg_t *cfg, cfg_opt_t *opt)
 	const char *text = cfg_opt_getstr(opt);
 	struct mh_err err = { 0 };
 
-	if (text != NULL && case_template_check(cfg_opt_name(opt), span_of(text), &err) != MH_OK)
+	if (text != NULL && strchr(text, '\n') != NULL)
+		cfg_error(cfg, "%s: one line is all that it may have", cfg_opt_name(opt));
+	else if (text != NULL && case_template_check(cfg_opt_name(opt), span_of(text), &err) != MH_OK)
 		cfg_error(cfg, "%s", err.text);
 	return 0;
 }

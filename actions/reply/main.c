@@ -45,7 +45,7 @@ write_line(
 	}
 	const enum mh_status status = render(t, vars, template_plain, out, err);
 	if (status == MH_OK && span_find(buf_span(out), MH_LIT("\n"), 0) != SIZE_MAX)
-		return mh_fail(err, MH_BAD, "the %s has more than one line", what);
+		return mh_fail(err, MH_BAD, "%s: the %s has more than one line", t->file, what);
 	return status;
 }
 
