@@ -31,6 +31,7 @@ front_options(int argc, char **argv, const char *flags, struct front_options *re
 
 	for (i = 1; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
 		bool missing = false;
+		char shown[64];
 
 		if (strcmp(argv[i], "--") == 0) {
 			i++;
@@ -40,7 +41,8 @@ front_options(int argc, char **argv, const char *flags, struct front_options *re
 			o.explain = true;
 		else if (!takes_value("--config", argc, argv, &i, &o.config, &missing) &&
 			 !(strchr(flags, 's') != NULL && takes_value("--sender", argc, argv, &i, &o.sender, &missing)))
-			return mh_fail(err, MH_BAD, "%s: no such option", argv[0]);
+			return mh_fail(err, MH_BAD, "%s: no such option: %s", argv[0],
+			    mh_escape(shown, sizeof(shown), span_of(argv[i])));
 		if (missing)
 			return mh_fail(err, MH_BAD, "%s: an option lacks its value", argv[0]);
 	}
