@@ -250,6 +250,7 @@ class TokenTest(unittest.TestCase):
                     self.server.refresh_tokens = {}
                     conf = self.refresh_conf(seed="seed-%d" % n)
                     printed, was_killed = self.killed(conf, n, *more)
+                    self.server.settle()
                     where = "rotate %s, change %d %s" % (rotate, n, more)
                     live = [t for t, client in self.server.refresh_tokens.items() if client is not None]
                     kept = None

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import http.server
 import json
+import socket
 import ssl
 import sys
 import threading
@@ -27,6 +28,25 @@ class Refusal(Exception):
 
 
 class Quiet(http.server.ThreadingHTTPServer):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.talks, self.talks_change = 0, threading.Condition()
+
+    def count(self, n):
+        with self.talks_change:
+            self.talks += n
+            self.talks_change.notify_all()
+
+    def process_request(self, request, client_address):
+        self.count(1)
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request, client_address):
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.count(-1)
+
     def handle_error(self, request, client_address):
         if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError, ssl.SSLError)):
             super().handle_error(request, client_address)
@@ -66,6 +86,16 @@ class TokenServer:
     def stop(self):
         self.httpd.shutdown()
         self.httpd.server_close()
+
+    def settle(self):
+        """Waits until all that clients have sent is dealt with, also of clients that were killed meanwhile."""
+        with socket.create_connection(("localhost", self.httpd.server_port), timeout=60) as last:  # is accepted last
+            last.sendall(b"POST /introspect HTTP/1.0\r\nContent-Length: 0\r\n\r\n")
+            while last.recv(4096):
+                pass
+        with self.httpd.talks_change:
+            if not self.httpd.talks_change.wait_for(lambda: self.httpd.talks == 0, 60):
+                raise AssertionError("the server is still at work")
 
     def valid(self, token):
         """The client id that an access token was given to and is still good for, or None."""
