@@ -305,7 +305,8 @@ class Installation(unittest.TestCase):
         path = os.path.join(self.prefix(), "share/bash-completion/completions/mailhook")
         os.makedirs(self.dir + "/mails/in a box", exist_ok=True)
         rows = [
-            ("mailhook pa", "parse"), ("mailhook --v", "--version"), ("mailhook status --al", "--alarm"),
+            ("mailhook par", "parse"), ("mailhook pa", "parse pause"), ("mailhook --v", "--version"),
+            ("mailhook status --al", "--alarm"),
             ("mailhook check --", "--config --help --online --show-templates"), ("mailhook list x", ""),
             ("mailhook check ", "--config --help --online --show-templates"),
             ("mailhook parse --ex", "--explain"), ("mailhook parse %s/mai" % self.dir, self.dir + "/mails"),
