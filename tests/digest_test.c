@@ -1,4 +1,4 @@
-/* digest_test.c: which two mails are the same message, and what an accounts file says. */
+/* digest_test.c: which two mails are the same message. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,10 +9,6 @@
 
 #include <cmocka.h>
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include "mailhook/work/accounts.h"
 #include "mailhook/work/digest.h"
 
 /* -- messages ------------------------------------------------------------------------------------------------------ */
@@ -98,67 +94,12 @@ odd_bodies(void **state)
 	assert_string_equal(one, "87a4add670544dbb9f2fd239f3aa89a0d64d7fc26fc1d6fe253bd3da7843844e");
 }
 
-/* -- accounts ------------------------------------------------------------------------------------------------------ */
-
-static void
-count_line(void *user, const char *line)
-{
-	int *n = user;
-
-	assert_non_null(strstr(line, "not \"account, name, owner, environment, assignee\""));
-	(*n)++;
-}
-
-static void
-accounts_are_read(void **state)
-{
-	static const char text[] = "account,name,owner,environment,assignee\n"
-				   "# a comment\n\n"
-				   "222222222222, Plain , ops@example.com,prod,alice\r\n"
-				   "111111111111,\"Quoted, \"\"twice\"\"\",,,\n"
-				   "333333333333\n"
-				   ",nobody\n"
-				   "\"444444444444\n"
-				   "555555555555,no newline";
-	char path[] = "/tmp/accounts-test-XXXXXX";
-	struct accounts *acc = NULL;
-	struct mh_err err = { 0 };
-	int complaints = 0;
-
-	(void)state;
-	const int fd = mkostemp(path, O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
-	assert_int_equal(close(fd), 0);
-	assert_int_equal(accounts_load(path, count_line, &complaints, &acc, &err), MH_OK);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(complaints, 2);
-	assert_int_equal(acc->n, 4);
-	const struct account_row *row = accounts_find(acc, "222222222222");
-	assert_non_null(row);
-	assert_string_equal(row->name, "Plain");
-	assert_string_equal(row->owner, "ops@example.com");
-	assert_string_equal(row->assignee, "alice");
-	row = accounts_find(acc, "111111111111");
-	assert_non_null(row);
-	assert_string_equal(row->name, "Quoted, \"twice\"");
-	assert_null(row->owner);
-	assert_non_null(accounts_find(acc, "333333333333"));
-	assert_string_equal(accounts_find(acc, "555555555555")->name, "no newline");
-	assert_null(accounts_find(acc, "444444444444"));
-	assert_null(accounts_find(acc, NULL));
-	assert_null(accounts_find(NULL, "111111111111"));
-	accounts_free(acc);
-	assert_int_equal(accounts_load(path, count_line, &complaints, &acc, &err), MH_SKIP);
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_messages),
 		cmocka_unit_test(odd_bodies),
-		cmocka_unit_test(accounts_are_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

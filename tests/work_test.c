@@ -492,6 +492,8 @@ static const struct {
 	    "kind aws.identity-center.scim-token: no rule takes it for" },
 	{ "check names a rule that is never reached", "check", NULL, 1, "err", "rule \"late\" is never reached" },
 	{ "check names a mailbox that nothing watches", "check", NULL, 1, "err", "mailbox \"ops\" is not watched" },
+	{ "check names wrong lines of the accounts file", "check", NULL, 1, "err", "/accounts:2: no account" },
+	{ "and all of them", "check", NULL, 1, "err", "/accounts:3: account 42 has 2 digits, not 12" },
 	{ "check asks the actions", "check", NULL, 1, "out", "action desk: fit: did it" },
 	{ "check shows unused actions", "check", NULL, 1, "out", "action spare: no rule uses it" },
 	{ "retry of nothing", "retry", "1", 2, "err", "no job has failed" },
@@ -509,6 +511,7 @@ commands_answer(void **state)
 
 	(void)state;
 	stage(&r,
+	    "accounts_file = \"@/accounts\"\n"
 	    "action \"desk\" { program = \"@/desk\" role = \"ticket\" }\naction \"turn\" { program = \"@/desk\" }\n"
 	    "action \"spare\" { program = \"@/desk\" }\naction \"page\" { program = \"@/desk\" }\n"
 	    "escalate \"boss\" { after = \"300d\" do = {\"page\"} }\n"
@@ -516,6 +519,7 @@ commands_answer(void **state)
 	    "rule \"late\" { accounts = {\"123456789012\"} do = {\"desk\"} }\n"
 	    "mailbox \"ops\" { url = \"imaps://imap.example.com/INBOX\" user = \"ops\" password_command = "
 	    "\"/bin/true\" }\n");
+	room_script(&r, "accounts", ",nobody\n42,zeros\n123456789012,Payments\n"); /* below the line of a script */
 	assert_int_equal(run(&r, "list", NULL), 0);
 	put_notice(&r, 1);
 	assert_int_equal(run(&r, "run", "--once"), 0);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mailhook/work/accounts.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/pass.h"
@@ -190,6 +191,15 @@ unwatched(const struct conf *c)
 	return c->n_mailboxes;
 }
 
+/* Reading the file has named its wrong lines, or that it is not there. */
+static size_t
+wrong_accounts(const struct work *w)
+{
+	if (w->conf->accounts_file == NULL)
+		return 0;
+	return w->accounts == NULL ? 1 : w->accounts->wrong;
+}
+
 int
 check_command(const struct options *o)
 {
@@ -210,7 +220,7 @@ check_command(const struct options *o)
 			    "no action and no rule is configured: tickets go into a folder, replies into a Maildir");
 		if (w.conf->observe)
 			(void)puts("observe is on: actions only describe what they would do");
-		wrong += unwatched(w.conf);
+		wrong += unwatched(w.conf) + wrong_accounts(&w);
 		wrong += check_trust(&w, o->online);
 		wrong += check_actions(&w, o);
 	}
