@@ -120,6 +120,84 @@ test_recipients(void **state)
 	drop_temp_folder(dir);
 }
 
+#define OWNER(s) "\"event\":\"opened\",\"case\":{\"owner\":" s "}"
+
+static void
+test_owner(void **state)
+{
+	static const struct {
+		const char *name, *conf, *patch, *said;
+	} rows[] = {
+		{ "not asked for", "", OWNER("\"pay@example.com\""), "\nto: team@example.org\n" },
+		{ "false", "to_owner = false\n", OWNER("\"pay@example.com\""), "\nto: team@example.org\n" },
+		{ "true", "to_owner = true\n", OWNER("\"pay@example.com\""),
+		    "\nto: team@example.org, pay@example.com\n" },
+		{ "the sender too", "to_owner = true\n", RELAYED ",\"case\":{\"owner\":\"pay@example.com\"}",
+		    "\nto: ops@example.com, team@example.org, pay@example.com\n" },
+		{ "a reminder goes to the owner", "to_owner = true\n",
+		    "\"event\":\"reminded\",\"case\":{\"owner\":\"pay@example.com\"}",
+		    "\nto: team@example.org, pay@example.com\n" },
+		{ "configured as well", "to_owner = true\n", OWNER("\"Team@example.org\""),
+		    "\nto: team@example.org\n" },
+		{ "none is known", "to_owner = true\n", OWNER("null"),
+		    "the account's owner gets none: the accounts file names none" },
+		{ "no owner, and the others get it", "to_owner = true\n", OWNER("null"), "\nto: team@example.org\n" },
+		{ "a line end is refused", "to_owner = true\n", OWNER("\"a@example.com\\nBcc: b@example.com\""),
+		    "the account's owner gets none: its address is no plain one" },
+		{ "a line end goes nowhere", "to_owner = true\n", OWNER("\"a@example.com\\nBcc: b@example.com\""),
+		    "\nto: team@example.org\n" },
+		{ "two addresses", "to_owner = true\n", OWNER("\"a@example.com,b@example.com\""),
+		    "\nto: team@example.org\n" },
+		{ "an option", "to_owner = true\n", OWNER("\"-oQ/tmp@example.com\""), "\nto: team@example.org\n" },
+		{ "a display name", "to_owner = true\n", OWNER("\"A <a@example.com>\""), "\nto: team@example.org\n" },
+	};
+	char *dir = temp_folder(), patch[600], conf[200];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct action_ran ran;
+
+		(void)snprintf(
+		    conf, sizeof(conf), "from = \"hook@example.org\"\nto = {\"team@example.org\"}\n%s", rows[i].conf);
+		write_text(dir, "reply.conf", conf, 0600);
+		patch_with_config(patch, sizeof(patch), dir, rows[i].patch);
+		action_run(REPLY, "describe", dir, patch, 9, &ran);
+		if (ran.outcome != OUTCOME_DONE || span_find(buf_span(&ran.said), span_of(rows[i].said), 0) == SIZE_MAX)
+			fail_msg("%s: \"%s\" %s", rows[i].name, ran.summary, buf_span(&ran.said).p);
+		action_ran_release(&ran);
+	}
+	drop_temp_folder(dir);
+}
+
+/* The servers' limit holds: the owner is the one to be left out. */
+static void
+test_owner_past_the_limit(void **state)
+{
+	(void)state;
+	for (int n = 49; n <= 50; n++) {
+		char *dir = temp_folder(), patch[600],
+		     conf[2048] = "from = \"hook@example.org\"\nto_owner = true\nto = {";
+		struct action_ran ran;
+
+		for (int i = 0; i < n; i++) {
+			const size_t have = strlen(conf);
+			(void)snprintf(conf + have, sizeof(conf) - have, "%s\"t%d@example.org\"", i == 0 ? "" : ",", i);
+		}
+		const size_t have = strlen(conf);
+		(void)snprintf(conf + have, sizeof(conf) - have, "}\n");
+		write_text(dir, "reply.conf", conf, 0600);
+		patch_with_config(patch, sizeof(patch), dir, OWNER("\"pay@example.com\""));
+		action_run(REPLY, "describe", dir, patch, 9, &ran);
+		const char *part =
+		    n == 49 ? "pay@example.com" : "the account's owner gets none: there are 50 recipients";
+		if (ran.outcome != OUTCOME_DONE ||
+		    (span_find(buf_span(&ran.said), span_of(part), 0) == SIZE_MAX && strstr(ran.summary, part) == NULL))
+			fail_msg("%d configured: \"%s\" %s", n, ran.summary, buf_span(&ran.said).p);
+		action_ran_release(&ran);
+		drop_temp_folder(dir);
+	}
+}
+
 static void
 test_sender_needs(void **state)
 {
@@ -465,6 +543,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_recipients),
+		cmocka_unit_test(test_owner),
+		cmocka_unit_test(test_owner_past_the_limit),
 		cmocka_unit_test(test_sender_needs),
 		cmocka_unit_test(test_maildir_once),
 		cmocka_unit_test(test_run_twice),

@@ -180,6 +180,14 @@ add_recipient(struct recipients *to, const char *address)
 	to->items[to->n++] = address;
 }
 
+static const char *
+owner_refusal(const char *owner)
+{
+	if (owner == NULL || owner[0] == '\0')
+		return "the accounts file names none";
+	return address_valid(span_of(owner)) ? NULL : "its address is no plain one";
+}
+
 void
 choose_recipients(const struct request *r, const struct reply_conf *c, struct recipients *ret)
 {
@@ -189,4 +197,9 @@ choose_recipients(const struct request *r, const struct reply_conf *c, struct re
 		add_recipient(ret, ret->sender);
 	for (unsigned i = 0; i < cfg_size(c->cfg, "to") && i < REPLY_MAX_RECIPIENTS; i++)
 		add_recipient(ret, cfg_getnstr(c->cfg, "to", i));
+	ret->owner_why_not = c->to_owner ? owner_refusal(r->expiry.owner) : NULL;
+	if (c->to_owner && ret->owner_why_not == NULL && ret->n >= REPLY_MAX_RECIPIENTS)
+		ret->owner_why_not = "there are 50 recipients without it";
+	if (c->to_owner && ret->owner_why_not == NULL)
+		add_recipient(ret, r->expiry.owner);
 }

@@ -86,6 +86,7 @@ reply_conf_read(const char *path, struct reply_conf *ret, struct mh_err *err)
 		CFG_STR("sendmail", "/usr/sbin/sendmail", CFGF_NONE),
 		CFG_STR("from", NULL, CFGF_NODEFAULT),
 		CFG_STR_LIST("to", "{\"postmaster@localhost\"}", CFGF_NONE),
+		CFG_BOOL("to_owner", cfg_false, CFGF_NONE),
 		CFG_STR("sender_needs", "relayed", CFGF_NONE),
 		CFG_STR("templates", "", CFGF_NONE),
 		CFG_STR("subject", NULL, CFGF_NONE),
@@ -104,6 +105,7 @@ reply_conf_read(const char *path, struct reply_conf *ret, struct mh_err *err)
 	ret->transport = transport_of(cfg_getstr(ret->cfg, "transport"));
 	ret->html = cfg_getbool(ret->cfg, "html") == cfg_true;
 	ret->calendar = cfg_getbool(ret->cfg, "calendar") == cfg_true;
+	ret->to_owner = cfg_getbool(ret->cfg, "to_owner") == cfg_true;
 	(void)read_needs(cfg_getstr(ret->cfg, "sender_needs"), &ret->sender_never, &ret->sender_needs);
 
 	const char *from = cfg_size(ret->cfg, "from") == 0 ? NULL : cfg_getstr(ret->cfg, "from");

@@ -167,6 +167,8 @@ work(struct run *r, struct mh_err *err)
 	if (status != MH_OK)
 		return status;
 	choose_recipients(r->request, r->conf, &to);
+	if (to.owner_why_not != NULL)
+		say(r->protocol, "the account's owner gets none: %s", to.owner_why_not);
 	buf_init(&who, (size_t)(REPLY_MAX_RECIPIENTS + 1) * 260);
 	put_recipients(&to, &who);
 	if (dry) {

@@ -14,7 +14,7 @@ struct reply_conf {
 	cfg_t *cfg; /* own */
 	const struct transport *transport;
 	char from[256]; /* one addr-spec */
-	bool html, calendar;
+	bool html, calendar, to_owner;
 	bool sender_never;
 	enum trust sender_needs;
 	struct words words; /* own */
@@ -44,11 +44,13 @@ const char *address_refusal(struct mh_span address);
 struct recipients {
 	const char *items[REPLY_MAX_RECIPIENTS + 1]; /* foreign */
 	size_t n;
-	const char *sender;  /* the mail's sender, if it is among them */
-	const char *why_not; /* else why it is not */
+	const char *sender;        /* the mail's sender, if it is among them */
+	const char *why_not;       /* else why it is not */
+	const char *owner_why_not; /* why the account's owner is not among them though the configuration wants it */
 };
 
-/* Who gets the reply: the configured ones always, the mail's sender where RFC 3834 and the trust allow it. */
+/* Who gets the reply: the configured ones always, the account's owner where the configuration wants
+ * that and the accounts file says a plain address, the mail's sender where RFC 3834 and the trust allow it. */
 void choose_recipients(const struct request *r, const struct reply_conf *c, struct recipients *ret);
 
 /* -- compose.c ---------------------------------------------------------------------------------------------------- */
