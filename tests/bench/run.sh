@@ -47,11 +47,14 @@ row 'SCIM notice of 7 kB made durable' "$(value "$lines" mailhook 2)" procmail "
 [ "$(value "$lines" mailhook 5)" = 0 ] || echo "mailhook ended with $(value "$lines" mailhook 5)"
 find "$work/state/intake" -type f -delete
 
-python=$(flock "$work/state/worker.lock" "$build/tests/spawn" "$((rounds / 8 + 1))" "$work/notice-7k" \
-	mailhook "$build/bin/mailhook" pipe --config "$work/mailhook.conf" -- python /usr/bin/python3 tests/bench/peer.py)
-row 'the same, and a Python script that reads it' "$(value "$python" mailhook 2)" python "$(value "$python" python 2)" us
-awk -v a="$(value "$python" mailhook 2)" -v b="$(value "$python" python 2)" \
-	'BEGIN { printf "%-44s %9.1f times\n", "  the script needs", b / a }'
+# The script reads and prints, and makes nothing durable: only on the ordinary mail do both do the same.
+for mail in ordinary-7k notice-7k; do
+	python=$(flock "$work/state/worker.lock" "$build/tests/spawn" "$((rounds / 8 + 1))" "$work/$mail" mailhook \
+		"$build/bin/mailhook" pipe --config "$work/mailhook.conf" -- python /usr/bin/python3 tests/bench/peer.py)
+	row "$mail, and a Python script that reads it" "$(value "$python" mailhook 2)" python "$(value "$python" python 2)" us
+	awk -v a="$(value "$python" mailhook 2)" -v b="$(value "$python" python 2)" \
+		'BEGIN { printf "%-44s %9.1f times\n", "  the script needs", b / a }'
+done
 for mail in ordinary-50k notice-50k; do
 	lines=$(measure $mail)
 	row "peak memory, $mail" "$(value "$lines" mailhook 4)" procmail "$(value "$lines" procmail 4)" kB
