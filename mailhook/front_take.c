@@ -216,7 +216,7 @@ make_intake(const struct conf *conf)
 {
 	struct stat st;
 
-	if (stat(conf->state_dir, &st) < 0 && (errno != ENOENT || !make_folder(conf->state_dir)))
+	if (stat(conf->state_dir, &st) < 0 && (errno != ENOENT || (!make_folder(conf->state_dir) && errno != EEXIST)))
 		return false;
 	return stat(conf->state_dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
 	       (make_folder(conf->intake_dir) || errno == EEXIST);
@@ -229,7 +229,8 @@ store(const struct conf *conf, const struct inbox *in, const char *sender, struc
 	const struct envelope e = { .received = clock_now(), .from = front_sender(sender, raw), .cut = in->more };
 
 	enum mh_status st = intake_put(conf->intake_dir, raw, &e, err);
-	if (st != MH_OK && access(conf->intake_dir, F_OK) < 0 && errno == ENOENT && make_intake(conf))
+	/* Also where the folder is there by now: another first mail made it while we found none. */
+	if (st != MH_OK && make_intake(conf))
 		st = intake_put(conf->intake_dir, raw, &e, err);
 	return st;
 }

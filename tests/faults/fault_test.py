@@ -76,6 +76,22 @@ class Faults(unittest.TestCase):
         self.assertEqual(os.stat(w.state).st_mode & 0o7777, 0o700)
         self.ends_well()
 
+    def test_first_mails_at_once(self):
+        for _ in range(10):
+            with World() as w:
+                os.rmdir(w.state)
+                running = [subprocess.Popen(w.command("pipe"), env=w.env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+                           for _ in range(8)]
+                for p in running:
+                    p.stdin.write(notice())
+                for p in running:
+                    p.stdin.close()
+                said = [(p.wait(30), p.stderr.read()) for p in running]
+                for p in running:
+                    p.stderr.close()
+                self.assertEqual(said, [(0, b"")] * len(running))
+                self.ends_well(w)
+
     def test_state_folder_in_a_place_of_others(self):
         w = self.world
         user = self.as_nobody()
