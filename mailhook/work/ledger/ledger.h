@@ -85,8 +85,6 @@ enum mh_status ledger_message_replace(
     struct db *db, int64_t id, const struct message_row *m, struct mh_span raw, struct mh_err *err);
 enum mh_status ledger_notice_add(struct db *db, const struct notice_row *n, int64_t *ret_id, struct mh_err *err);
 enum mh_status ledger_notice_replace(struct db *db, int64_t id, const struct notice_row *n, struct mh_err *err);
-enum mh_status ledger_notice_get(
-    struct db *db, int64_t id, struct arena *a, struct notice_row *ret, struct mh_err *err);
 enum mh_status ledger_notices_of_message(
     struct db *db, int64_t message_id, struct arena *a, struct notice_rows *ret, struct mh_err *err);
 enum mh_status ledger_notices_of_case(

@@ -220,21 +220,6 @@ ledger_notices_of_case(struct db *db, int64_t case_id, struct arena *a, struct n
 	    db, "SELECT " NOTICE_COLUMNS " FROM notices WHERE case_id = $1 ORDER BY id", case_id, a, ret, err);
 }
 
-enum mh_status
-ledger_notice_get(struct db *db, int64_t id, struct arena *a, struct notice_row *ret, struct mh_err *err)
-{
-	struct notice_rows list = { 0 };
-	const enum mh_status status =
-	    many_notices(db, "SELECT " NOTICE_COLUMNS " FROM notices WHERE id = $1", id, a, &list, err);
-
-	if (status != MH_OK)
-		return status;
-	if (list.n == 0)
-		return mh_fail(err, MH_SKIP, "no such notice");
-	*ret = list.items[0];
-	return MH_OK;
-}
-
 /* -- quarantine ---------------------------------------------------------------------------------------------------- */
 
 enum mh_status
