@@ -9,7 +9,8 @@ build='gcc cmake ninja-build pkg-config libpcre2-dev libcurl4-gnutls-dev libcjso
 test='clang clang-14 libclang-rt-14-dev llvm-14 clang-format clang-tidy procmail maildrop mandoc git util-linux
   openssl python3-icalendar python3-jwt python3-cryptography python3-dkim python3-nacl python3-authres libopendkim-dev
   postfix dovecot-core dovecot-imapd dovecot-lmtpd dovecot-sieve fdm
-  nsd
+  nsd mlmmj
+  request-tracker5 rt5-db-sqlite rt5-standalone redmine redmine-sqlite dbconfig-no-thanks
   dpkg-dev adduser init-system-helpers systemd zsh fish'
 
 case "${1-}" in
@@ -35,10 +36,18 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "installing:$missing"
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+policy=/usr/sbin/policy-rc.d # the tests start their own servers: the packages' must not
+if [ ! -e $policy ]; then
+	trap '$as_root rm -f $policy' EXIT
+	printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+	$as_root chmod 755 $policy
+fi
 case $missing in
-*postfix*) # the tests start their own: the machine's must not begin to take mail
+*postfix*) # the machine's must not begin to take mail
 	echo 'postfix postfix/main_mailer_type select No configuration' | $as_root debconf-set-selections
 	;;
 esac
+# Redmine's installation asks Bundler for gems that Ruby's own, newer copy of Bundler does not find: Debian's package does.
 # shellcheck disable=SC2086 # the list is words
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+$as_root env DEBIAN_FRONTEND=noninteractive BUNDLER_VERSION=2.3.15 \
+	apt-get install -y -qq --no-install-recommends --no-remove $missing >/dev/null
