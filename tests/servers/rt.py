@@ -13,7 +13,6 @@ What RT 5.0.3 does that a client must know: an unknown custom field is dropped w
 of a field with unique values; a date without its time is 200 and not set; an unknown queue is 403; an id is a string in one
 answer and a number in another."""
 import base64
-import glob
 import json
 import os
 import subprocess
@@ -21,6 +20,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import outbox
 import private
 
 SHARE = "/usr/share/request-tracker5"
@@ -41,7 +41,7 @@ Set($CorrespondAddress, %(first)s);
 Set($CommentAddress, %(first)s);
 Set($OwnerEmail, %(owner)s);
 Set($MailCommand, 'sendmailpipe');
-Set($SendmailPath, %(folder)s . '/sendmail');
+Set($SendmailPath, %(folder)s . '/sent/sendmail');
 Set($SendmailArguments, '-oi');
 Set($SetOutgoingMailFrom, 1);
 Set($LogToSyslog, undef);
@@ -80,24 +80,6 @@ SEED = """\
 });
 1;
 """
-# What sendmail -t does, and a copy in a folder. The relay file holds the port of an SMTP server.
-SENDMAIL = """\
-#!/usr/bin/python3 -IB
-import email, email.policy, os, smtplib, sys, time
-folder = %(folder)r
-raw = sys.stdin.buffer.read()
-sender = sys.argv[sys.argv.index("-f") + 1] if "-f" in sys.argv else %(owner)r
-name = "%%020d.%%d" %% (time.time_ns(), os.getpid())
-with open(os.path.join(folder, "sent", "." + name), "wb") as f:
-    f.write(raw)
-os.rename(os.path.join(folder, "sent", "." + name), os.path.join(folder, "sent", name))
-if os.path.exists(os.path.join(folder, "relay")):
-    mail = email.message_from_bytes(raw, policy=email.policy.SMTP.clone(refold_source="none"))
-    to = [a.addr_spec for n in ("To", "Cc", "Bcc") for h in mail.get_all(n, []) for a in h.addresses]
-    with open(os.path.join(folder, "relay")) as f, smtplib.SMTP("127.0.0.1", int(f.read())) as s:
-        s.sendmail(sender, to, raw.replace(b"\\r\\n", b"\\n").replace(b"\\n", b"\\r\\n"), mail_options=["BODY=8BITMIME"])
-"""
-
 
 def available():
     return all(os.path.exists(path) for path in (SERVER, SETUP, GATE))
@@ -115,7 +97,7 @@ class RT:
         self.folder, self.name, self.user_address, self.more = folder, name, user_address, more
         self.queues, self.fields = queues or {"Credentials": "rt@example.com"}, fields or {}
         self.first = next(iter(self.queues.values()))
-        self.daemon, self.port, self.url, self.token = None, None, None, None
+        self.daemon, self.port, self.url, self.token, self.outbox = None, None, None, None, None
         self.user, self.password = "mailhook", PASSWORD
         self.log = os.path.join(folder, "rt.log")
 
@@ -124,10 +106,9 @@ class RT:
     def _path(self, *names):
         return os.path.join(self.folder, *names)
 
-    def _put(self, name, text, mode=0o644):
+    def _put(self, name, text):
         with open(self._path(name), "w", encoding="utf-8") as f:
             f.write(text)
-        os.chmod(self._path(name), mode)
 
     def _configure(self):
         self.port = private.free_port()
@@ -171,7 +152,7 @@ class RT:
                 private.own(self._path(name), mode=0o755)
             else:
                 os.makedirs(self._path(name), exist_ok=True)
-        self._put("sendmail", SENDMAIL % {"folder": self.folder, "owner": "root@" + self.name}, 0o755)
+        self.outbox = outbox.Outbox(self._path("sent"), "root@" + self.name)
         self._configure()
         self._seed()
         for left in (2, 1, 0):  # a port may be taken between asking for it and using it
@@ -274,13 +255,8 @@ class RT:
 
     def relay(self, port):
         """RT's mail goes to the SMTP server on this port, too."""
-        self._put("relay.new", "%d" % port)
-        os.rename(self._path("relay.new"), self._path("relay"))
+        self.outbox.relay(port)
 
     def sent(self):
         """Each mail that RT wrote; RT writes before it answers what made it write."""
-        mails = []
-        for path in sorted(glob.glob(self._path("sent", "[0-9]*"))):
-            with open(path, "rb") as f:
-                mails.append(f.read())
-        return mails
+        return self.outbox.sent()
