@@ -267,6 +267,52 @@ build_escalations(struct conf *c, struct conf_source *s)
 }
 
 static bool
+switch_in(const struct conf_block *b, enum conf_key key)
+{
+	const char *text = text_in(b, key);
+	bool on = false;
+
+	return text != NULL && conf_bool(text, &on) && on;
+}
+
+static struct conf_mailbox
+mailbox_of(const struct conf_block *b)
+{
+	const char *bodies = text_in(b, KEY_BODIES), *search = text_in(b, KEY_SEARCH), *auth = text_in(b, KEY_AUTH);
+	const char *max = text_in(b, KEY_MAX_MESSAGE);
+	struct conf_mailbox m = { .name = b->title,
+		.url = text_in(b, KEY_URL),
+		.user = text_in(b, KEY_USER),
+		.password_file = text_in(b, KEY_PASSWORD_FILE),
+		.password_command = text_in(b, KEY_PASSWORD_COMMAND),
+		.token = text_in(b, KEY_TOKEN),
+		.done = text_in(b, KEY_DONE),
+		.review = text_in(b, KEY_REVIEW),
+		.irrelevant = text_in(b, KEY_IRRELEVANT),
+		.keyword = text_in(b, KEY_KEYWORD),
+		.ca_file = text_in(b, KEY_CA_FILE),
+		.mark_seen = switch_in(b, KEY_MARK_SEEN),
+		.allow_plain = switch_in(b, KEY_ALLOW_PLAIN),
+		.all_bodies = bodies != NULL && strcmp(bodies, "all") == 0,
+		.no_search = search != NULL && strcmp(search, "never") == 0,
+		.poll_s = seconds_of(text_in(b, KEY_POLL), 60),
+		.idle_s = seconds_of(text_in(b, KEY_IDLE), 9 * 60),
+		.timeout_s = seconds_of(text_in(b, KEY_TIMEOUT), 120),
+		.rescan_s = seconds_of(text_in(b, KEY_RESCAN), 90 * DAY_S),
+		.silent_s = seconds_of(text_in(b, KEY_SILENT), 2 * 3600),
+		.max_message_bytes = MH_MAX_MESSAGE_BYTES,
+		.file = b->file,
+		.line = b->line };
+	size_t at;
+
+	if (auth != NULL && conf_word(auth, conf_auth_names, CONF_AUTHS, &at))
+		m.auth = (enum mailbox_auth)at;
+	if (max != NULL)
+		(void)conf_size(max, &m.max_message_bytes);
+	return m;
+}
+
+static bool
 build_mailboxes(struct conf *c, struct conf_source *s)
 {
 	void *items;
@@ -284,16 +330,10 @@ build_mailboxes(struct conf *c, struct conf_source *s)
 		if (command != NULL && given_in(b, KEY_PASSWORD_FILE))
 			conf_wrong(s, command->file, command->line,
 			    "mailbox \"%s\" has a password_file and a password_command", b->title);
-		c->mailboxes[c->n_mailboxes++] = (struct conf_mailbox){ .name = b->title,
-			.url = text_in(b, KEY_URL),
-			.user = text_in(b, KEY_USER),
-			.password_file = text_in(b, KEY_PASSWORD_FILE),
-			.password_command = text_in(b, KEY_PASSWORD_COMMAND),
-			.done = text_in(b, KEY_DONE),
-			.review = text_in(b, KEY_REVIEW),
-			.irrelevant = text_in(b, KEY_IRRELEVANT),
-			.file = b->file,
-			.line = b->line };
+		const struct conf_value *token = value_in(b, KEY_TOKEN);
+		if (token != NULL && (command != NULL || given_in(b, KEY_PASSWORD_FILE)))
+			conf_wrong(s, token->file, token->line, "mailbox \"%s\" has a password and a token", b->title);
+		c->mailboxes[c->n_mailboxes++] = mailbox_of(b);
 	}
 	return true;
 }

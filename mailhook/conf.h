@@ -84,8 +84,19 @@ struct conf_credential {
 	int line;
 };
 
+enum mailbox_auth { AUTH_AUTO, AUTH_LOGIN, AUTH_PLAIN, AUTH_XOAUTH2, AUTH_OAUTHBEARER };
+#define CONF_AUTHS 5
+extern const char *const conf_auth_names[CONF_AUTHS];
+
 struct conf_mailbox {
-	const char *name, *url, *user, *password_file, *password_command, *done, *review, *irrelevant;
+	const char *name, *url, *user, *password_file, *password_command, *token; /* token: mailhook-token's file */
+	const char *done, *review, *irrelevant, *keyword;                         /* NULL: not wanted */
+	const char *ca_file;                                                      /* NULL: the system's authorities */
+	enum mailbox_auth auth;
+	bool mark_seen, allow_plain; /* allow_plain: to any host */
+	bool all_bodies, no_search;  /* bodies = "all"; search = "never" */
+	int poll_s, idle_s, timeout_s, rescan_s, silent_s;
+	int64_t max_message_bytes; /* of a longer message only so much is fetched */
 	const char *file;
 	int line;
 };

@@ -9,6 +9,7 @@ const char *const conf_kind_names[CONF_KINDS] = { NULL, "trust", "mailbox", "act
 const char *const conf_role_names[3] = { "ticket", "effect", "reply" };
 const char *const conf_log_names[CONF_LOGS] = { "auto", "text", "json", "journal" };
 const char *const conf_log_level_names[CONF_LOG_LEVELS] = { "error", "warning", "notice", "info", "debug" };
+const char *const conf_auth_names[CONF_AUTHS] = { "auto", "login", "plain", "xoauth2", "oauthbearer" };
 const char *const trust_names[] = { "unverified", "relayed", "verified" };
 
 /* -- readers of values -------------------------------------------------------------------------------------------- */
@@ -407,6 +408,60 @@ is_quarantine_bytes(const char *text)
 	return conf_size(text, &n) && n <= (int64_t)1 << 40;
 }
 
+/* RFC 3501: an atom; a backslash in front would be one of the system's own flags. */
+static bool
+is_keyword(const char *text)
+{
+	return only(text, "._-$", NAME_BYTES);
+}
+
+static bool
+is_auth(const char *text)
+{
+	size_t at;
+
+	return conf_word(text, conf_auth_names, CONF_AUTHS, &at);
+}
+
+static bool
+is_poll(const char *text)
+{
+	return is_duration(text, 86400);
+}
+
+/* RFC 2177: a server may end an IDLE after 30 minutes, and says to come again every 29. */
+static bool
+is_idle(const char *text)
+{
+	return is_duration(text, 28 * 60);
+}
+
+static bool
+is_timeout(const char *text)
+{
+	return is_duration(text, 3600);
+}
+
+static bool
+is_bodies(const char *text)
+{
+	return strcmp(text, "likely") == 0 || strcmp(text, "all") == 0;
+}
+
+static bool
+is_search(const char *text)
+{
+	return strcmp(text, "auto") == 0 || strcmp(text, "never") == 0;
+}
+
+static bool
+is_max_message(const char *text)
+{
+	int64_t n;
+
+	return conf_size(text, &n) && n >= 64 << 10 && n <= MH_MAX_MESSAGE_BYTES;
+}
+
 static bool
 is_running(const char *text)
 {
@@ -485,6 +540,20 @@ const struct conf_option conf_options[CONF_KEYS] = {
 	[KEY_DONE] = { CONF_MAILBOX, false, "done", is_text, TEXT_WORDS },
 	[KEY_REVIEW] = { CONF_MAILBOX, false, "review", is_text, TEXT_WORDS },
 	[KEY_IRRELEVANT] = { CONF_MAILBOX, false, "irrelevant", is_text, TEXT_WORDS },
+	[KEY_KEYWORD] = { CONF_MAILBOX, false, "keyword", is_keyword, "a word of letters, digits or any of ._-$" },
+	[KEY_MARK_SEEN] = { CONF_MAILBOX, false, "mark_seen", is_bool, BOOL_WORDS },
+	[KEY_TOKEN] = { CONF_MAILBOX, false, "token", is_path, PATH_WORDS },
+	[KEY_AUTH] = { CONF_MAILBOX, false, "auth", is_auth, "auto, login, plain, xoauth2 or oauthbearer" },
+	[KEY_CA_FILE] = { CONF_MAILBOX, false, "ca_file", is_path, PATH_WORDS },
+	[KEY_ALLOW_PLAIN] = { CONF_MAILBOX, false, "allow_plain", is_bool, BOOL_WORDS },
+	[KEY_POLL] = { CONF_MAILBOX, false, "poll", is_poll, "a time from 1s to 1d" },
+	[KEY_IDLE] = { CONF_MAILBOX, false, "idle", is_idle, "a time from 1s to 28m" },
+	[KEY_TIMEOUT] = { CONF_MAILBOX, false, "timeout", is_timeout, "a time from 1s to 1h" },
+	[KEY_RESCAN] = { CONF_MAILBOX, false, "rescan", is_keep, "a time from 1d to 3650d" },
+	[KEY_SILENT] = { CONF_MAILBOX, false, "silent", is_lead, LEAD_WORDS },
+	[KEY_BODIES] = { CONF_MAILBOX, false, "bodies", is_bodies, "likely or all" },
+	[KEY_SEARCH] = { CONF_MAILBOX, false, "search", is_search, "auto or never" },
+	[KEY_MAX_MESSAGE] = { CONF_MAILBOX, false, "max_message", is_max_message, "a size from 64k to 64M" },
 	[KEY_PROGRAM] = { CONF_ACTION, false, "program", is_program, "the name of a program, or an absolute path" },
 	[KEY_ROLE] = { CONF_ACTION, false, "role", is_role, "ticket, effect or reply" },
 	[KEY_NEEDS] = { CONF_ACTION, false, "needs", is_trust, "unverified, relayed or verified" },

@@ -47,6 +47,16 @@
 #define MH_PIPE_DEADLINE_MS 8000   /* Pigeonhole kills at 10 s */
 #define MH_MAX_ENVELOPE_BYTES 1024 /* an envelope address is at most 320 octets by RFC 5321 */
 
+/* -- IMAP --------------------------------------------------------------------------------------------------------- */
+#define MH_IMAP_LINE_BYTES (64u << 10)   /* a line of an answer outside its literals; RFC 7162 asks for 8 kB */
+#define MH_IMAP_ANSWER_BYTES (4u << 20)  /* all that one command brings; libetpan takes some ten times that */
+#define MH_IMAP_SEARCH_BYTES (16u << 20) /* a SEARCH names a message in 8 bytes: 2 million of them */
+#define MH_IMAP_HEADER_BYTES (16u << 10) /* of one message's fields that are looked at; the rest is cut */
+#define MH_IMAP_HEADERS 64               /* messages whose fields come in one answer: 1 MB at most */
+#define MH_IMAP_CHUNK_BYTES (1u << 20)   /* a message comes in pieces: one answer stays small, its deadline just */
+#define MH_IMAP_AGAIN 100                /* messages that the server would not give; more of them stop the mailbox */
+#define MH_IMAP_FILING 10000             /* messages that wait to be filed; more of them stop the mailbox */
+
 /* -- actions ------------------------------------------------------------------------------------------------------ */
 #define MH_MAX_ACTION_REQUEST_BYTES (1u << 20) /* one request: the history of a case can be long */
 #define MH_MAX_ACTION_LINE_BYTES (256u << 10)  /* one line from an action */
