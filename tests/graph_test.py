@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -12,6 +13,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(HERE, "servers"))
 import action  # noqa: E402
 import graph_server  # noqa: E402
+import pki  # noqa: E402
 import token_server  # noqa: E402
 
 PROGRAM = os.path.join(os.environ["MAILHOOK_BUILD"], "libexec/mailhook/actions/reply")
@@ -139,6 +141,29 @@ class GraphTest(unittest.TestCase):
         self.write("client", "wrong")
         self.outcome("online, wrong secret", self.conf(), "failed", "client secret is wrong", verb="check", online=True)
         self.assertEqual(self.graph.requests, [])
+
+    def test_tells_when_its_certificates_end(self):
+        """By check and by run: what the client proves itself by, to TLS and to the token server."""
+        pki.make(self.dir)
+        path = lambda name: os.path.join(self.dir, name)  # noqa: E731
+        end = subprocess.run(["openssl", "x509", "-in", path("client.pem"), "-noout", "-enddate", "-dateopt", "iso_8601"],
+                             capture_output=True, text=True, check=True).stdout.strip()[len("notAfter="):].replace(" ", "T")
+        token = self.write("proof.conf", "grant = client_credentials\ntoken_url = \"%s\"\nclient_id = client-1\n"
+                           "certificate_file = \"%s\"\nkey_file = \"%s\"\ncache_file = \"\"\n"
+                           % (self.tokens.url, path("client.pem"), path("client.key")))
+        both = [("TLS client certificate", end), ("token client certificate", end)]
+        rows = (
+            ("none", {}, []),
+            ("both", {"token": token, "cert_file": path("client.pem"), "key_file": path("client.key")}, both),
+            ("of the token", {"token": token}, both[1:]),
+            ("no certificate in the file", {"cert_file": path("client"), "key_file": path("client.key")}, []),
+        )
+        for name, values, wanted in rows:
+            for verb in ("check", "run"):
+                r = action.run(PROGRAM, verb, action.request(self.conf(**values), NOW), env=ENV)
+                self.assertIsNotNone(r.last, name + ": no outcome: " + r.stderr)
+                told = [(x["credential"]["name"], x["credential"]["expires"]) for x in r.lines if "credential" in x]
+                self.assertEqual(told, wanted, "%s, by %s" % (name, verb))
 
     def test_no_effect_without_the_lease(self):
         r = action.run(PROGRAM, "run", action.request(self.conf(), NOW), lease=lambda: False, env=ENV)

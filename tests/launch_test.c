@@ -20,8 +20,8 @@
 #include "mailhook/work/launch.h"
 
 struct seen {
-	struct buf said, states;
-	int checkpoints, allow; /* the first allow checkpoints are answered */
+	struct buf said, states; /* said: also what was told of credentials */
+	int checkpoints, allow;  /* the first allow checkpoints are answered */
 };
 
 static bool
@@ -40,6 +40,16 @@ on_say(void *user, struct mh_span text)
 
 	buf_put(&s->said, text);
 	buf_putc(&s->said, '\n');
+}
+
+static void
+on_credential(void *user, const struct credential_line *c)
+{
+	struct seen *s = user;
+	char t[MH_TIME_TEXT];
+
+	buf_printf(
+	    &s->said, "%s%s%s\n", c->name, c->day ? " day " : " ", c->has_expires ? time_text(t, c->expires) : "never");
 }
 
 static void
@@ -67,6 +77,7 @@ spec_for(const char *program, const char *dir, struct seen *seen)
 		.deadline_ms = 20000,
 		.checkpoint = on_checkpoint,
 		.say = on_say,
+		.credential = on_credential,
 		.user = seen,
 	};
 }
@@ -96,6 +107,7 @@ struct row {
 	enum outcome outcome;
 	const char *summary; /* part of it */
 	const char *said;    /* part of it; NULL: nothing */
+	const char *not_said;
 	int checkpoints;
 };
 
@@ -172,6 +184,46 @@ static const struct row rows[] = {
 	    .script = SH "echo '{\"say\":\"x\",\"outcome\":\"done\",\"summary\":\"\"}'\n",
 	    .outcome = OUTCOME_RETRY,
 	    .summary = "exactly one of" },
+	{ .name = "the ends of credentials",
+	    .script =
+		SH "printf '%s\\n' '{\"credential\":{\"name\":\" a\\u0001b \",\"expires\":\"2027-01-31T12:00:00Z\"}}'\n"
+		   "echo '{\"credential\":{\"name\":\"c\",\"expires\":\"2027-02-28\"}}'\n"
+		   "echo '{\"credential\":{\"name\":\"d\",\"expires\":null}}'\n" DONE,
+	    .outcome = OUTCOME_DONE,
+	    .summary = "well",
+	    .said = "a b 2027-01-31T12:00:00Z\nc day 2027-02-28T23:59:59Z\nd never\n" },
+	{ .name = "of too many credentials the first",
+	    .script = PY "for i in range(20):\n"
+			 "  print(json.dumps({'credential': {'name': 'n%d' % i, 'expires': None}}))\n" PY_DONE,
+	    .outcome = OUTCOME_DONE,
+	    .summary = "well",
+	    .said = "n14 never\nn15 never\n",
+	    .not_said = "n16" },
+	{ .name = "a credential without a name",
+	    .script = SH "echo '{\"credential\":{\"expires\":null}}'\n" DONE,
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "a credential without a name" },
+	{ .name = "a credential's name at its limit",
+	    .script = PY "print(json.dumps({'credential': {'name': 'n' * 60, 'expires': None}}))\n" PY_DONE,
+	    .outcome = OUTCOME_DONE,
+	    .summary = "well",
+	    .said = "nn never" },
+	{ .name = "a credential's name past its limit",
+	    .script = PY "print(json.dumps({'credential': {'name': 'n' * 61, 'expires': None}}))\n" PY_DONE,
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "a credential without a name" },
+	{ .name = "a credential without an end",
+	    .script = SH "echo '{\"credential\":{\"name\":\"x\"}}'\n" DONE,
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "neither a time nor null" },
+	{ .name = "a credential that ends at no time",
+	    .script = SH "echo '{\"credential\":{\"name\":\"x\",\"expires\":\"2027-02-30\"}}'\n" DONE,
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "neither a time nor null" },
+	{ .name = "a credential that is no object",
+	    .script = SH "echo '{\"credential\":\"x\"}'\n" DONE,
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "a credential without a name" },
 	{ .name = "two outcomes",
 	    .script = SH DONE DONE,
 	    .outcome = OUTCOME_RETRY,
@@ -360,7 +412,8 @@ test_rows(void **state)
 
 		const struct answer_line a = await(l);
 		const bool said_right =
-		    r->said == NULL || span_find(buf_span(&seen.said), span_of(r->said), 0) != SIZE_MAX;
+		    (r->said == NULL || span_find(buf_span(&seen.said), span_of(r->said), 0) != SIZE_MAX) &&
+		    (r->not_said == NULL || span_find(buf_span(&seen.said), span_of(r->not_said), 0) == SIZE_MAX);
 		if (a.outcome != r->outcome || strstr(a.summary, r->summary) == NULL || !said_right ||
 		    seen.checkpoints != r->checkpoints) {
 			print_error("%s: %s \"%s\", said \"%.300s\", %d checkpoints\n", r->name,

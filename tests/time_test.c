@@ -13,6 +13,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include "mailhook/certificate.h"
 #include "mailhook/work/job.h"
 #include "mailhook/work/ledger/times.h"
 #include "mailhook/work/pass.h"
@@ -528,15 +529,15 @@ a_chain_that_is_cut_is_a_case(void **state)
 	room_open(&r, "");
 	(void)snprintf(path, sizeof(path), "%s/c.pem", r.dir);
 	write_certificate(path, ROOM_NOW + 40 * ROOM_DAY, "we");
-	assert_int_equal(own_certificate_end(path, &end, &err), MH_OK);
+	assert_int_equal(certificate_end(path, &end, &err), MH_OK);
 	assert_true(end == ROOM_NOW + 40 * ROOM_DAY);
 	FILE *f = fopen(path, "ae");
 	assert_non_null(f);
 	assert_true(fputs("-----BEGIN CERTIFICATE-----\nMIIB\n", f) >= 0);
 	assert_int_equal(fclose(f), 0);
-	assert_int_equal(own_certificate_end(path, &end, &err), MH_BAD);
+	assert_int_equal(certificate_end(path, &end, &err), MH_BAD);
 	assert_non_null(strstr(err.text, "c.pem: certificate 2 in it cannot be read"));
-	assert_int_equal(own_certificate_end(r.dir, &end, &err), MH_BAD);
+	assert_int_equal(certificate_end(r.dir, &end, &err), MH_BAD);
 	assert_non_null(strstr(err.text, "is no file"));
 	room_close(&r);
 }

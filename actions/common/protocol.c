@@ -130,6 +130,17 @@ checkpoint(struct protocol *p, const cJSON *state)
 }
 
 void
+credential_ends(struct protocol *p, const char *name, int64_t at)
+{
+	MH_AUTO(drop_json) cJSON *line = cJSON_CreateObject();
+	cJSON *j = line == NULL ? NULL : cJSON_AddObjectToObject(line, "credential");
+
+	if (j != NULL && json_add_string(j, "name", name) &&
+	    (at == CREDENTIAL_NO_END ? json_add_string(j, "expires", NULL) : json_add_time(j, "expires", at)))
+		(void)write_line(p, line);
+}
+
+void
 say(struct protocol *p, const char *fmt, ...)
 {
 	struct buf text;

@@ -74,6 +74,11 @@ void request_release(struct request *r);
 
 /* Stores state, which stays the caller's. True: it is durable and the effect may follow. False: no further effect. */
 bool checkpoint(struct protocol *p, const cJSON *state);
+/* Tells when a credential that the action itself uses ends: the core opens a case of it in time. The same name each time
+ * ("API token", "TLS client certificate"), unique in the action, at most 60 bytes; CREDENTIAL_NO_END: it has no end.
+ * To be told by `check` where it can be known there, and by `run` where the service says it beside its answer. */
+#define CREDENTIAL_NO_END INT64_MAX
+void credential_ends(struct protocol *p, const char *name, int64_t at);
 void say(struct protocol *p, const char *fmt, ...) MH_PRINTF(2, 3);
 
 struct outcome_line {

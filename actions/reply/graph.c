@@ -29,4 +29,5 @@ const struct transport transport_graph = {
 	.help = "a mailbox of Microsoft 365, by Graph",
 	.check = graph_check_conf,
 	.deliver = graph_deliver,
+	.credentials = net_credentials,
 };

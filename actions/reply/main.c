@@ -114,6 +114,15 @@ describe(const struct run *r, const struct recipients *to, const char *who)
 	}
 }
 
+static void
+tell_credentials(const struct run *r)
+{
+	const struct transport *t = r->conf->transport;
+
+	if (t->credentials != NULL)
+		t->credentials(r->conf, r->protocol);
+}
+
 static enum mh_status
 send_mail(struct run *r, const struct recipients *to, const char *who, struct mh_err *err)
 {
@@ -139,6 +148,7 @@ send_mail(struct run *r, const struct recipients *to, const char *who, struct mh
 		.message_id = id,
 		.told = &told,
 	};
+	tell_credentials(r);
 	status = r->conf->transport->deliver(&d, &earlier, err);
 	if (status == MH_OK) {
 		(void)snprintf(summary, sizeof(summary), "reply %s%s%s%s to %s%s%s", earlier ? "had been sent" : "sent",
@@ -200,6 +210,7 @@ check(struct run *r, struct mh_err *err)
 		sample.event = (enum case_event)event;
 		status = write_text(r, &sample, err);
 	}
+	tell_credentials(r);
 	if (status == MH_OK)
 		status = r->conf->transport->check(r->conf, r->request, err);
 	if (status == MH_OK)

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "actions/token/token.h"
+#include "mailhook/certificate.h"
 #include "mailhook/clock.h"
 
 #define SPARE_MS 2000 /* to say what came of it, before the action is killed */
@@ -116,6 +118,19 @@ net_announce(const struct delivery *d, struct mh_err *err)
 	if (!checkpoint(d->protocol, state))
 		return mh_fail(err, MH_RETRY, "the job was taken away before the reply was sent");
 	return MH_OK;
+}
+
+void
+net_credentials(const struct reply_conf *c, struct protocol *p)
+{
+	const char *certificate = set_string(c->cfg, "cert_file"), *token = set_string(c->cfg, "token");
+	struct mh_err err; /* that a file cannot be used is the check's or the transfer's to say */
+	int64_t end;
+
+	if (certificate != NULL && certificate_end(certificate, &end, &err) == MH_OK)
+		credential_ends(p, "TLS client certificate", end);
+	if (token != NULL && token_credential_end(token, &end, &err) == MH_OK)
+		credential_ends(p, "token client certificate", end);
 }
 
 bool

@@ -40,6 +40,9 @@ struct net_conf { /* points into the reply action's configuration, and into itse
 void net_read(const struct reply_conf *c, int64_t deadline_ms, struct net_conf *ret);
 /* The checkpoint before the effect: which mail is about to be sent. */
 enum mh_status net_announce(const struct delivery *d, struct mh_err *err);
+/* Tells when what the transport proves itself by ends, where that can be read: the client's certificates for TLS and for
+ * tokens. */
+void net_credentials(const struct reply_conf *c, struct protocol *p);
 /* True where a check may ask the network: mailhook check --online. */
 bool net_online(const struct request *r);
 

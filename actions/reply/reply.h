@@ -104,6 +104,8 @@ struct transport {
 	 *   out     *ret_earlier: an earlier attempt of this job had sent it
 	 *   errors  MH_RETRY it may pass; MH_BAD it will not */
 	enum mh_status (*deliver)(const struct delivery *d, bool *ret_earlier, struct mh_err *err);
+	/* Tells when its own credentials end (credential_ends). NULL: it has none. */
+	void (*credentials)(const struct reply_conf *c, struct protocol *p);
 };
 
 extern const struct transport transport_maildir, transport_sendmail, transport_smtp, transport_graph;

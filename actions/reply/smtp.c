@@ -48,4 +48,5 @@ const struct transport transport_smtp = {
 	.help = "a mail server, by SMTP submission",
 	.check = smtp_check_conf,
 	.deliver = smtp_deliver,
+	.credentials = net_credentials,
 };

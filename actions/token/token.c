@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "actions/token/parts.h"
+#include "mailhook/certificate.h"
 
 static void
 drop_store(struct token_store *t)
@@ -150,6 +151,19 @@ token_get(const char *path, bool fresh, int64_t now, struct secret *ret, int64_t
 	*ret_retry_after_s = -1;
 	const enum mh_status status = token_conf_load(path, &c, err);
 	return status == MH_OK ? get(&c, fresh, now, ret, ret_retry_after_s, err) : status;
+}
+
+enum mh_status
+token_credential_end(const char *path, int64_t *ret, struct mh_err *err)
+{
+	MH_AUTO(token_conf_release) struct token_conf c = { 0 };
+	const enum mh_status status = token_conf_load(path, &c, err);
+
+	if (status != MH_OK)
+		return status;
+	if (c.grant == TOKEN_COMMAND || c.certificate_file == NULL)
+		return mh_fail(err, MH_SKIP, "%s: its credential has no end that is written in it", path);
+	return certificate_end(c.certificate_file, ret, err);
 }
 
 enum mh_status

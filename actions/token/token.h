@@ -22,6 +22,10 @@
 enum mh_status token_get(
     const char *path, bool fresh, int64_t now, struct secret *ret, int64_t *ret_retry_after_s, struct mh_err *err);
 
+/* When the credential by which a configuration's client proves itself ends, where it says so: a certificate.
+ *   errors  MH_SKIP it does not say (a secret, a command); MH_BAD the configuration or the certificate is not readable */
+enum mh_status token_credential_end(const char *path, int64_t *ret, struct mh_err *err);
+
 /* Checks the configuration and its secrets; asks nobody. */
 enum mh_status token_check(const char *path, int64_t now, struct mh_err *err);
 

@@ -207,10 +207,13 @@ check_command(const struct options *o)
 	struct mh_err err = { 0 };
 	bool right = true;
 	size_t wrong = 0;
+	struct mh_err no_ledger = { 0 };
 	enum mh_status status = work_load(&w, o->config, &err);
 
 	if (status == MH_OK)
 		status = work_read_definitions(&w, &right, &err);
+	if (status == MH_OK) /* for the ends of credentials, which actions tell; without one they are only shown */
+		(void)work_open_ledger(&w, false, &no_ledger);
 	if (status != MH_OK) {
 		work_log("%s", err.text);
 	} else {

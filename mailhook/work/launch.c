@@ -17,6 +17,7 @@
 struct launch {
 	bool (*checkpoint)(void *user, struct mh_span state); /* foreign, with user */
 	void (*say)(void *user, struct mh_span text);
+	void (*credential)(void *user, const struct credential_line *c);
 	void *user;
 	struct spawned child;
 	int64_t deadline_at, kill_at, drained_at; /* monotonic ms; INT64_MAX: not set */
@@ -24,7 +25,7 @@ struct launch {
 	size_t in_sent;
 	struct buf out_line, errout_line; /* read, its line end not yet there */
 	size_t out_bytes;
-	unsigned said;
+	unsigned said, credentials;
 	struct action_line answer; /* the outcome, if answered */
 	bool answered, exited, ended;
 	enum { STOP_NONE, STOP_DEADLINE, STOP_BROKEN } stopped;
@@ -128,6 +129,16 @@ take_checkpoint(struct launch *l, struct mh_span state)
 }
 
 static void
+take_credential(struct launch *l, const struct action_line *line)
+{
+	struct credential_line c = line->credential;
+
+	c.name = buf_span(&line->text).p;
+	if (l->credential != NULL && l->credentials++ < MH_MAX_ACTION_CREDENTIALS)
+		l->credential(l->user, &c);
+}
+
+static void
 take_line(struct launch *l, struct mh_span line)
 {
 	struct action_line read;
@@ -143,6 +154,8 @@ take_line(struct launch *l, struct mh_span line)
 		take_checkpoint(l, buf_span(&read.state));
 	} else if (read.kind == LINE_SAY) {
 		say(l, buf_span(&read.text));
+	} else if (read.kind == LINE_CREDENTIAL) {
+		take_credential(l, &read);
 	} else if (read.kind == LINE_OUTCOME) {
 		l->answer = read;
 		l->answered = true;
@@ -293,6 +306,7 @@ launch_start(const struct launch_spec *spec, struct launch **ret, struct mh_err 
 		return mh_fail(err, MH_RETRY, "no memory to start an action");
 	l->checkpoint = spec->checkpoint;
 	l->say = spec->say;
+	l->credential = spec->credential;
 	l->user = spec->user;
 	buf_init(&l->in, MH_MAX_ACTION_REQUEST_BYTES);
 	buf_init(&l->out_line, MH_MAX_ACTION_LINE_BYTES);

@@ -24,6 +24,13 @@ struct answer_line { /* the last line of an action, checked; strings point into 
 	struct mh_span state; /* JSON text of "state", or p == NULL */
 };
 
+struct credential_line {  /* what an action says of a credential of its own */
+	const char *name; /* one line, not empty, at most MH_MAX_ACTION_CREDENTIAL_BYTES */
+	bool has_expires; /* false: it has no end */
+	bool day;         /* only a date was given: expires is its last second */
+	int64_t expires;
+};
+
 struct launch_spec {
 	const char *program;    /* absolute path */
 	const char *verb;       /* run, check, describe */
@@ -35,6 +42,7 @@ struct launch_spec {
 	/* A checkpoint: true only once it is durable and the lease is still ours; false: no answer, stdin is closed. */
 	bool (*checkpoint)(void *user, struct mh_span state);
 	void (*say)(void *user, struct mh_span text); /* "say" lines, and stderr's lines cleaned and cut at 500 bytes */
+	void (*credential)(void *user, const struct credential_line *c); /* NULL: nobody wants to know */
 	void *user;
 };
 

@@ -111,6 +111,38 @@ read_outcome(const cJSON *j, struct action_line *ret, struct mh_err *err)
 	return state == NULL || cJSON_IsNull(state) ? MH_OK : read_state(state, &ret->state, err);
 }
 
+/* "2027-01-31T12:00:00Z", or a day, whose last second then counts. */
+static bool
+read_end(const char *text, struct credential_line *ret)
+{
+	char whole[MH_TIME_TEXT];
+	const size_t day_bytes = sizeof("2027-01-31") - 1;
+
+	ret->has_expires = true;
+	ret->day = strlen(text) == day_bytes;
+	if (!ret->day)
+		return time_read(span_of(text), &ret->expires, NULL) == MH_OK;
+	memcpy(whole, text, day_bytes);
+	memcpy(whole + day_bytes, "T23:59:59Z", sizeof("T23:59:59Z"));
+	return time_read(span_of(whole), &ret->expires, NULL) == MH_OK;
+}
+
+static enum mh_status
+read_credential(const cJSON *j, struct action_line *ret, struct mh_err *err)
+{
+	const cJSON *expires = cJSON_GetObjectItemCaseSensitive(j, "expires");
+	const struct mh_span name = span_trim(span_of(json_string(j, "name")));
+
+	if (name.n == 0 || name.n > MH_MAX_ACTION_CREDENTIAL_BYTES)
+		return mh_fail(err, MH_BAD, "told of a credential without a name of 1 to %u bytes",
+		    MH_MAX_ACTION_CREDENTIAL_BYTES);
+	put_clean(&ret->text, name, MH_MAX_ACTION_CREDENTIAL_BYTES);
+	if (expires == NULL ||
+	    !(cJSON_IsNull(expires) || (cJSON_IsString(expires) && read_end(expires->valuestring, &ret->credential))))
+		return mh_fail(err, MH_BAD, "told of a credential whose end is neither a time nor null");
+	return MH_OK;
+}
+
 enum mh_status
 action_line_read(struct mh_span line, struct action_line *ret, struct mh_err *err)
 {
@@ -130,10 +162,11 @@ action_line_read(struct mh_span line, struct action_line *ret, struct mh_err *er
 
 	const cJSON *checkpoint = cJSON_GetObjectItemCaseSensitive(j, "checkpoint");
 	const cJSON *say = cJSON_GetObjectItemCaseSensitive(j, "say");
+	const cJSON *credential = cJSON_GetObjectItemCaseSensitive(j, "credential");
 	const cJSON *outcome = cJSON_GetObjectItemCaseSensitive(j, "outcome");
 
-	if ((checkpoint != NULL) + (say != NULL) + (outcome != NULL) != 1)
-		return mh_fail(err, MH_BAD, "wrote a line without exactly one of checkpoint, say, outcome");
+	if ((checkpoint != NULL) + (say != NULL) + (credential != NULL) + (outcome != NULL) != 1)
+		return mh_fail(err, MH_BAD, "wrote a line without exactly one of checkpoint, say, credential, outcome");
 	if (checkpoint != NULL) {
 		ret->kind = LINE_CHECKPOINT;
 		return read_state(checkpoint, &ret->state, err);
@@ -144,6 +177,10 @@ action_line_read(struct mh_span line, struct action_line *ret, struct mh_err *er
 		ret->kind = LINE_SAY;
 		put_clean(&ret->text, span_of(say->valuestring), MH_MAX_ACTION_SAY_BYTES);
 		return MH_OK;
+	}
+	if (credential != NULL) {
+		ret->kind = LINE_CREDENTIAL;
+		return read_credential(credential, ret, err);
 	}
 	ret->kind = LINE_OUTCOME;
 	return read_outcome(j, ret, err);

@@ -21,16 +21,17 @@ enum mh_status spawn_action(const struct launch_spec *spec, struct spawned *ret,
 
 /* -- launch_answer.c ---------------------------------------------------------------------------------------------- */
 
-enum line_kind { LINE_EMPTY, LINE_CHECKPOINT, LINE_SAY, LINE_OUTCOME };
+enum line_kind { LINE_EMPTY, LINE_CHECKPOINT, LINE_SAY, LINE_CREDENTIAL, LINE_OUTCOME };
 
 struct action_line {
 	enum line_kind kind;
 	struct buf state; /* own: JSON text of checkpoint, or of an outcome's state (empty: none) */
-	struct buf text;  /* own: "say", or the summary, cleaned and cut */
+	struct buf text;  /* own: "say", the summary, or a credential's name, cleaned and cut */
 	struct buf url;   /* own; empty: none */
 	enum outcome outcome;
 	int64_t retry_after_s;
 	enum waiting_for waiting_for;
+	struct credential_line credential; /* without its name */
 };
 
 /* Reads one line without its line end. MH_BAD or MH_LIMIT with a reason that fits behind "the action ".

@@ -212,6 +212,8 @@ work_round(struct loop *l, bool *ret_more, struct mh_err *err)
 		}
 	}
 	if (status == MH_OK && !l->stopping)
+		status = runner_ask_again(l->runner, clock_now(), err);
+	if (status == MH_OK && !l->stopping)
 		status = upkeep_round(l->w, clock_now(), &more_upkeep, err);
 	*ret_more =
 	    more_upkeep || more_mail || more_proofs || more_time || (more_jobs && runner_running(l->runner) == 0);

@@ -1,77 +1,29 @@
-/* own.c: credentials of our own, which no mail tells of: their dates stand in the configuration or in a certificate. */
+/* own.c: credentials of our own, which no mail tells of: their dates stand in the configuration or in a certificate, or the
+ * action that uses them tells them. */
 #include <inttypes.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 
+#include "mailhook/certificate.h"
 #include "mailhook/work/case_impl.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/ledger/credentials.h"
 #include "mailhook/work/ledger/times.h"
 #include "mailhook/work/pass.h"
 
 #define DAY_S 86400
-#define MAX_CERTIFICATES 100 /* of one file: a chain has three or four */
 
-static void
-drop_bio(BIO **b)
-{
-	(void)BIO_free(*b);
-}
+/* One credential, and what its case must say now. */
+struct wanted {
+	struct case_row c;
+	const struct conf_list *thresholds;
+	bool endless; /* its action says that it has no end: there is no case of it */
+	bool have;    /* an open case says so already */
+};
 
-static void
-drop_x509(X509 **x)
-{
-	X509_free(*x);
-}
-
-enum mh_status
-own_certificate_end(const char *path, int64_t *ret, struct mh_err *err)
-{
-	struct stat sb;
-	int64_t first = INT64_MAX;
-	int n = 0;
-
-	if (stat(path, &sb) != 0)
-		return mh_fail_errno(err, MH_BAD, "%s cannot be read", path);
-	if (!S_ISREG(sb.st_mode)) /* a pipe would hold us for ever */
-		return mh_fail(err, MH_BAD, "%s is no file", path);
-	MH_AUTO(drop_bio) BIO *file = BIO_new_file(path, "re");
-	if (file == NULL) {
-		ERR_clear_error();
-		return mh_fail(err, MH_BAD, "%s cannot be read", path);
-	}
-	for (; n < MAX_CERTIFICATES; n++) {
-		MH_AUTO(drop_x509) X509 *x = PEM_read_bio_X509(file, NULL, NULL, NULL);
-		struct tm tm = { 0 };
-
-		if (x == NULL)
-			break;
-		if (ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm) != 1) {
-			ERR_clear_error();
-			return mh_fail(err, MH_BAD, "%s: a certificate in it has no date", path);
-		}
-		const int64_t end =
-		    time_of_civil(tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
-		first = end < first ? end : first;
-	}
-	const unsigned long why = ERR_peek_last_error();
-	ERR_clear_error();
-	if (n == 0)
-		return mh_fail(err, MH_BAD, "%s: no certificate in it", path);
-	/* a file that is written just now has no end yet, or a broken one */
-	if (n < MAX_CERTIFICATES && ERR_GET_REASON(why) != PEM_R_NO_START_LINE)
-		return mh_fail(err, MH_BAD, "%s: certificate %d in it cannot be read", path, n + 1);
-	*ret = first;
-	return MH_OK;
-}
-
-/* What a credential's case must say now. */
+/* One that the configuration names. */
 static enum mh_status
-wanted(const struct conf_credential *k, struct arena *a, struct case_row *ret, struct mh_err *err)
+configured(const struct conf_credential *k, struct arena *a, struct wanted *ret, struct mh_err *err)
 {
 	struct case_row c = { .kind = KIND_CREDENTIAL,
 		.resource = k->name,
@@ -83,35 +35,56 @@ wanted(const struct conf_credential *k, struct arena *a, struct case_row *ret, s
 	struct mh_err why = { 0 };
 	struct mh_span reason;
 
-	if (k->certificate_file != NULL && own_certificate_end(k->certificate_file, &c.expires, &why) != MH_OK) {
+	if (k->certificate_file != NULL && certificate_end(k->certificate_file, &c.expires, &why) != MH_OK) {
 		if (arena_copy(a, span_of(why.text), &reason, err) != MH_OK)
 			return MH_RETRY;
 		c.has_expires = false;
 		c.reason = reason.p;
 	}
-	*ret = c;
+	*ret = (struct wanted){ .c = c, .thresholds = &k->thresholds };
+	return MH_OK;
+}
+
+/* One of which its action told. */
+static enum mh_status
+reported(
+    const struct conf *conf, const struct credential_row *k, struct arena *a, struct wanted *ret, struct mh_err *err)
+{
+	struct mh_span title;
+
+	if (arena_printf(a, &title, err, "%s: %s", k->action, k->name) != MH_OK)
+		return MH_RETRY;
+	const struct case_row c = { .kind = KIND_CREDENTIAL,
+		.resource = title.p,
+		.has_expires = k->has_expires,
+		.expires = k->expires,
+		.precision = k->precision,
+		.trust = TRUST_VERIFIED }; /* the service's word, by our own program */
+	*ret = (struct wanted){ .c = c, .thresholds = &conf->thresholds, .endless = !k->has_expires };
 	return MH_OK;
 }
 
 static bool
-same(const struct case_row *have, const struct case_row *want)
+same(const struct case_row *have, const struct wanted *want)
 {
-	if (have->resource == NULL || strcmp(have->resource, want->resource) != 0)
+	if (want->endless)
 		return false;
-	return have->has_expires == want->has_expires && (!have->has_expires || have->expires == want->expires);
+	return have->has_expires == want->c.has_expires && (!have->has_expires || have->expires == want->c.expires);
 }
 
 static enum mh_status
-shut(struct work *w, struct arena *a, struct case_row *c, const struct case_row *want, int64_t now, struct mh_err *err)
+shut(struct work *w, struct arena *a, struct case_row *c, const struct wanted *want, int64_t now, struct mh_err *err)
 {
 	struct mh_span why = MH_LIT("it is not configured any more");
 	char t[MH_TIME_TEXT];
 
-	if (want != NULL && want->has_expires &&
-	    arena_printf(a, &why, err, "it expires at %s now", time_text(t, want->expires)) != MH_OK)
+	if (want != NULL && want->endless)
+		why = MH_LIT("it has no end any more");
+	else if (want != NULL && want->c.has_expires &&
+		 arena_printf(a, &why, err, "it expires at %s now", time_text(t, want->c.expires)) != MH_OK)
 		return MH_RETRY;
-	if (want != NULL && !want->has_expires)
-		why = span_of(want->reason);
+	else if (want != NULL && !want->c.has_expires)
+		why = span_of(want->c.reason);
 	c->open = false;
 	c->has_closed = true;
 	c->closed = now;
@@ -120,24 +93,23 @@ shut(struct work *w, struct arena *a, struct case_row *c, const struct case_row 
 	return status == MH_OK ? case_event(w, c, "closed", "mailhook", why.p, NULL, now, err) : status;
 }
 
-/* Closes what is past, and notes in have[] of which credentials there is a case. */
+/* Closes what is past, and notes of which credentials there is a case. */
 static enum mh_status
-close_old(struct work *w, struct arena *a, const struct case_row *want, bool *have, int64_t now, struct mh_err *err)
+close_old(struct work *w, struct arena *a, struct wanted *want, size_t n, int64_t now, struct mh_err *err)
 {
 	struct id_rows ids = { 0 };
 	enum mh_status status = ledger_open_of_kind(w->db, KIND_CREDENTIAL, a, &ids, err);
 
 	for (size_t i = 0; i < ids.n && status == MH_OK; i++) {
-		const struct case_row *now_is = NULL;
+		struct wanted *now_is = NULL;
 		struct case_row c;
-		size_t k = 0;
 
 		status = ledger_case_get(w->db, ids.items[i], a, &c, err);
-		for (; status == MH_OK && k < w->conf->n_credentials && now_is == NULL; k++)
-			if (c.resource != NULL && strcmp(want[k].resource, c.resource) == 0)
+		for (size_t k = 0; status == MH_OK && k < n && now_is == NULL; k++)
+			if (c.resource != NULL && strcmp(want[k].c.resource, c.resource) == 0)
 				now_is = &want[k];
 		if (status == MH_OK && now_is != NULL && same(&c, now_is))
-			have[now_is - want] = true;
+			now_is->have = true;
 		else if (status == MH_OK)
 			status = shut(w, a, &c, now_is, now, err);
 	}
@@ -146,38 +118,61 @@ close_old(struct work *w, struct arena *a, const struct case_row *want, bool *ha
 
 /* Thresholds fall, so the first is the highest. */
 static bool
-near(const struct conf_credential *k, const struct case_row *want, int64_t now)
+near(const struct wanted *want, int64_t now)
 {
 	int64_t days = 0;
 
-	for (const char *p = k->thresholds.items[0]; *p >= '0' && *p <= '9'; p++)
+	for (const char *p = want->thresholds->n == 0 ? "" : want->thresholds->items[0]; *p >= '0' && *p <= '9'; p++)
 		days = days * 10 + (*p - '0');
-	return !want->has_expires || want->expires - days * DAY_S <= now;
+	return !want->c.has_expires || want->c.expires - days * DAY_S <= now;
+}
+
+/* The configuration's first; a block of the same name as what an action tells of holds. */
+static enum mh_status
+gather(struct work *w, struct arena *a, struct wanted **ret, size_t *ret_n, struct mh_err *err)
+{
+	struct credential_rows told = { 0 };
+	enum mh_status status = ledger_credentials(w->db, a, &told, err);
+	struct wanted *want = status == MH_OK ? arena_array(a, w->conf->n_credentials + told.n, sizeof(*want)) : NULL;
+	size_t n = 0;
+
+	if (status == MH_OK && want == NULL)
+		status = mh_fail(err, MH_RETRY, "no memory for credentials");
+	for (; n < w->conf->n_credentials && status == MH_OK; n++)
+		status = configured(&w->conf->credentials[n], a, &want[n], err);
+	for (size_t i = 0; i < told.n && status == MH_OK; i++) {
+		if (conf_action(w->conf, told.items[i].action) == NULL) {
+			status = ledger_credentials_forget(w->db, told.items[i].action, INT64_MAX, err);
+			continue;
+		}
+		status = reported(w->conf, &told.items[i], a, &want[n], err);
+		n += status == MH_OK && conf_credential(w->conf, want[n].c.resource) == NULL;
+	}
+	if (status == MH_OK) {
+		*ret = want;
+		*ret_n = n;
+	}
+	return status;
 }
 
 enum mh_status
 own_credentials(struct work *w, struct arena *a, int64_t now, struct mh_err *err)
 {
-	const struct conf *conf = w->conf;
-	struct case_row *want = arena_array(a, conf->n_credentials, sizeof(*want));
-	bool *have = arena_array(a, conf->n_credentials, sizeof(*have));
-	enum mh_status status = MH_OK;
+	struct wanted *want = NULL;
+	size_t n = 0;
+	enum mh_status status = gather(w, a, &want, &n, err);
 
-	if (want == NULL || have == NULL)
-		return mh_fail(err, MH_RETRY, "no memory for credentials");
-	for (size_t i = 0; i < conf->n_credentials && status == MH_OK; i++)
-		status = wanted(&conf->credentials[i], a, &want[i], err);
 	if (status == MH_OK)
-		status = close_old(w, a, want, have, now, err);
-	for (size_t i = 0; i < conf->n_credentials && status == MH_OK; i++) {
+		status = close_old(w, a, want, n, now, err);
+	for (size_t i = 0; i < n && status == MH_OK; i++) {
 		struct take t = { .w = w, .a = a, .now = now };
 		bool known = false;
 
-		if (have[i] || !near(&conf->credentials[i], &want[i], now))
+		if (want[i].have || want[i].endless || !near(&want[i], now))
 			continue;
-		status = ledger_case_known(w->db, &want[i], &known, err); /* a person closed it: their word stands */
+		status = ledger_case_known(w->db, &want[i].c, &known, err); /* a person closed it: their word stands */
 		if (status == MH_OK && !known)
-			status = case_open(&t, &want[i], err);
+			status = case_open(&t, &want[i].c, err);
 	}
 	return status;
 }

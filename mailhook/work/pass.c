@@ -320,9 +320,10 @@ compare(struct work *w, struct arena *a, struct mh_err *err)
 }
 
 static bool
-credentials_due(const struct pass *p, int64_t now)
+credentials_due(const struct work *w, const struct pass *p, int64_t now)
 {
-	return !p->started || now < p->credentials_at || now >= p->credentials_at + PASS_CREDENTIALS_S;
+	return !p->started || w->credentials_told || now < p->credentials_at ||
+	       now >= p->credentials_at + PASS_CREDENTIALS_S;
 }
 
 static enum mh_status
@@ -331,7 +332,7 @@ pass_in(struct work *w, struct pass *p, struct arena *a, int64_t now, bool *ret_
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	struct time_rows due = { 0 };
 	int64_t next = 0;
-	const bool credentials = credentials_due(p, now);
+	const bool credentials = credentials_due(w, p, now);
 	enum mh_status status = MH_OK;
 
 	*ret_more = false;
@@ -358,8 +359,10 @@ pass_in(struct work *w, struct pass *p, struct arena *a, int64_t now, bool *ret_
 		return status;
 	*ret_more = due.n == PASS_BATCH;
 	p->started = true;
-	if (credentials)
+	if (credentials) {
 		p->credentials_at = now;
+		w->credentials_told = false;
+	}
 	return MH_OK;
 }
 

@@ -26,10 +26,7 @@ enum mh_status pass_time(struct work *w, struct pass *p, int64_t now, bool *ret_
 /* When to call it again at the latest, after it left nothing. */
 int64_t pass_next(struct work *w, const struct pass *p, int64_t now);
 
-/* Opens and closes the cases of the configuration's credentials (own.c). Inside the caller's transaction. */
+/* Opens and closes the cases of our own credentials: the configuration's, and those of which actions tell (own.c). Inside the caller's transaction. */
 enum mh_status own_credentials(struct work *w, struct arena *a, int64_t now, struct mh_err *err);
-/* The end of the certificate of a PEM file that ends first.
- *   errors  MH_BAD unreadable, none in it, or no date: in words for a person */
-enum mh_status own_certificate_end(const char *path, int64_t *ret, struct mh_err *err);
 
 #endif

@@ -11,6 +11,7 @@
 #include "mailhook/work/job.h"
 #include "mailhook/work/log.h"
 #include "mailhook/work/request.h"
+#include "mailhook/work/told.h"
 
 #define RUN_ARENA_BYTES ((size_t)32 << 20)
 #define MAX_ENV 128
@@ -18,11 +19,13 @@
 
 struct running {
 	struct runner *runner;
-	struct launch *launch;               /* own; NULL: this place is free */
-	int64_t job_id, case_id, message_id; /* message_id: the one that the case stands on; 0: none */
-	char *action;                        /* own */
-	bool observed;                       /* the verb was describe */
-	bool ended;                          /* the answer is there but not yet in the ledger */
+	struct launch *launch; /* own; NULL: this place is free */
+	int64_t job_id, case_id,
+	    message_id; /* message_id: the one that the case stands on; 0: none. job_id 0: a check */
+	int64_t asked;  /* of a check: when it was started */
+	char *action;   /* own */
+	bool observed;  /* the verb was describe */
+	bool ended;     /* the answer is there but not yet in the ledger */
 	struct answer_line answer;
 	int64_t renew_at_ms;
 };
@@ -128,8 +131,18 @@ on_say(void *user, struct mh_span text)
 	tell(LOG_INFO, user, NULL, "%s", mh_escape(shown, sizeof(shown), text));
 }
 
-struct checked { /* the user of on_say_check */
+static void
+on_credential(void *user, const struct credential_line *c)
+{
+	const struct running *p = user;
+
+	told_hear(p->runner->w, p->action, c, clock_now());
+}
+
+struct checked { /* the user of on_say_check and on_credential_check */
+	struct work *w;
 	const char *action;
+	int64_t now;
 };
 
 static void
@@ -139,6 +152,22 @@ on_say_check(void *user, struct mh_span text)
 	char shown[600];
 
 	work_log("action %s: %s", c->action, mh_escape(shown, sizeof(shown), text));
+}
+
+static void
+on_credential_check(void *user, const struct credential_line *line)
+{
+	const struct checked *c = user;
+	char shown[400], t[MH_TIME_TEXT];
+
+	(void)mh_escape(shown, sizeof(shown), span_of(line->name));
+	if (line->has_expires)
+		(void)printf(
+		    "action %s: credential \"%s\" ends at %s\n", c->action, shown, time_text(t, line->expires));
+	else
+		(void)printf("action %s: credential \"%s\" has no end\n", c->action, shown);
+	if (c->w->db != NULL)
+		told_hear(c->w, c->action, line, c->now);
 }
 
 /* -- starting ------------------------------------------------------------------------------------------------------ */
@@ -195,6 +224,7 @@ launch_job(struct running *p, const struct job_row *j, const struct conf_action 
 		.deadline_ms = act->deadline_s * 1000,
 		.checkpoint = on_checkpoint,
 		.say = on_say,
+		.credential = on_credential,
 		.user = p };
 	enum mh_status status = ledger_case_get(w->db, j->case_id, a, &c, err);
 
@@ -318,6 +348,60 @@ runner_start(struct runner *r, int64_t now, bool *ret_more, struct mh_err *err)
 	return status;
 }
 
+/* An action that told of a credential is asked again, once a day: its check, online. No job, no effect. */
+static enum mh_status
+launch_check(struct running *p, const struct conf_action *act, int64_t now, struct arena *a, struct mh_err *err)
+{
+	struct work *w = p->runner->w;
+	struct launch_spec spec = { .verb = "check",
+		.dir = "/",
+		.deadline_ms = act->deadline_s * 1000,
+		.say = on_say,
+		.credential = on_credential,
+		.user = p };
+	struct buf request;
+
+	buf_init(&request, REQUEST_MAX_BYTES);
+	enum mh_status status = request_check(w, act, true, now, now + act->deadline_s, &request, err);
+	spec.request = buf_span(&request);
+	if (status == MH_OK)
+		status = program_path(w, act, a, &spec.program, err);
+	if (status == MH_OK)
+		status = environment(act, a, &spec.env, err);
+	if (status == MH_OK)
+		status = launch_start(&spec, &p->launch, err);
+	buf_release(&request);
+	return status;
+}
+
+enum mh_status
+runner_ask_again(struct runner *r, int64_t now, struct mh_err *err)
+{
+	struct running *p = free_place(r);
+	const struct conf_action *act = NULL;
+	struct mh_err why = { 0 };
+	struct arena a;
+
+	if (p == NULL)
+		return MH_OK; /* the next round asks */
+	arena_init(&a, RUN_ARENA_BYTES);
+	enum mh_status status = told_ask(r->w, now, &a, &act, err);
+	if (status == MH_OK) {
+		p->job_id = p->case_id = p->message_id = 0;
+		p->asked = now;
+		p->observed = false;
+		p->action = strdup(act->name);
+		if (p->action == NULL)
+			status = mh_fail(err, MH_RETRY, "no memory to check action \"%s\"", act->name);
+		else if (launch_check(p, act, now, &a, &why) != MH_OK) {
+			tell(LOG_WARNING, p, NULL, "its check could not be started: %s", why.text);
+			clear(p);
+		}
+	}
+	arena_release(&a);
+	return status == MH_SKIP ? MH_OK : status;
+}
+
 /* -- hearing ------------------------------------------------------------------------------------------------------- */
 
 size_t
@@ -366,6 +450,20 @@ tell_outcome(const struct running *p)
 }
 
 static enum mh_status
+end_check(struct running *p, struct mh_err *err)
+{
+	enum mh_status status = MH_OK;
+
+	if (p->answer.outcome == OUTCOME_DONE)
+		status = told_all(p->runner->w, p->action, p->asked, err);
+	else
+		tell(LOG_WARNING, p, outcome_names[p->answer.outcome], "its check: %s", p->answer.summary);
+	if (status == MH_OK)
+		clear(p);
+	return status;
+}
+
+static enum mh_status
 step_one(struct running *p, struct mh_err *err)
 {
 	struct work *w = p->runner->w;
@@ -373,6 +471,8 @@ step_one(struct running *p, struct mh_err *err)
 
 	if (!p->ended && launch_step(p->launch, &p->answer) == MH_OK)
 		p->ended = true;
+	if (p->job_id == 0)
+		return p->ended ? end_check(p, err) : MH_OK;
 	if (!p->ended) {
 		if (clock_monotonic_ms() < p->renew_at_ms)
 			return MH_OK;
@@ -425,7 +525,7 @@ runner_stop(struct runner *r, struct mh_err *err)
 		if (r->places[i].launch == NULL)
 			continue;
 		clear(&r->places[i]); /* dead before anybody else may have it */
-		if (status == MH_OK)
+		if (status == MH_OK && job_id != 0)
 			status = job_requeue(r->w, job_id, "stopped with the worker", clock_now(), err);
 	}
 	return status;
@@ -440,12 +540,13 @@ ask_in(struct work *w, const struct conf_action *act, const struct runner_questi
 	const int64_t now = clock_now();
 	struct launch *l = NULL;
 	struct answer_line answer;
-	struct checked who = { act->name };
+	struct checked who = { w, act->name, now };
 	struct launch_spec spec = {
 		.verb = q->say == NULL ? "check" : "describe",
 		.dir = "/",
 		.deadline_ms = act->deadline_s * 1000,
 		.say = q->say == NULL ? on_say_check : q->say,
+		.credential = q->say == NULL ? on_credential_check : NULL,
 		.user = &who,
 	};
 	enum mh_status status = q->say == NULL

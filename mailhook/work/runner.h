@@ -14,6 +14,8 @@ void runner_free(struct runner *r); /* what still runs is killed and stays "runn
 /* Starts what is due, up to max_running, one for a case at a time. *ret_more: there is more than could be started now. */
 enum mh_status runner_start(struct runner *r, int64_t now, bool *ret_more, struct mh_err *err);
 size_t runner_running(const struct runner *r);
+/* Starts the check of one action that is to be asked for its credentials again, if a place is free. */
+enum mh_status runner_ask_again(struct runner *r, int64_t now, struct mh_err *err);
 /* Descriptors and the ms until runner_step must be called in any case; at most max. */
 size_t runner_pollfds(struct runner *r, struct pollfd *fds, size_t max, int *ret_timeout_ms);
 /* Hears what there is to hear. MH_RETRY: an outcome could not be written; it is kept and tried again at the next call. */

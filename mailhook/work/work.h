@@ -18,6 +18,7 @@ struct work {
 	struct db *db;
 	int64_t marked; /* 1 more than the last event that the mark beside the ledger knows; 0: not looked yet */
 	struct reader reader;
+	bool credentials_told;      /* an action told news of a credential: pass_time looks at all of them */
 	int64_t dns_quiet_until_ms; /* monotonic: until then nobody is judged, see prove.h */
 	char owner[80];             /* of leases: node and process */
 	char libexec[1024];         /* the folder of this program */

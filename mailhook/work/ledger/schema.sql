@@ -134,6 +134,16 @@ CREATE TABLE events (                 -- every change of a case, with time and c
 ) STRICT;
 CREATE INDEX events_case ON events (case_id);
 
+CREATE TABLE credentials (            -- what actions told of credentials of their own
+  action    TEXT NOT NULL,            -- name in the configuration
+  name      TEXT NOT NULL,            -- the action's word for it
+  expires   TEXT,                     -- NULL: it has no end
+  precision TEXT NOT NULL CHECK (precision IN ('second', 'day')),
+  told      TEXT NOT NULL,            -- when the action said so last
+  asked     TEXT NOT NULL,            -- when its check was started last for this, or told
+  PRIMARY KEY (action, name)
+) STRICT;
+
 CREATE TABLE pauses (                 -- while a row is here, no job of it starts
   scope TEXT NOT NULL CHECK (scope IN ('all', 'rule', 'action')),
   name  TEXT NOT NULL,                -- of the rule or action; '' for all
