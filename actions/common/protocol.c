@@ -178,6 +178,14 @@ outcome(struct protocol *p, const struct outcome_line *o, const char *fmt, ...)
 		ok = json_add_string(line, "waiting_for", o->waiting_for);
 	if (ok && o->retry_after_s >= 0)
 		ok = json_add_integer(line, "retry_after_s", o->retry_after_s);
+	if (ok && o->step != NULL)
+		ok = json_add_string(line, "step", o->step);
+	if (ok && o->renewed_expires != 0) {
+		cJSON *renewed = cJSON_AddObjectToObject(line, "renewed");
+
+		ok = renewed != NULL && json_add_time(renewed, "expires", o->renewed_expires) &&
+		     (o->renewed_notice == 0 || json_add_time(renewed, "notice", o->renewed_notice));
+	}
 	if (ok)
 		(void)write_line(p, line);
 }
@@ -303,6 +311,27 @@ read_outcomes(const cJSON *list, struct request *r, struct mh_err *err)
 }
 
 static enum mh_status
+read_approvals(const cJSON *list, struct request *r, struct mh_err *err)
+{
+	const cJSON *item;
+	size_t n = 0;
+
+	cJSON_ArrayForEach(item, list) n++;
+	r->approvals = calloc(n + 1, sizeof(*r->approvals));
+	if (r->approvals == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for the request");
+	cJSON_ArrayForEach(item, list)
+	{
+		struct approval_word w = { json_string(item, "step"), json_string(item, "by"), 0 };
+
+		if (w.by == NULL || !read_time(item, "at", &w.at))
+			return mh_fail(err, MH_BAD, "an approval in the request lacks by or at");
+		r->approvals[r->n_approvals++] = w;
+	}
+	return MH_OK;
+}
+
+static enum mh_status
 read_job(const cJSON *j, struct request *r, struct mh_err *err)
 {
 	const size_t event = index_of(json_string(j, "event"), event_names, 8);
@@ -332,9 +361,12 @@ read_job(const cJSON *j, struct request *r, struct mh_err *err)
 	r->message.list = flag(m, "list");
 	r->message.own = flag(m, "own");
 	r->state = json_object(j, "state");
+	r->by = json_string(j, "by");
 
-	const enum mh_status status = read_case(c, r, err);
-	return status == MH_OK ? read_outcomes(json_array(j, "outcomes"), r, err) : status;
+	enum mh_status status = read_case(c, r, err);
+	if (status == MH_OK)
+		status = read_outcomes(json_array(j, "outcomes"), r, err);
+	return status == MH_OK ? read_approvals(json_array(j, "approvals"), r, err) : status;
 }
 
 enum mh_status
@@ -363,7 +395,10 @@ request_read(struct protocol *p, const char *verb, struct request *ret, struct m
 	ret->sample = flag(j, "sample");
 	if (ret->state_dir == NULL || ret->state_dir[0] != '/')
 		return mh_fail(err, MH_BAD, "the request's state_dir is no absolute path");
-	return ret->verb == VERB_RUN || ret->verb == VERB_DESCRIBE ? read_job(j, ret, err) : MH_OK;
+	if (ret->verb == VERB_INPUT && json_object(j, "case") == NULL)
+		return MH_OK; /* it is not asked about a case */
+	return ret->verb == VERB_RUN || ret->verb == VERB_DESCRIBE || ret->verb == VERB_INPUT ? read_job(j, ret, err)
+											      : MH_OK;
 }
 
 void
@@ -371,5 +406,7 @@ request_release(struct request *r)
 {
 	free(r->outcomes);
 	r->outcomes = NULL;
+	free(r->approvals);
+	r->approvals = NULL;
 	drop_json(&r->json);
 }

@@ -23,6 +23,12 @@ struct job_outcome { /* another job of the case; action and outcome are never NU
 	const char *action, *role, *event, *outcome, *waiting_for, *summary, *url;
 };
 
+struct approval_word {    /* a person's word about a step that an action had asked for */
+	const char *step; /* NULL: the case as a whole */
+	const char *by;
+	int64_t at;
+};
+
 /* Strings point into json and are NULL where the request has none. */
 struct request {
 	enum verb verb;
@@ -32,6 +38,7 @@ struct request {
 	bool observe;
 	bool sample; /* the case is made up, to show the action's texts: nobody is asked about it */
 	/* not for VERB_CHECK: */
+	const char *by; /* with VERB_INPUT: the person at the terminal */
 	enum case_event event;
 	int64_t event_number;           /* how many events the case had before this one */
 	const char *job_key, *case_key; /* 32 hex digits */
@@ -53,6 +60,8 @@ struct request {
 	} message;
 	struct job_outcome *outcomes; /* own */
 	size_t n_outcomes;
+	struct approval_word *approvals; /* own; oldest first */
+	size_t n_approvals;
 	const cJSON *state; /* NULL: none */
 };
 
@@ -85,6 +94,9 @@ struct outcome_line {
 	const char *outcome; /* done, retry, failed, waiting, skipped */
 	const char *url, *waiting_for;
 	int64_t retry_after_s; /* below 0: not said */
+	const char *step;      /* with waiting: which step waits, for "approve --step"; NULL: not said */
+	/* with done: the credential was renewed: its new end, and when its issuer writes of it next; 0: not said */
+	int64_t renewed_expires, renewed_notice;
 };
 /* The last line. A summary that is too long is cut. */
 void outcome(struct protocol *p, const struct outcome_line *o, const char *fmt, ...) MH_PRINTF(3, 4);

@@ -28,7 +28,7 @@ enum idp_health {
 struct idp_status {
 	enum idp_health health;
 	bool has_last_success;
-	int64_t last_success; /* end of the last synchronisation that went well, UTC seconds */
+	int64_t last_success; /* when the last synchronisation that went well began, UTC seconds */
 	char words[160];      /* for a person: what it is doing and why; "": nothing to add */
 };
 
@@ -69,6 +69,7 @@ extern const struct idp_driver idp_secrets_manager; /* secrets_manager.c */
 extern const struct idp_driver idp_exec;            /* exec.c */
 
 const struct idp_driver *idp_driver(const char *name); /* NULL: there is none */
+const struct idp_driver *idp_driver_nth(size_t i);     /* NULL: no more */
 
 /* SCIM proof with a token: ServiceProviderConfig, then one user (scim.c). For a driver that can read what it saved.
  *   errors  MH_BAD 401 or 403: AWS does not take this token (yet); MH_RETRY 429, 5xx, network: no verdict */

@@ -56,6 +56,7 @@ struct side_env {
 	int64_t now;           /* UTC seconds: an action has no clock of its own */
 	int64_t deadline;      /* when this run is killed */
 	int64_t retry_after_s; /* out, with MH_RETRY: what a server asked for; -1, as before each call: not said */
+	char note[160];        /* out, with MH_OK: what a person should know all the same; "", as before each call */
 };
 
 /* One option of a side's own section in the configuration file. */
@@ -123,5 +124,6 @@ extern const struct aws_side aws_console_api; /* console_api.c */
 /* -- registry.c ---------------------------------------------------------------------------------------------------- */
 
 const struct aws_side *aws_side(const char *name); /* NULL: there is none */
+const struct aws_side *aws_side_nth(size_t i);     /* NULL: no more */
 
 #endif
