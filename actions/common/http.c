@@ -2,6 +2,7 @@
  * that only the first try sends are a classic of thin wrappers. */
 #include "actions/common/http.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -75,6 +76,12 @@ build_headers(const struct http_request *q, struct curl_slist **ret, struct mh_e
 	MH_AUTO(secret_buf_release) struct buf line;
 
 	buf_init(&line, 2 * HTTP_MAX_HEADER_BYTES);
+	if (q->sign != NULL && q->sign->token != NULL) {
+		buf_puts(&line, "X-Amz-Security-Token: ");
+		buf_puts(&line, q->sign->token);
+		if (!buf_ok(&line) || !append(&list, line.p))
+			return mh_fail(err, MH_RETRY, "no memory for a request");
+	}
 	for (size_t i = 0; i < q->n_headers; i++) {
 		const struct http_header *h = &q->headers[i];
 
@@ -86,6 +93,11 @@ build_headers(const struct http_request *q, struct curl_slist **ret, struct mh_e
 		buf_put(&line, h->value);
 		if (!buf_ok(&line) || !append(&list, line.p))
 			return mh_fail(err, MH_RETRY, "no memory for a request");
+	}
+	if (q->sign != NULL) { /* libcurl 7.88 signs removals too, and sends nothing: SignatureDoesNotMatch */
+		*ret = list;
+		list = NULL;
+		return MH_OK;
 	}
 	/* Away with what libcurl adds by itself: a wait for "100 Continue", and a form's type on any body. */
 	if (!append(&list, "Expect:") || (!has_header(q, "Content-Type") && !append(&list, "Content-Type:")) ||
@@ -167,13 +179,82 @@ take_header(char *p, size_t size, size_t n, void *user)
 	return n;
 }
 
-/* -- the try ------------------------------------------------------------------------------------------------------ */
-
+/* Sets one option; the first failure stays. */
 #define SET(c, option, value)                                                                                          \
 	do {                                                                                                           \
 		if (code == CURLE_OK)                                                                                  \
 			code = curl_easy_setopt(c, option, value);                                                     \
 	} while (0)
+
+/* -- AWS Signature Version 4 -------------------------------------------------------------------------------------- */
+
+#define MAX_SIGNED_BODY_BYTES (1u << 20)
+
+static bool
+is_made_of(const char *s, const char *more)
+{
+	size_t n = 0;
+
+	for (; s[n] != '\0'; n++)
+		if (!((s[n] >= 'a' && s[n] <= 'z') || (s[n] >= 'A' && s[n] <= 'Z') || (s[n] >= '0' && s[n] <= '9') ||
+			strchr(more, s[n]) != NULL))
+			return false;
+	return n > 0;
+}
+
+/* Everything behind the host. */
+static const char *
+path_of(const char *url)
+{
+	const char *host = strstr(url, "://");
+
+	return host == NULL ? url : host + 3 + strcspn(host + 3, "/?#");
+}
+
+static enum mh_status
+may_be_signed(const struct http_request *q, struct mh_err *err)
+{
+	static const char *const own[] = { "Host", "Authorization", "X-Amz-Date", "X-Amz-Security-Token" };
+	const struct http_sigv4 *s = q->sign;
+
+	if (!is_made_of(s->region, "-") || !is_made_of(s->service, "-") || !is_made_of(s->key_id, "_") ||
+	    !is_value(span_of(s->secret)) || s->secret[0] == '\0' || (s->token != NULL && !is_value(span_of(s->token))))
+		return mh_fail(err, MH_BAD, "not a Region, service and credentials of AWS");
+	if (strcmp(q->method, "POST") != 0 || !has_header(q, "Content-Type") || q->body.n > MAX_SIGNED_BODY_BYTES ||
+	    !is_made_of(path_of(q->url), "/-._~") || strstr(path_of(q->url), "//") != NULL ||
+	    strstr(path_of(q->url), "/.") != NULL)
+		return mh_fail(err, MH_BAD, "a request that libcurl cannot sign right");
+	for (size_t i = 0; i < q->n_headers; i++) {
+		const char *name = q->headers[i].name;
+
+		for (size_t k = 0; k < sizeof(own) / sizeof(own[0]); k++)
+			if (strcasecmp(name, own[k]) == 0)
+				return mh_fail(err, MH_BAD, "the header %s is the signature's own", own[k]);
+		for (size_t k = 0; k < i; k++)
+			if (strcasecmp(name, q->headers[k].name) == 0)
+				return mh_fail(err, MH_BAD, "a signed request has header %zu twice", i + 1);
+		if (q->headers[i].value.n == 0)
+			return mh_fail(err, MH_BAD, "a signed request has an empty header");
+	}
+	return MH_OK;
+}
+
+/* The try's own copy, since libcurl takes strings. */
+static CURLcode
+set_signature(CURL *c, const struct http_sigv4 *s)
+{
+	char provider[160];
+	CURLcode code = CURLE_OK;
+
+	if ((size_t)snprintf(provider, sizeof(provider), "aws:amz:%s:%s", s->region, s->service) >= sizeof(provider))
+		return CURLE_BAD_FUNCTION_ARGUMENT;
+	SET(c, CURLOPT_AWS_SIGV4, provider);
+	SET(c, CURLOPT_USERNAME, s->key_id);
+	SET(c, CURLOPT_PASSWORD, s->secret);
+	return code;
+}
+
+/* -- the try ------------------------------------------------------------------------------------------------------ */
 
 static CURLcode
 set_request(CURL *c, const struct http_request *q, struct taking *t, struct curl_slist *headers, bool plain)
@@ -226,6 +307,8 @@ run_try(const struct wire *w, const struct http_request *q, const struct wire_ur
 	struct taking t = { .q = q, .a = ret, .max_body_bytes = ret->body.max };
 
 	enum mh_status status = may_be_asked(w, q, u, err);
+	if (status == MH_OK && q->sign != NULL)
+		status = may_be_signed(q, err);
 	if (status == MH_OK)
 		status = build_headers(q, &headers, err);
 	if (status == MH_OK)
@@ -234,8 +317,12 @@ run_try(const struct wire *w, const struct http_request *q, const struct wire_ur
 		return status;
 
 	CURLcode code = set_request(c, q, &t, headers, strcmp(u->scheme, "http") == 0);
+	if (code == CURLE_OK && q->sign != NULL)
+		code = set_signature(c, q->sign);
 	if (code == CURLE_OK)
 		code = curl_easy_perform(c);
+	long request_bytes = 0;
+	ret->sent = curl_easy_getinfo(c, CURLINFO_REQUEST_SIZE, &request_bytes) != CURLE_OK || request_bytes > 0;
 	if (t.too_big)
 		return mh_fail(err, MH_LIMIT, "%s: an answer of more than %zu bytes", u->host, t.max_body_bytes);
 	if (!buf_ok(&ret->body) || !buf_ok(&ret->kept))

@@ -17,15 +17,25 @@ struct http_header {
 	struct mh_span value; /* no CR, LF, NUL */
 };
 
+/* AWS Signature Version 4, made by libcurl. What the libcurl of Debian 12 (7.88) signs wrong is refused and never sent: any
+ * method but POST, a query, a path of other signs than RFC 3986's unreserved ones (so functions by name, not by ARN), a
+ * body above 1 MiB (it would come with a header that is signed and not sent), headers twice or without value. */
+struct http_sigv4 {
+	const char *region, *service; /* "eu-west-1", "states" */
+	const char *key_id, *secret;
+	const char *token; /* of a session; NULL: none */
+};
+
 struct http_request {
 	const char *method; /* upper case letters */
 	const char *url;
 	const struct http_header *headers; /* a body's Content-Type is among them; none is made up */
 	size_t n_headers;
-	struct mh_span body;     /* p == NULL: none */
-	const char *const *keep; /* NULL-ended names of the answer's headers to keep; NULL: none */
-	size_t max_body_bytes;   /* 0: HTTP_MAX_BODY_BYTES */
-	int64_t now;             /* a Retry-After date is counted from here */
+	struct mh_span body;           /* p == NULL: none */
+	const char *const *keep;       /* NULL-ended names of the answer's headers to keep; NULL: none */
+	size_t max_body_bytes;         /* 0: HTTP_MAX_BODY_BYTES */
+	int64_t now;                   /* a Retry-After date is counted from here */
+	const struct http_sigv4 *sign; /* NULL: not signed */
 };
 
 struct http_answer {
@@ -33,6 +43,7 @@ struct http_answer {
 	struct buf body;
 	struct buf kept;       /* "name: value\n" of each kept header */
 	int64_t retry_after_s; /* -1: not said, or not understood */
+	bool sent;             /* false: nothing left this machine, so that nothing can have happened */
 };
 
 void http_answer_init(struct http_answer *a);

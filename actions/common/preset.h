@@ -45,6 +45,7 @@ struct preset_settings {  /* of the action's file: PRESET_OPTIONS */
 	struct template_var *pairs; /* own; the user's own values, still templates */
 	size_t n_pairs;
 	struct wire wire;
+	int64_t retry_after_s; /* of a token server that did not answer; -1: not said */
 };
 
 /* Options for the action's cfg_opt_t table, and the checks that belong to them. */
@@ -105,8 +106,11 @@ void preset_answer_release(struct preset_answer *a);
 enum mh_status preset_ask(
     const struct preset_context *c, const char *request, struct preset_answer *ret, struct mh_err *err);
 
+/* A request as it would be sent, a line each, the secret as "***". Asks nobody. */
+enum mh_status preset_show(const struct preset_context *c, const char *request, struct buf *out, struct mh_err *err);
+
 /* Builds every request of the preset and sends none: what is wrong in templates and settings is found before it is
- * needed. Values that only an answer gives are left empty. out: where not NULL, the first request's in words. */
-enum mh_status preset_check(const struct preset_context *c, struct buf *out, struct mh_err *err);
+ * needed. Values that only an answer gives are left empty. */
+enum mh_status preset_check(const struct preset_context *c, struct mh_err *err);
 
 #endif
