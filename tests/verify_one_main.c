@@ -79,7 +79,7 @@ chain(struct verify_mail *m, int64_t received, const struct key_source *keys, st
 static void
 judge(struct mh_span raw, int64_t received, const struct verify_policy *policy, struct key_file *file)
 {
-	const struct key_source keys = { txt_of, file };
+	const struct key_source keys = { .txt = txt_of, .user = file, .kept = policy->keys };
 	struct verify_result r;
 	struct verify_mail m;
 	struct mh_err err = { 0 };
@@ -180,7 +180,10 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: verify-one KEYS RECEIVED [NAME=VALUE...]\n");
 		return 2;
 	}
-	const struct verify_policy policy = { &lists.trust, lists.signers, lists.senders };
+	struct verify_keys *kept = verify_keys_new();
+	const struct verify_policy policy = {
+		.trust = &lists.trust, .signers = lists.signers, .senders = lists.senders, .keys = kept
+	};
 	const int64_t received = strtoll(argv[2], NULL, 10);
 
 	while (fgets(head, sizeof(head), stdin) != NULL) {
@@ -196,6 +199,7 @@ main(int argc, char **argv)
 		free(raw);
 		fflush(stdout);
 	}
+	verify_keys_free(kept);
 	free(keys.bytes);
 	return status;
 }

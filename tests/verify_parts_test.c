@@ -335,6 +335,50 @@ key_records(void **state)
 	}
 }
 
+/* A key is made once of a record, goes by the record's text, and refusals are made anew. */
+static void
+kept_keys(void **state)
+{
+	struct verify_keys *kept = verify_keys_new();
+	struct key first = { 0 }, again = { 0 }, strict = { 0 }, other = { 0 };
+	struct arena a;
+
+	(void)state;
+	assert_non_null(kept);
+	arena_init(&a, 1 << 20);
+	const struct mh_span plain = MH_LIT("p=" RSA_1024);
+	assert_int_equal(key_get(kept, plain, KEY_RSA, &a, &first, NULL), MH_OK);
+	assert_int_equal(key_get(kept, plain, KEY_RSA, &a, &again, NULL), MH_OK);
+	if (first.pkey != again.pkey)
+		fail_msg("the same record was read twice");
+	key_release(&again);
+	assert_int_equal(key_get(kept, MH_LIT("t=s; p=" RSA_1024), KEY_RSA, &a, &strict, NULL), MH_OK);
+	if (strict.pkey == first.pkey || !strict.same_domain || first.same_domain)
+		fail_msg("the key of another record was taken");
+	key_release(&strict);
+	if (key_get(kept, plain, KEY_ED25519, &a, &other, NULL) != MH_BAD)
+		fail_msg("a kept RSA key was taken for an Ed25519 signature");
+	for (int i = 0; i < 2; i++)
+		if (key_get(kept, MH_LIT("t=y; p=" RSA_1024), KEY_RSA, &a, &other, NULL) != MH_BAD)
+			fail_msg("a key of a domain that is testing was taken");
+
+	for (size_t i = 0; i < 2 * MAX_KEPT_KEYS; i++) { /* more than are kept */
+		struct mh_span record;
+		assert_int_equal(arena_printf(&a, &record, NULL, "n=%zu; p=" RSA_1024, i), MH_OK);
+		assert_int_equal(key_get(kept, record, KEY_RSA, &a, &other, NULL), MH_OK);
+		key_release(&other);
+	}
+	assert_int_equal(key_get(kept, plain, KEY_RSA, &a, &again, NULL), MH_OK);
+	if (again.pkey == first.pkey)
+		fail_msg("more keys are kept than there is room for");
+	assert_int_equal(EVP_PKEY_get_bits(first.pkey), 1024); /* ours lives on */
+	key_release(&again);
+	key_release(&first);
+	arena_release(&a);
+	verify_keys_free(kept);
+	verify_keys_free(NULL);
+}
+
 static void
 results(void **state)
 {
@@ -482,6 +526,7 @@ main(void)
 		cmocka_unit_test(domains),
 		cmocka_unit_test(authors),
 		cmocka_unit_test(key_records),
+		cmocka_unit_test(kept_keys),
 		cmocka_unit_test(results),
 		cmocka_unit_test(signature_tags),
 		cmocka_unit_test(signed_names_bound),

@@ -83,7 +83,7 @@ first_signature(const char *one, const char *two, bool crlf, size_t flip, struct
 	struct verify_mail m;
 	struct signature s;
 	unsigned asked = 0;
-	const struct key_source keys = { rfc_keys, &asked };
+	const struct key_source keys = { .txt = rfc_keys, .user = &asked };
 
 	arena_init(&a, 1 << 20);
 	buf_init(&text, 1 << 16);
@@ -160,7 +160,7 @@ static void
 examples_are_unverified(void **state)
 {
 	const struct conf_trust none = { .hops = 1 };
-	const struct verify_policy policy = { &none, signers, senders };
+	const struct verify_policy policy = { .trust = &none, .signers = signers, .senders = senders };
 	struct verify_result r;
 	struct mh_err err = { 0 };
 	struct arena a;
@@ -183,7 +183,7 @@ static void
 no_memory(void **state)
 {
 	const struct conf_trust trust = { .hops = 1 };
-	const struct verify_policy policy = { &trust, signers, senders };
+	const struct verify_policy policy = { .trust = &trust, .signers = signers, .senders = senders };
 	char mail[4096];
 	size_t at = 1;
 

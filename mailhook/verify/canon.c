@@ -37,9 +37,16 @@ put_relaxed(struct buf *b, struct mh_span raw)
 	char chunk[512];
 	size_t used = 0;
 
-	for (size_t i = 0; i < n_name; i++)
-		buf_putc(b, raw.p[i] >= 'A' && raw.p[i] <= 'Z' ? (char)(raw.p[i] - 'A' + 'a') : raw.p[i]);
+	for (size_t i = 0; i < n_name; i++) {
+		if (used == sizeof(chunk)) {
+			buf_put(b, (struct mh_span){ chunk, used });
+			used = 0;
+		}
+		chunk[used++] = raw.p[i] >= 'A' && raw.p[i] <= 'Z' ? (char)(raw.p[i] - 'A' + 'a') : raw.p[i];
+	}
+	buf_put(b, (struct mh_span){ chunk, used });
 	buf_putc(b, ':');
+	used = 0;
 	for (size_t i = n_name + 1; i < raw.n; i++) {
 		const char c = raw.p[i];
 

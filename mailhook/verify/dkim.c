@@ -57,7 +57,7 @@ signature_verify(const struct signature *s, struct mh_span signed_bytes, const s
 		return mh_fail(err, MH_BAD, "there is no key %s", name.p);
 	if (status != MH_OK)
 		return status;
-	if ((status = key_read(record, s->type, a, &key, err)) != MH_OK)
+	if ((status = key_get(keys->kept, record, s->type, a, &key, err)) != MH_OK)
 		return status;
 	if (key.same_domain && !span_ieq(s->identity, s->d))
 		return mh_fail(err, MH_BAD, "t=s: the key is not for names below d=");

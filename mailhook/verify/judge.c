@@ -117,7 +117,9 @@ understand(struct judge *d, struct mh_span request, struct mh_err *err)
 		status = read_names(j, "senders", &d->arena, &senders, &n, err);
 	if (status == MH_OK)
 		status = read_trust(d, trust, err);
-	d->policy = (struct verify_policy){ .trust = &d->trust, .signers = signers, .senders = senders };
+	d->policy = (struct verify_policy){
+		.trust = &d->trust, .signers = signers, .senders = senders, .keys = verify_keys_new()
+	};
 	return status;
 }
 

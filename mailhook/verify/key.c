@@ -1,4 +1,7 @@
 /* key.c: key records (RFC 6376 section 3.6.1), and the keys in them. */
+#include <stdlib.h>
+#include <string.h>
+
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
@@ -143,4 +146,84 @@ key_read(struct mh_span record, enum key_type type, struct arena *a, struct key 
 	k.same_domain = tag_lists(tag_value(&tags, "t"), "s");
 	*ret = k;
 	return MH_OK;
+}
+
+/* -- keys that are kept ------------------------------------------------------------------------------------------- */
+
+struct kept_key {
+	char *record; /* own */
+	size_t n;
+	enum key_type type;
+	struct key key; /* own */
+};
+
+struct verify_keys {
+	struct kept_key items[MAX_KEPT_KEYS];
+	size_t next; /* the one that makes room */
+};
+
+struct verify_keys *
+verify_keys_new(void)
+{
+	return calloc(1, sizeof(struct verify_keys));
+}
+
+static void
+drop_kept(struct kept_key *k)
+{
+	free(k->record);
+	key_release(&k->key);
+	*k = (struct kept_key){ .record = NULL };
+}
+
+void
+verify_keys_free(struct verify_keys *keys)
+{
+	for (size_t i = 0; keys != NULL && i < MAX_KEPT_KEYS; i++)
+		drop_kept(&keys->items[i]);
+	free(keys);
+}
+
+/* One more owner of it. */
+static bool
+share(const struct key *k, struct key *ret)
+{
+	if (EVP_PKEY_up_ref(k->pkey) != 1)
+		return false;
+	*ret = *k;
+	return true;
+}
+
+/* Where there is no memory it is not kept, and read again. */
+static void
+keep(struct verify_keys *keys, struct mh_span record, enum key_type type, const struct key *k)
+{
+	struct kept_key fresh = { .record = malloc(record.n), .n = record.n, .type = type };
+
+	if (fresh.record == NULL || !share(k, &fresh.key)) {
+		free(fresh.record);
+		return;
+	}
+	memcpy(fresh.record, record.p, record.n);
+	drop_kept(&keys->items[keys->next]);
+	keys->items[keys->next] = fresh;
+	keys->next = (keys->next + 1) % MAX_KEPT_KEYS;
+}
+
+enum mh_status
+key_get(struct verify_keys *keys, struct mh_span record, enum key_type type, struct arena *a, struct key *ret,
+    struct mh_err *err)
+{
+	for (size_t i = 0; keys != NULL && i < MAX_KEPT_KEYS; i++) {
+		const struct kept_key *k = &keys->items[i];
+
+		if (k->record != NULL && k->type == type && span_eq((struct mh_span){ k->record, k->n }, record) &&
+		    share(&k->key, ret))
+			return MH_OK;
+	}
+
+	const enum mh_status status = key_read(record, type, a, ret, err);
+	if (status == MH_OK && keys != NULL)
+		keep(keys, record, type, ret);
+	return status;
 }

@@ -102,18 +102,21 @@ message_split(struct mh_span raw, struct arena *a, struct verify_mail *ret, stru
 size_t
 message_count(const struct verify_mail *m, const char *name)
 {
+	const struct mh_span wanted = span_of(name);
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->n_fields; i++)
-		n += span_ieq(m->fields[i].name, span_of(name));
+		n += m->fields[i].name.n == wanted.n && span_ieq(m->fields[i].name, wanted);
 	return n;
 }
 
 const struct verify_field *
 message_field(const struct verify_mail *m, const char *name)
 {
+	const struct mh_span wanted = span_of(name);
+
 	for (size_t i = 0; i < m->n_fields; i++)
-		if (span_ieq(m->fields[i].name, span_of(name)))
+		if (span_ieq(m->fields[i].name, wanted))
 			return &m->fields[i];
 	return NULL;
 }

@@ -159,11 +159,14 @@ way_ends(struct judge *j, enum mh_status status, const struct mh_err *why)
 /* -- DKIM --------------------------------------------------------------------------------------------------------- */
 
 static enum mh_status
-judge_signature(struct judge *j, const struct verify_field *f, struct mh_span d, bool signer)
+judge_signature(
+    struct judge *j, const struct verify_field *f, const struct taglist *tags, struct mh_span d, bool signer)
 {
 	struct signature s;
 	struct mh_err why = { 0 };
-	enum mh_status status = signature_read(f->value, SIGNATURE_DKIM, j->arena, &s, &why);
+	enum mh_status status = f->value.n > MAX_SIGNATURE_BYTES
+				    ? mh_fail(&why, MH_BAD, "a signature of %zu bytes", f->value.n)
+				    : signature_of_tags(tags, SIGNATURE_DKIM, j->arena, &s, &why);
 
 	if (status == MH_OK)
 		status = dkim_covers(&j->mail, &s, true, &why);
@@ -184,6 +187,7 @@ judge_signature(struct judge *j, const struct verify_field *f, struct mh_span d,
 static enum mh_status
 judge_dkim(struct judge *j)
 {
+	struct taglist tags;
 	size_t seen = 0, tried = 0;
 
 	for (size_t i = 0; i < j->mail.n_fields && j->out->level < TRUST_VERIFIED; i++) {
@@ -192,7 +196,7 @@ judge_dkim(struct judge *j)
 		if (!span_ieq(f->name, MH_LIT("DKIM-Signature")))
 			continue;
 		seen++;
-		const struct mh_span d = signature_domain(f->value);
+		const struct mh_span d = taglist_read(f->value, &tags, NULL) == MH_OK ? tag_value(&tags, "d") : MH_NONE;
 		const bool signer = among(j->policy->signers, d);
 		const bool forwarder = configured(&j->policy->trust->forwarders, d);
 		if (d.p == NULL) {
@@ -215,7 +219,7 @@ judge_dkim(struct judge *j)
 				say(j, "DKIM %s: From is not of this forwarder", word_of(d).text);
 			continue;
 		}
-		const enum mh_status status = judge_signature(j, f, d, signer);
+		const enum mh_status status = judge_signature(j, f, &tags, d, signer);
 		if (status != MH_OK)
 			return status;
 	}
@@ -469,7 +473,7 @@ verify_message(struct mh_span raw, int64_t received, const struct verify_policy 
 	struct judge j = { .raw = raw,
 		.received = received,
 		.policy = p,
-		.keys = { txt, user },
+		.keys = { txt, user, p->keys },
 		.arena = a,
 		.from = MH_NONE,
 		.out = &out,

@@ -193,24 +193,20 @@ read_kind_tags(const struct taglist *t, struct signature *s, struct arena *a, st
 }
 
 enum mh_status
-signature_read(
-    struct mh_span value, enum signature_kind kind, struct arena *a, struct signature *ret, struct mh_err *err)
+signature_of_tags(
+    const struct taglist *t, enum signature_kind kind, struct arena *a, struct signature *ret, struct mh_err *err)
 {
 	struct signature s = { .kind = kind };
-	struct taglist tags;
 	enum mh_status status;
 
-	if (value.n > MAX_SIGNATURE_BYTES)
-		return mh_fail(err, MH_BAD, "a signature of %zu bytes", value.n);
-	if ((status = taglist_read(value, &tags, err)) != MH_OK ||
-	    (status = read_algorithm(tag_value(&tags, "a"), &s.type, err)) != MH_OK ||
-	    (status = read_names(&tags, &s, err)) != MH_OK || (status = read_times(&tags, &s, err)) != MH_OK ||
-	    (status = read_kind_tags(&tags, &s, a, err)) != MH_OK)
+	if ((status = read_algorithm(tag_value(t, "a"), &s.type, err)) != MH_OK ||
+	    (status = read_names(t, &s, err)) != MH_OK || (status = read_times(t, &s, err)) != MH_OK ||
+	    (status = read_kind_tags(t, &s, a, err)) != MH_OK)
 		return status;
 
-	for (size_t i = 0; i < tags.n; i++)
-		if (span_eq(tags.items[i].name, MH_LIT("b")))
-			s.b_whole = tags.items[i].whole;
+	for (size_t i = 0; i < t->n; i++)
+		if (span_eq(t->items[i].name, MH_LIT("b")))
+			s.b_whole = t->items[i].whole;
 	if (s.b_whole.p == NULL)
 		return mh_fail(err, MH_BAD, "no b=");
 	if ((status = tag_base64(s.b_whole, a, &s.b, err)) != MH_OK)
@@ -219,4 +215,17 @@ signature_read(
 		return mh_fail(err, MH_BAD, "an empty b=");
 	*ret = s;
 	return MH_OK;
+}
+
+enum mh_status
+signature_read(
+    struct mh_span value, enum signature_kind kind, struct arena *a, struct signature *ret, struct mh_err *err)
+{
+	struct taglist tags;
+	enum mh_status status;
+
+	if (value.n > MAX_SIGNATURE_BYTES)
+		return mh_fail(err, MH_BAD, "a signature of %zu bytes", value.n);
+	status = taglist_read(value, &tags, err);
+	return status == MH_OK ? signature_of_tags(&tags, kind, a, ret, err) : status;
 }

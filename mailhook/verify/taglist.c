@@ -36,7 +36,7 @@ static bool
 valid_value(struct mh_span s)
 {
 	for (size_t i = 0; i < s.n; i++)
-		if (!is_blank(s.p[i]) && (s.p[i] < '!' || s.p[i] > '~'))
+		if ((s.p[i] < '!' || s.p[i] > '~') && !is_blank(s.p[i]))
 			return false;
 	return true;
 }
@@ -75,8 +75,10 @@ taglist_read(struct mh_span text, struct taglist *ret, struct mh_err *err)
 struct mh_span
 tag_value(const struct taglist *t, const char *name)
 {
+	const struct mh_span wanted = span_of(name);
+
 	for (size_t i = 0; i < t->n; i++)
-		if (span_eq(t->items[i].name, span_of(name)))
+		if (span_eq(t->items[i].name, wanted))
 			return t->items[i].value;
 	return MH_NONE;
 }
@@ -98,24 +100,27 @@ tag_item(struct mh_span *list, struct mh_span *ret_item)
 bool
 tag_lists(struct mh_span list, const char *word)
 {
+	const struct mh_span wanted = span_of(word);
 	struct mh_span item;
 
 	while (tag_item(&list, &item))
-		if (span_ieq(item, span_of(word)))
+		if (span_ieq(item, wanted))
 			return true;
 	return false;
 }
 
-static int
+/* From '+' to 'z': the digit and 1; 0: none. A table, since the digits of a signature are random, and so would be the
+ * branches over them. */
+static const unsigned char base64_digits[] = { 63, 0, 0, 0, 64, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 0, 0, 0, 0, 0,
+	0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 0, 0, 0, 0,
+	0, 0, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52 };
+
+static unsigned
 base64_digit(char c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (is_digit(c))
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
+	const size_t at = (size_t)(unsigned char)c - '+';
+
+	return at < sizeof(base64_digits) ? base64_digits[at] : 0;
 }
 
 enum mh_status
@@ -129,17 +134,17 @@ tag_base64(struct mh_span text, struct arena *a, struct mh_span *ret, struct mh_
 		return mh_fail(err, MH_LIMIT, "no room to decode %zu bytes of base64", text.n);
 	for (size_t i = 0; i < text.n; i++) {
 		const char c = text.p[i];
-		const int digit = base64_digit(c);
+		const unsigned digit = base64_digit(c);
 
-		if (is_blank(c))
+		if (digit == 0 && is_blank(c))
 			continue;
 		if (c == '=') {
 			pads++;
 			continue;
 		}
-		if (digit < 0 || pads > 0)
+		if (digit == 0 || pads > 0)
 			return mh_fail(err, MH_BAD, "not base64");
-		bits = (bits << 6 | (uint32_t)digit) & 0xFFFFFF;
+		bits = (bits << 6 | (digit - 1)) & 0xFFFFFF;
 		if (++digits % 4 != 1)
 			dst[n++] = (char)(bits >> (digits % 4 == 2 ? 4 : digits % 4 == 3 ? 2 : 0) & 0xFF);
 	}

@@ -16,12 +16,18 @@
 typedef enum mh_status verify_txt(
     void *user, const char *name, struct arena *a, struct mh_span *ret_text, struct mh_err *err);
 
+/* Keys that were read from their records, so that those of a chain, whose seals and message one key often signs, are read
+ * once. What is kept goes by the record's text: DNS is asked all the same. NULL where there is no memory. */
+struct verify_keys *verify_keys_new(void);
+void verify_keys_free(struct verify_keys *keys);
+
 /* What the verdict rests on beside the mail. All lists may be empty; they are borrowed. */
 struct verify_policy {
 	const struct conf_trust *trust;
 	/* Of the definitions that the mail fits, or of the AWS family where it fits none; each ended by NULL. */
 	const char *const *signers; /* domains whose signature proves such a notice */
 	const char *const *senders; /* addresses that such a notice comes from */
+	struct verify_keys *keys;   /* NULL: none are kept */
 };
 
 #define VERIFY_MAX_BY_BYTES 600 /* "dkim " and two names of at most 253 bytes */

@@ -21,6 +21,7 @@
 #define MAX_ARC_INSTANCE 50       /* RFC 8617 section 4.2.1 */
 #define MAX_AUTHRES_RESULTS 100   /* in one Authentication-Results */
 #define MAX_NAME_BYTES 253        /* RFC 1035: a domain name as text */
+#define MAX_KEPT_KEYS 8           /* a chain of one list server has one key, of two relays two */
 #define SHA256_BYTES 32
 
 /* -- message.c: the mail as the signer saw it --------------------------------------------------------------------- */
@@ -116,6 +117,9 @@ struct mh_span signature_domain(struct mh_span value);
  *   source  RFC 6376 3.5, 8301, 8463; RFC 8617 4.1 */
 enum mh_status signature_read(
     struct mh_span value, enum signature_kind kind, struct arena *a, struct signature *ret, struct mh_err *err);
+/* The same where the tag list was read already; its length is the caller's to look at. */
+enum mh_status signature_of_tags(
+    const struct taglist *t, enum signature_kind kind, struct arena *a, struct signature *ret, struct mh_err *err);
 
 /* -- key.c: key records (RFC 6376 3.6.1) -------------------------------------------------------------------------- */
 
@@ -129,12 +133,17 @@ void key_release(struct key *k);
  *   errors  MH_BAD with the reason: revoked, t=y, another k=, h= or s=, an RSA key below 1024 bits, not a key */
 enum mh_status key_read(
     struct mh_span record, enum key_type type, struct arena *a, struct key *ret, struct mh_err *err);
+/* The same, out of keys where that very record was read for that type before; what is read is put there. keys: may be
+ * NULL. */
+enum mh_status key_get(struct verify_keys *keys, struct mh_span record, enum key_type type, struct arena *a,
+    struct key *ret, struct mh_err *err);
 
 /* -- dkim.c ------------------------------------------------------------------------------------------------------- */
 
 struct key_source {
 	verify_txt *txt;
 	void *user;
+	struct verify_keys *kept; /* may be NULL */
 };
 
 /* Is the signature good over these canonical header bytes? Asks for the key.

@@ -1,5 +1,6 @@
 #!/bin/sh
-# tests/bench/run.sh [BUILD [ROUNDS [NOTICES]]]: mailhook against procmail, maildrop and a Python script, in one run.
+# tests/bench/run.sh [BUILD [ROUNDS [NOTICES]]]: mailhook against procmail, maildrop and a Python script, in one run, and
+# its check of a signature against OpenSSL's alone.
 # Ratios are what counts: all programs get the same mail in interleaved rounds on the same disk.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -65,4 +66,5 @@ taskset -c 0 "$build/bin/mailhook" parse "$work/maildir" >"$work/parsed"
 end=$(date +%s%N)
 awk -v n="$notices" -v ns="$((end - start))" -v read="$(grep -c '"verdict":"notice"' "$work/parsed" || true)" \
 	'BEGIN { printf "%-44s %9.0f a second (%d of %d read, %.2f s)\n", "parse of a Maildir on one core", n * 1e9 / ns, read, n, ns / 1e9 }'
+"$build/tests/verify-bench" 2000 20000 100000
 echo "again: tests/bench/run.sh ${1:-build} $rounds $notices"

@@ -28,7 +28,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		.forwarders = { forwarders, 1 },
 		.sns_topics = { topics, 1 },
 		.hops = 1 };
-	const struct verify_policy policy = { &trust, signers, senders };
+	const struct verify_policy policy = { .trust = &trust, .signers = signers, .senders = senders };
 	struct verify_result r;
 	struct arena a;
 
