@@ -216,8 +216,15 @@ build_rules(struct conf *c, struct conf_source *s)
 		x->order = integer_of(text_in(b, KEY_ORDER), 50);
 		x->expect_s = expect_of(text_in(b, KEY_EXPECT));
 		if (!list_in(&c->arena, b, KEY_KINDS, &x->kinds) ||
-		    !list_in(&c->arena, b, KEY_ACCOUNTS, &x->accounts) || !list_in(&c->arena, b, KEY_DO, &x->actions))
+		    !list_in(&c->arena, b, KEY_ACCOUNTS, &x->accounts) ||
+		    !list_in(&c->arena, b, KEY_ENVIRONMENTS, &x->environments) ||
+		    !list_in(&c->arena, b, KEY_DO, &x->actions))
 			return false;
+		if (given_in(b, KEY_ENVIRONMENTS) && text_of(s, KEY_ACCOUNTS_FILE, NULL) == NULL)
+			conf_wrong(s, b->file, b->line,
+			    "rule \"%s\" has environments, and there is no accounts_file that says which account has "
+			    "which",
+			    b->title);
 	}
 	return true;
 }
@@ -701,10 +708,11 @@ conf_takes(const struct conf_list *list, struct mh_span s)
 }
 
 const struct conf_rule *
-conf_rule_for(const struct conf *c, struct mh_span kind, struct mh_span account)
+conf_rule_for(const struct conf *c, struct mh_span kind, struct mh_span account, struct mh_span environment)
 {
 	for (size_t i = 0; i < c->n_rules; i++)
-		if (conf_takes(&c->rules[i].kinds, kind) && conf_takes(&c->rules[i].accounts, account))
+		if (conf_takes(&c->rules[i].kinds, kind) && conf_takes(&c->rules[i].accounts, account) &&
+		    conf_takes(&c->rules[i].environments, environment))
 			return &c->rules[i];
 	return NULL;
 }

@@ -54,6 +54,7 @@ struct conf_rule {
 	const char *name;
 	int order;                        /* default 50; equal orders: as written */
 	struct conf_list kinds, accounts; /* empty: all; a trailing '*' matches any rest */
+	struct conf_list environments;    /* the same; those of the accounts file. An account not in it has none */
 	struct conf_list actions;         /* "do" */
 	int expect_s; /* after the last expiry, or the case's end if later: when the next cycle's first notice must have
 			 come; 0: never; CONF_EXPECT_BY_KIND: conf_expect_s() says */
@@ -150,8 +151,9 @@ enum mh_status conf_load(const char *path, conf_complain *complain, void *user, 
 void conf_free(struct conf *c);
 
 const struct conf_action *conf_action(const struct conf *c, const char *name); /* NULL: none */
-/* The first rule that takes a case of that kind and account; NULL: none. account may be unknown. */
-const struct conf_rule *conf_rule_for(const struct conf *c, struct mh_span kind, struct mh_span account);
+/* The first rule that takes a case of that kind, account and account's environment; NULL: none. Both may be unknown. */
+const struct conf_rule *conf_rule_for(
+    const struct conf *c, struct mh_span kind, struct mh_span account, struct mh_span environment);
 
 /* Whether a rule's or an escalation's list of kinds or accounts takes that one. */
 bool conf_takes(const struct conf_list *list, struct mh_span s);

@@ -564,6 +564,8 @@ const struct conf_option conf_options[CONF_KEYS] = {
 	[KEY_GIVE_UP] = { CONF_ACTION, false, "give_up", is_give_up, "a time from 1s to 365d" },
 	[KEY_KINDS] = { CONF_RULE, true, "kinds", is_kind, KIND_WORDS },
 	[KEY_ACCOUNTS] = { CONF_RULE, true, "accounts", is_account, ACCOUNT_WORDS },
+	[KEY_ENVIRONMENTS] = { CONF_RULE, true, "environments", is_account,
+	    "an environment of the accounts file, with '*' only at its end" },
 	[KEY_DO] = { CONF_RULE, true, "do", conf_title_right, NAME_WORDS },
 	[KEY_ORDER] = { CONF_RULE, false, "order", is_count, COUNT_WORDS },
 	[KEY_EXPECT] = { CONF_RULE, false, "expect", is_expect, "a time from 1s to 3650d, or never" },

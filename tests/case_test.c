@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "mailhook/work/accounts.h"
 #include "tests/room.h"
 
 #define RULES                                                                                                          \
@@ -496,6 +497,37 @@ rule_is_chosen_once(void **state)
 }
 
 static void
+rule_is_chosen_by_environment(void **state)
+{
+	static const struct {
+		const char *name, *account, *rule;
+	} rows[] = {
+		{ "an account of that environment", "111111111111", "live" },
+		{ "of another", "222222222222", "rest" },
+		{ "of none", "333333333333", "rest" },
+		{ "that the file does not list", "444444444444", "rest" },
+	};
+	struct room r;
+	struct mh_err err = { 0 };
+
+	(void)state;
+	room_open(&r, "accounts_file = \"@/accounts\"\naction \"desk\" { program = \"ticket\" }\n"
+		      "rule \"live\" { environments = {\"production\"} do = {\"desk\"} }\nrule \"rest\" { order = 90 "
+		      "do = {\"desk\"} }\n");
+	room_script(&r, "accounts", "111111111111,,,production\n222222222222,,,test\n333333333333\n");
+	assert_int_equal(accounts_load(r.w.conf->accounts_file, work_complain, NULL, &r.w.accounts, &err), MH_OK);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char sql[100];
+
+		(void)room_take(&r, &(struct say){ .account = rows[i].account }, NULL);
+		(void)snprintf(sql, sizeof(sql), "SELECT rule FROM cases WHERE account = '%s'", rows[i].account);
+		if (strcmp(room_text(&r, sql), rows[i].rule) != 0)
+			fail_msg("%s: rule %s", rows[i].name, room_text(&r, sql));
+	}
+	room_close(&r);
+}
+
+static void
 late_notice_opens_a_ticket_at_most(void **state)
 {
 	struct room r;
@@ -530,6 +562,7 @@ main(void)
 		cmocka_unit_test(flood_goes_into_one_digest),
 		cmocka_unit_test(keys_differ_between_installations),
 		cmocka_unit_test(rule_is_chosen_once),
+		cmocka_unit_test(rule_is_chosen_by_environment),
 		cmocka_unit_test(late_notice_opens_a_ticket_at_most),
 	};
 

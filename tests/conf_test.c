@@ -281,6 +281,14 @@ static const struct row rows[] = {
 	      "1: credential \"a\" has both expires and certificate_file\n" M
 	      "7: credential \"c\" has neither expires nor certificate_file",
 	    "/var/lib/mailhook" },
+	{ "environments that nobody gives",
+	    T "rule \"r\" { do = {\"t\"}\n environments = {\"*x\"}\n}\nrule \"s\" { do = {\"t\"} environments = "
+	      "{\"a\"} }\n",
+	    NULL,
+	    M "3: environments must be an environment of the accounts file, with '*' only at its end, not \"*x\"\n" M
+	      "2: rule \"r\" has environments, and there is no accounts_file that says which account has which\n" M
+	      "5: rule \"s\" has environments, and there is no accounts_file that says which account has which",
+	    "/var/lib/mailhook" },
 	{ "a wrong expect", "\naction \"p\" { program = \"/p\" }\nrule \"s\" { do = {\"p\"}\nexpect = \"always\" }\n",
 	    NULL, M "4: expect must be a time from 1s to 3650d, or never, not \"always\"", "/var/lib/mailhook" },
 	{ "comments where libconfuse has none", "thresholds = { # one\n 3, // two\n /* three */ 5 # \"\n}\nuser = 1\n",
@@ -484,35 +492,45 @@ static void
 test_rule_for(void **state)
 {
 	static const struct {
-		const char *name, *kind, *account, *rule;
+		const char *name, *kind, *account, *environment, *rule;
 	} cases[] = {
-		{ "kind and account", "aws.acm.certificate", "123456789012", "one" },
-		{ "another account", "aws.acm.certificate", "999999999999", "family" },
-		{ "an unknown account is no listed one", "aws.acm.certificate", NULL, "family" },
-		{ "the family's own name without its dot", "aws", NULL, "any" },
-		{ "a kind of another family", "github.token", "x", "any" },
-		{ "a star takes an account's rest", "gitlab.token", "group/project", "group" },
-		{ "unrecognised", "unrecognised", NULL, "odd" },
+		{ "kind and account", "aws.acm.certificate", "123456789012", NULL, "one" },
+		{ "another account", "aws.acm.certificate", "999999999999", NULL, "family" },
+		{ "an unknown account is no listed one", "aws.acm.certificate", NULL, NULL, "family" },
+		{ "the family's own name without its dot", "aws", NULL, NULL, "any" },
+		{ "a kind of another family", "github.token", "x", NULL, "any" },
+		{ "a star takes an account's rest", "gitlab.token", "group/project", NULL, "group" },
+		{ "unrecognised", "unrecognised", NULL, NULL, "odd" },
+		{ "an environment", "aws.acm.certificate", "999999999999", "production", "live" },
+		{ "an environment by its start", "aws.acm.certificate", "999999999999", "prod-eu", "live" },
+		{ "another environment", "aws.acm.certificate", "999999999999", "test", "family" },
+		{ "an environment is spelled as it is", "aws.acm.certificate", "999999999999", "Production", "family" },
+		{ "an environment, but another kind", "github.token", "x", "production", "any" },
+		{ "an earlier rule that asks for none", "aws.acm.certificate", "123456789012", "production", "one" },
 	};
 	struct box b;
 
 	(void)state;
 	box_open(&b);
 	struct conf *c = loaded(&b,
-	    T "rule \"any\" { order = 90 do = {\"t\"} }\nrule \"family\" { kinds = {\"aws.*\"} do = {\"t\"} }\n"
+	    T "accounts_file = \"/a.csv\"\nrule \"any\" { order = 90 do = {\"t\"} }\n"
+	      "rule \"live\" { order = 40 kinds = {\"aws.*\"} environments = {\"production\", \"prod-*\"} do = {\"t\"} "
+	      "}\n"
+	      "rule \"family\" { kinds = {\"aws.*\"} do = {\"t\"} }\n"
 	      "rule \"one\" { order = 1 kinds = {\"x\", \"aws.acm.certificate\"} accounts = {\"1\", \"123456789012\"} "
 	      "do = {\"t\"} }\n"
 	      "rule \"group\" { accounts = {\"group/*\"} do = {\"t\"} }\n"
 	      "rule \"odd\" { kinds = {\"unrecognised\"} do = {\"t\"} }\n");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const struct conf_rule *r = conf_rule_for(c, span_of(cases[i].kind), span_of(cases[i].account));
+		const struct conf_rule *r =
+		    conf_rule_for(c, span_of(cases[i].kind), span_of(cases[i].account), span_of(cases[i].environment));
 		if (r == NULL || strcmp(r->name, cases[i].rule) != 0)
 			fail_msg(
 			    "%s: rule %s instead of %s", cases[i].name, r == NULL ? "none" : r->name, cases[i].rule);
 	}
 	conf_free(c);
 	c = loaded(&b, T "rule \"family\" { kinds = {\"aws.*\"} do = {\"t\"} }\n");
-	assert_null(conf_rule_for(c, MH_LIT("github.token"), MH_NONE));
+	assert_null(conf_rule_for(c, MH_LIT("github.token"), MH_NONE, MH_NONE));
 	conf_free(c);
 	box_close(&b);
 }
@@ -541,7 +559,7 @@ test_embedded(void **state)
 	assert_int_equal(c->flood_unlisted, 5);
 	assert_int_equal(c->quarantine_messages, 200);
 	assert_int_equal(c->quarantine_bytes, 64 << 20);
-	assert_non_null(conf_rule_for(c, MH_LIT("aws.acm.certificate"), MH_NONE));
+	assert_non_null(conf_rule_for(c, MH_LIT("aws.acm.certificate"), MH_NONE, MH_NONE));
 	conf_free(c);
 	box_close(&b);
 }

@@ -536,6 +536,80 @@ commands_answer(void **state)
 	room_close(&r);
 }
 
+/* -- check: rules ---------------------------------------------------------------------------------------------------- */
+
+#define CHECK "accounts_file = \"@/accounts\"\naction \"desk\" { program = \"@/desk\" role = \"ticket\" }\n"
+#define REST "rule \"rest\" { order = 90 do = {\"desk\"} }\n"
+#define LIST "111111111111,,,production\n222222222222,,,production\n333333333333,,,test\n"
+
+static const struct {
+	const char *name, *conf, *accounts; /* accounts NULL: there is no such file */
+	int code;
+	const char *part; /* on stderr */
+} rule_rows[] = {
+	{ "all is well", CHECK "rule \"live\" { environments = {\"production\"} do = {\"desk\"} }\n" REST, LIST, 0,
+	    "" },
+	{ "the accounts file is missing", CHECK REST, NULL, 1, "accounts: No such file or directory" },
+	{ "an environment of no account", CHECK "rule \"live\" { environments = {\"prod\"} do = {\"desk\"} }\n" REST,
+	    LIST, 1, "rule \"live\" is never reached: no account of" },
+	{ "its start is one", CHECK "rule \"live\" { environments = {\"prod*\"} do = {\"desk\"} }\n" REST, LIST, 0,
+	    "" },
+	{ "an environment of none of its accounts",
+	    CHECK "rule \"live\" { environments = {\"test\"} accounts = {\"2*\"} do = {\"desk\"} }\n" REST, LIST, 1,
+	    "rule \"live\" is never reached: no account of" },
+	{ "behind a rule of the same environment",
+	    CHECK "rule \"one\" { environments = {\"production\"} do = {\"desk\"} }\n"
+		  "rule \"two\" { environments = {\"production\"} do = {\"desk\"} }\n" REST,
+	    LIST, 1, "rule \"two\" is never reached: rule \"one\" takes all" },
+	{ "behind a rule of another environment",
+	    CHECK "rule \"one\" { environments = {\"test\"} do = {\"desk\"} }\n"
+		  "rule \"two\" { environments = {\"production\"} do = {\"desk\"} }\n" REST,
+	    LIST, 0, "" },
+	{ "behind a rule of the same environment for other kinds",
+	    CHECK "rule \"one\" { kinds = {\"aws.acm.*\"} environments = {\"production\"} do = {\"desk\"} }\n"
+		  "rule \"two\" { environments = {\"production\"} do = {\"desk\"} }\n" REST,
+	    LIST, 0, "" },
+	{ "a rule of all environments behind one of some",
+	    CHECK "rule \"one\" { environments = {\"production\"} do = {\"desk\"} }\n" REST, LIST, 0, "" },
+	{ "an account that a rule of its environment takes",
+	    CHECK "rule \"one\" { environments = {\"test\"} do = {\"desk\"} }\n"
+		  "rule \"two\" { accounts = {\"333333333333\"} do = {\"desk\"} }\n" REST,
+	    LIST, 1, "rule \"two\" is never reached: rule \"one\" takes all" },
+	{ "two accounts, of which a rule takes one",
+	    CHECK "rule \"one\" { environments = {\"test\"} do = {\"desk\"} }\n"
+		  "rule \"two\" { accounts = {\"333333333333\", \"444444444444\"} do = {\"desk\"} }\n" REST,
+	    LIST, 0, "" },
+	{ "the accounts of an environment, one by one",
+	    CHECK "rule \"one\" { accounts = {\"111111111111\"} do = {\"desk\"} }\n"
+		  "rule \"two\" { accounts = {\"222222222222\"} do = {\"desk\"} }\n"
+		  "rule \"live\" { environments = {\"production\"} do = {\"desk\"} }\n" REST,
+	    LIST, 1, "rule \"live\" is never reached: rules before it take each account" },
+	{ "kinds only for accounts of an environment",
+	    CHECK "rule \"live\" { environments = {\"production\"} do = {\"desk\"} }\n", LIST, 1,
+	    "kind unrecognised: no rule takes it for accounts that no rule names" },
+};
+
+static void
+check_looks_at_rules(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rule_rows) / sizeof(rule_rows[0]); i++) {
+		struct room r;
+
+		stage(&r, rule_rows[i].conf);
+		if (rule_rows[i].accounts != NULL)
+			room_script(&r, "accounts", rule_rows[i].accounts);
+		const int code = run(&r, "check", NULL);
+		if (code != rule_rows[i].code || !printed(&r, "err", rule_rows[i].part) ||
+		    (code == 0 && printed(&r, "err", "mailhook"))) {
+			char text[4096];
+			room_read(&r, "err", text, sizeof(text));
+			fail_msg("%s: exit code %d, %s", rule_rows[i].name, code, text);
+		}
+		room_close(&r);
+	}
+}
+
 int
 main(void)
 {
@@ -553,6 +627,7 @@ main(void)
 		cmocka_unit_test(wakes_at_once),
 		cmocka_unit_test(stops_what_runs),
 		cmocka_unit_test(commands_answer),
+		cmocka_unit_test(check_looks_at_rules),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

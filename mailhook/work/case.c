@@ -89,7 +89,9 @@ make_key(struct take *t, const struct case_row *c, char ret[DIGEST_HEX], struct 
 enum mh_status
 case_choose_rule(const struct work *w, struct case_row *c, struct buf *actions, struct mh_err *err)
 {
-	const struct conf_rule *rule = conf_rule_for(w->conf, span_of(c->kind), span_of(c->account));
+	const struct account_row *acc = accounts_find(w->accounts, c->account);
+	const struct conf_rule *rule = conf_rule_for(
+	    w->conf, span_of(c->kind), span_of(c->account), span_of(acc == NULL ? NULL : acc->environment));
 	MH_AUTO(drop_json) cJSON *names = cJSON_CreateArray();
 	bool ok = names != NULL;
 

@@ -3,104 +3,9 @@
 #include <string.h>
 
 #include "mailhook/work/accounts.h"
-#include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
-#include "mailhook/work/pass.h"
 #include "mailhook/work/runner.h"
 #include "parsers/parser.h"
-
-static bool
-covers(const char *wide, const char *narrow)
-{
-	const size_t n = strlen(wide);
-
-	return n > 0 && wide[n - 1] == '*' ? strncmp(wide, narrow, n - 1) == 0 : strcmp(wide, narrow) == 0;
-}
-
-/* Everything that narrow takes, wide takes. An empty list takes all. */
-static bool
-list_covers(const struct conf_list *wide, const struct conf_list *narrow)
-{
-	if (wide->n == 0)
-		return true;
-	for (size_t i = 0; i < narrow->n; i++) {
-		bool covered = false;
-		for (size_t k = 0; k < wide->n && !covered; k++)
-			covered = covers(wide->items[k], narrow->items[i]);
-		if (!covered)
-			return false;
-	}
-	return narrow->n > 0;
-}
-
-/* A rule that one rule before it shadows; several that do so together are not found. */
-static size_t
-never_reached(const struct conf *c)
-{
-	size_t n = 0;
-
-	for (size_t i = 1; i < c->n_rules; i++)
-		for (size_t k = 0; k < i; k++) {
-			const struct conf_rule *early = &c->rules[k], *late = &c->rules[i];
-			if (!list_covers(&early->kinds, &late->kinds) ||
-			    !list_covers(&early->accounts, &late->accounts))
-				continue;
-			work_log("%s:%d: rule \"%s\" is never reached: rule \"%s\" takes all that it would take",
-			    late->file, late->line, late->name, early->name);
-			n++;
-			break;
-		}
-	return n;
-}
-
-static bool
-rule_for_all_accounts(const struct conf *c, const char *kind)
-{
-	return conf_rule_for(c, span_of(kind), MH_NONE) != NULL;
-}
-
-static size_t
-kind_without_rule(const struct conf *c, const char *kind)
-{
-	if (rule_for_all_accounts(c, kind))
-		return 0;
-	for (size_t i = 0; i < c->n_rules; i++)
-		for (size_t k = 0; k < c->rules[i].accounts.n; k++)
-			if (conf_rule_for(c, span_of(kind), span_of(c->rules[i].accounts.items[k])) != NULL) {
-				work_log("kind %s: no rule takes it for accounts that no rule names", kind);
-				return 1;
-			}
-	work_log("kind %s: no rule takes it", kind);
-	return 1;
-}
-
-static bool
-awaits_notices(const struct conf *c)
-{
-	for (size_t i = 0; i < c->n_rules; i++)
-		if (c->rules[i].expect_s > 0)
-			return true;
-	return false;
-}
-
-static size_t
-kinds_without_rule(const struct work *w)
-{
-	const struct definition_info *info;
-	size_t n = 0;
-
-	for (size_t i = 0; (info = definitions_info(w->definitions, i)) != NULL; i++) {
-		bool seen = false;
-		for (size_t k = 0; k < i && !seen; k++)
-			seen = strcmp(definitions_info(w->definitions, k)->kind, info->kind) == 0;
-		if (!seen)
-			n += kind_without_rule(w->conf, info->kind);
-	}
-	n += kind_without_rule(w->conf, CASE_UNRECOGNISED) + kind_without_rule(w->conf, CASE_FLOOD);
-	if (awaits_notices(w->conf))
-		n += kind_without_rule(w->conf, KIND_SILENCE);
-	return w->conf->n_credentials == 0 ? n : n + kind_without_rule(w->conf, KIND_CREDENTIAL);
-}
 
 static bool
 list_names(const struct conf_list *list, const char *action)
@@ -217,7 +122,7 @@ check_command(const struct options *o)
 	if (status != MH_OK) {
 		work_log("%s", err.text);
 	} else {
-		wrong = never_reached(w.conf) + kinds_without_rule(&w);
+		wrong = check_rules(&w);
 		if (w.conf->embedded)
 			(void)puts(
 			    "no action and no rule is configured: tickets go into a folder, replies into a Maildir");

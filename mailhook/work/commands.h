@@ -47,6 +47,9 @@ int drill_command(const struct options *o);
 /* A case's facts as keys of j, for list and show (cmd_list.c). False: no memory. */
 bool case_json(cJSON *j, const struct case_row *c, int64_t now);
 
+/* Rules that are never reached and kinds without a rule, for check (check_rules.c). How many are wrong. */
+size_t check_rules(const struct work *w);
+
 /* What the trust block comes to, for check. How much is wrong: 1 where online says that the resolver does not answer. */
 size_t check_trust(const struct work *w, bool online);
 
