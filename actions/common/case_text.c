@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_VARS 32
+#define MAX_VARS 40
 #define MAX_BLOCK_BYTES ((size_t)64 << 10)
 #define MAX_LINE_BYTES ((size_t)8 << 10)
 #define WRAP_COLUMN 74 /* a line of plain text that is quoted twice still fits 78 */
@@ -250,6 +250,36 @@ add_steps(struct vars *v, const struct request *r)
 	return status;
 }
 
+/* As AWS writes them; anything else has no place in a URL. */
+static bool
+is_region(const char *region)
+{
+	return region != NULL && region[0] >= 'a' && region[0] <= 'z' && strlen(region) < 40 &&
+	       region[strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
+}
+
+static enum mh_status
+add_console(struct vars *v, const struct request *r)
+{
+	const char *page = kind_words(r->expiry.kind)->console;
+	const bool known = is_region(r->expiry.region);
+	const char *region = known ? r->expiry.region : "", *host = "console.aws.amazon.com";
+	struct mh_span url = MH_NONE;
+	enum mh_status status = MH_OK;
+
+	if (strncmp(region, "cn-", 3) == 0)
+		host = "console.amazonaws.cn";
+	else if (strncmp(region, "us-gov-", 7) == 0)
+		host = "console.amazonaws-us-gov.com";
+	if (page != NULL && span_starts(span_of(page), MH_LIT("https://")))
+		url = span_of(page);
+	else if (page != NULL)
+		status = arena_printf(
+		    v->a, &url, v->err, "https://%s/%s/home%s%s", host, page, known ? "?region=" : "", region);
+	add(v, "console", url, LINES_LINK);
+	return status;
+}
+
 /* "event_opened", "short_closed". */
 static const char *
 event_word(const struct words *w, const char *what, enum case_event event)
@@ -275,6 +305,8 @@ case_vars(
 	add_text(&v, "account", r->expiry.account);
 	add_text(&v, "account_name", r->expiry.account_name);
 	add_text(&v, "owner", r->expiry.owner);
+	add_text(&v, "environment", r->expiry.environment);
+	add_text(&v, "assignee", r->expiry.assignee);
 	add_text(&v, "region", r->expiry.region);
 	add_text(&v, "resource", r->expiry.resource);
 	add_text(&v, "reason", r->expiry.reason);
@@ -307,6 +339,8 @@ case_vars(
 		status = add_outcomes(&v, r);
 	if (status == MH_OK)
 		status = add_steps(&v, r);
+	if (status == MH_OK)
+		status = add_console(&v, r);
 	if (status == MH_OK)
 		*ret = (struct template_vars){ v.items, v.n };
 	return status;

@@ -34,6 +34,7 @@ struct kind_words {
 	const char *what;       /* what expires */
 	const char *short_name; /* for file names: [a-z0-9-] */
 	const char *where;      /* where its truth stands: "AWS" */
+	const char *console;    /* the console's page: AWS's name of the service, or a whole URL; NULL: none is known */
 	const char *steps;      /* template: what a person does by hand, one step a line */
 };
 const struct kind_words *kind_words(const char *kind);

@@ -122,6 +122,18 @@ parse(cfg_t *cfg, const char *path, const struct buf *text, struct complaints *c
 	return MH_OK;
 }
 
+/* libconfuse complains in the section where the fault is. */
+static void
+hear_complaints(cfg_opt_t *opts, struct complaints *c)
+{
+	for (cfg_opt_t *o = opts; o != NULL && o->name != NULL; o++) {
+		if (strcmp(o->name, HEAD) == 0)
+			o->simple_value.ptr = (void **)(void *)c;
+		if (o->type == CFGT_SEC)
+			hear_complaints(o->subopts, c);
+	}
+}
+
 enum mh_status
 own_conf_read(const char *path, cfg_opt_t *opts, const struct own_conf_check *checks, cfg_t **ret, struct mh_err *err)
 {
@@ -130,7 +142,7 @@ own_conf_read(const char *path, cfg_opt_t *opts, const struct own_conf_check *ch
 	enum mh_status status = MH_OK;
 
 	buf_init(&text, MAX_BYTES);
-	opts[0].simple_value.ptr = (void **)(void *)&c;
+	hear_complaints(opts, &c);
 	MH_AUTO(drop_own_conf) cfg_t *cfg = cfg_init(opts, CFGF_NONE);
 	if (cfg == NULL) {
 		status = mh_fail(err, MH_RETRY, "no memory for a configuration");
@@ -164,4 +176,63 @@ own_conf_read(const char *path, cfg_opt_t *opts, const struct own_conf_check *ch
 out:
 	buf_release(&text);
 	return status;
+}
+
+/* -- one option, before all others ---------------------------------------------------------------------------------- */
+
+/* The next word, string or sign of a text without comments; false at its end. */
+static bool
+next_token(struct mh_span *text, struct mh_span *ret)
+{
+	size_t i = 0, n;
+
+	while (i < text->n && strchr(" \t\r\n;,", text->p[i]) != NULL)
+		i++;
+	*text = span_from(*text, i);
+	if (text->n == 0)
+		return false;
+	if (text->p[0] == '"' || text->p[0] == '\'') {
+		for (n = 1; n < text->n && text->p[n] != text->p[0]; n++)
+			if (text->p[n] == '\\')
+				n++;
+		*ret = span_from(span_head(*text, n), 1);
+		n = n < text->n ? n + 1 : text->n;
+	} else if (strchr("={}()+", text->p[0]) != NULL) {
+		n = 1;
+		*ret = span_head(*text, n);
+	} else {
+		for (n = 1; n < text->n && strchr(" \t\r\n;,={}()+\"'", text->p[n]) == NULL; n++)
+			continue;
+		*ret = span_head(*text, n);
+	}
+	*text = span_from(*text, n);
+	return true;
+}
+
+enum mh_status
+own_conf_peek(const char *path, const char *option, char *dst, size_t dst_bytes, struct mh_err *err)
+{
+	struct buf text;
+	struct mh_span rest, token, before = MH_NONE, name = MH_NONE;
+	int depth = 0;
+
+	if (path == NULL)
+		return MH_OK;
+	buf_init(&text, MAX_BYTES);
+	const enum mh_status status = file_read(AT_FDCWD, path, &text, err);
+	if (status == MH_OK && text.n > 0)
+		blank_comments(&text);
+	rest = buf_span(&text);
+	while (status == MH_OK && next_token(&rest, &token)) {
+		depth += span_eq(token, MH_LIT("{")) ? 1 : span_eq(token, MH_LIT("}")) ? -1 : 0;
+		if (depth == 0 && span_eq(before, MH_LIT("=")) && span_eq(name, span_of(option)) &&
+		    token.n < dst_bytes) {
+			memcpy(dst, token.p, token.n);
+			dst[token.n] = '\0';
+		}
+		name = before;
+		before = token;
+	}
+	buf_release(&text);
+	return status == MH_RETRY ? status : MH_OK;
 }

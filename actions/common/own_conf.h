@@ -6,8 +6,8 @@
 
 #include "mailhook/mailhook.h"
 
-/* The option that own_conf_read needs first in every table of options: it takes libconfuse's complaints, which has no
- * user pointer for them. No file can name it. */
+/* The option that own_conf_read needs first in every table of options, those of sections too: it takes libconfuse's
+ * complaints, which has no user pointer for them. No file can name it. */
 #define OWN_CONF_HEAD CFG_PTR_CB("(complaints)", NULL, CFGF_NONE, NULL, NULL)
 
 struct own_conf_check { /* looks at one option where it is set; complains by cfg_error and returns 0 */
@@ -23,5 +23,11 @@ struct own_conf_check { /* looks at one option where it is set; complains by cfg
 enum mh_status own_conf_read(
     const char *path, cfg_opt_t *opts, const struct own_conf_check *checks, cfg_t **ret, struct mh_err *err);
 void drop_own_conf(cfg_t **cfg);
+
+/* Reads one option of the file's top level, a word or a string, before it is known which others there may be.
+ *   in      path: as above
+ *   out     dst: NUL-terminated; untouched where the file does not set it, or is not right: own_conf_read says so
+ *   errors  MH_RETRY not readable */
+enum mh_status own_conf_peek(const char *path, const char *option, char *dst, size_t dst_bytes, struct mh_err *err);
 
 #endif

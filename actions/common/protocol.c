@@ -257,6 +257,8 @@ read_case(const cJSON *c, struct request *r, struct mh_err *err)
 	r->expiry.account = json_string(c, "account");
 	r->expiry.account_name = json_string(c, "account_name");
 	r->expiry.owner = json_string(c, "owner");
+	r->expiry.environment = json_string(c, "environment");
+	r->expiry.assignee = json_string(c, "assignee");
 	r->expiry.region = json_string(c, "region");
 	r->expiry.resource = json_string(c, "resource");
 	r->expiry.reason = json_string(c, "reason");

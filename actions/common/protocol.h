@@ -44,7 +44,8 @@ struct request {
 	const char *job_key, *case_key; /* 32 hex digits */
 	bool drill;                     /* the notice was written by "mailhook drill": nothing expires */
 	struct {
-		const char *kind, *account, *account_name, *owner, *region, *resource, *reason, *closed_by, *ticket_url;
+		const char *kind, *account, *account_name, *owner, *environment, *assignee, *region, *resource, *reason,
+		    *closed_by, *ticket_url;
 		int64_t id; /* 0: not said */
 		bool has_expires;
 		int64_t expires, days_left;

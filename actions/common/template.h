@@ -14,7 +14,8 @@
 enum template_lines {
 	LINES_ONE,  /* one line, perhaps with bytes from outside */
 	LINES_LIST, /* several lines of our own making; an indented one goes on with the one before it */
-	LINES_WRAP  /* one paragraph of our own making, broken for plain text */
+	LINES_WRAP, /* one paragraph of our own making, broken for plain text */
+	LINES_LINK  /* a URL of our own making: where links are wanted, this is one */
 };
 
 struct template_var {

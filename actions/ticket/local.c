@@ -294,6 +294,16 @@ put_name(struct buf *out, const struct request *r, const struct ticket_new *t)
 	buf_puts(out, ".txt");
 }
 
+static void
+put_head(struct buf *out, const char *name, struct mh_span value)
+{
+	if (value.n == 0)
+		return;
+	buf_puts(out, name);
+	buf_put(out, value);
+	buf_putc(out, '\n');
+}
+
 static enum mh_status
 local_open(void *state, const struct ticket_new *t, struct ticket_ref *ret, struct mh_err *err)
 {
@@ -314,10 +324,11 @@ local_open(void *state, const struct ticket_new *t, struct ticket_ref *ret, stru
 	buf_printf(&text, "Title:    ");
 	buf_put(&text, t->title);
 	buf_printf(&text, "\nState:    open\nPriority: %s\n", priority_names[t->priority]);
-	if (t->due.n > 0) {
-		buf_puts(&text, "Due:      ");
-		buf_put(&text, t->due);
-		buf_putc(&text, '\n');
+	put_head(&text, "Due:      ", t->due);
+	put_head(&text, "Assignee: ", span_of(t->assignee));
+	for (size_t i = 0; i < t->n_fields; i++) {
+		buf_puts(&text, t->fields[i].name);
+		put_head(&text, ": ", t->fields[i].value);
 	}
 	buf_printf(&text, "Key:      %s\n\n", t->key);
 	put_indented(&text, t->body);
@@ -395,9 +406,9 @@ rewrite(const struct local *l, const struct ticket_ref *ref, const char *what, s
 }
 
 static enum mh_status
-local_comment(void *state, const struct ticket_ref *ref, struct mh_span text, struct mh_err *err)
+local_comment(void *state, const struct ticket_ref *ref, const struct ticket_comment *c, struct mh_err *err)
 {
-	return rewrite(state, ref, "comment", text, NULL, NULL, err);
+	return rewrite(state, ref, "comment", c->text, NULL, NULL, err);
 }
 
 static enum mh_status
@@ -431,16 +442,19 @@ local_stop(void *state)
 }
 
 static enum mh_status
-local_start(cfg_t *conf, const struct request *r, struct arena *a, void **ret_state, struct mh_err *err)
+local_start(struct ticket_desk *d, void **ret_state, struct mh_err *err)
 {
+	const struct request *r = d->request;
+	struct arena *a = d->arena;
 	struct local *l = arena_alloc(a, sizeof(*l));
-	const char *folder = cfg_getstr(conf, "folder");
+	const char *folder = cfg_getstr(d->conf, "folder");
 	struct mh_span path;
 	enum mh_status status;
 
 	if (l == NULL)
 		return mh_fail(err, MH_RETRY, "no memory for the ticket folder");
 	*l = (struct local){ .request = r, .arena = a, .folder = -1 };
+	*ret_state = l;
 	if (folder == NULL || folder[0] == '\0')
 		status = arena_printf(a, &path, err, "%s/tickets", r->state_dir);
 	else
@@ -455,8 +469,6 @@ local_start(cfg_t *conf, const struct request *r, struct arena *a, void **ret_st
 	} else if (status == MH_OK) {
 		status = folder_open(l->path, FOLDER_MODE, &l->folder, err);
 	}
-	if (status == MH_OK)
-		*ret_state = l;
 	return status;
 }
 
@@ -493,9 +505,16 @@ local_check(void *state, struct mh_err *err)
 	return MH_OK;
 }
 
+static const cfg_opt_t local_options[] = { CFG_STR("folder", "", CFGF_NONE), CFG_END() };
+static const struct own_conf_check local_checks[] = { { "folder", check_absolute }, { NULL, NULL } };
+
 const struct ticket_driver ticket_local = {
 	.name = "local",
 	.help = "a folder of text files, one a case",
+	.options = local_options,
+	.checks = local_checks,
+	.format = FORMAT_PLAIN,
+	.own_marks = true,
 	.start = local_start,
 	.stop = local_stop,
 	.check = local_check,
