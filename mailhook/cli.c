@@ -132,8 +132,10 @@ libexec_path(const char *program, char *dst, size_t dst_bytes)
 		return false;
 	self[n] = '\0';
 
-	/* bin/mailhook to libexec/mailhook/PROGRAM, without "..": two names go. */
-	for (int i = 0; i < 2; i++) {
+	/* bin/mailhook, or libexec/mailhook/PROGRAM, to libexec/mailhook/PROGRAM, without "..": the last names go. */
+	const char *libexec = strstr(self, "/libexec/mailhook/");
+	for (int names = libexec != NULL && strchr(libexec + sizeof("/libexec/mailhook"), '/') == NULL ? 3 : 2;
+	     names > 0; names--) {
 		char *slash = strrchr(self, '/');
 		if (slash == NULL)
 			return false;

@@ -3,6 +3,7 @@
 #define MAILHOOK_FRONT_H
 
 #include "mailhook/conf.h"
+#include "mailhook/intake.h"
 #include "mailhook/mailhook.h"
 
 struct sandbox_batch;
@@ -42,6 +43,12 @@ typedef bool front_put(void *user, struct mh_span bytes);
  * ends; without the X-Mailhook fields that it came with. All other bytes as they are. more: the message goes on behind
  * raw; where the header does too it is ended, so that no such field can come after. False: put failed. */
 bool front_fields(struct mh_span raw, bool more, const struct reading *r, front_put *put, void *user);
+
+/* -- the intake: front_store.c ------------------------------------------------------------------------------------ */
+
+/* Makes a message durable; makes state folder and intake where they are missing and may be made by us.
+ *   errors  as intake_put */
+enum mh_status front_store(const struct conf *conf, struct mh_span raw, const struct envelope *e, struct mh_err *err);
 
 /* -- the worker: front_wake.c ------------------------------------------------------------------------------------- */
 

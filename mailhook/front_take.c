@@ -6,13 +6,10 @@
  * error into a bounce that a stranger reads, where digits in front would override the exit code.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -188,51 +185,13 @@ judge(const struct conf *conf, struct mh_span raw, struct arena *a, struct readi
 	return st;
 }
 
-/* A folder for us alone whatever the umask is, durable itself: what is stored in it must not vanish with it. The one
- * above must be there. */
-static bool
-make_folder(const char *path)
-{
-	char above[PATH_MAX];
-	const char *slash = strrchr(path, '/');
-
-	if (slash == NULL || strlen(path) >= sizeof(above) || mkdir(path, 0700) < 0 || chmod(path, 0700) < 0)
-		return false;
-	memcpy(above, path, strlen(path) + 1);
-	above[slash == path ? 1 : slash - path] = '\0';
-
-	const int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	const bool durable = fd >= 0 && fsync(fd) == 0;
-	if (fd >= 0)
-		(void)close(fd);
-	return durable;
-}
-
-/* Mail may come before the worker's first run, which makes the same folders. Only the state folder itself and what is
- * below one of our own: where the folder above is missing (a disk that is not mounted, a mistyped name), or is not ours
- * to write into, something is wrong, and the mail server comes again. */
-static bool
-make_intake(const struct conf *conf)
-{
-	struct stat st;
-
-	if (stat(conf->state_dir, &st) < 0 && (errno != ENOENT || (!make_folder(conf->state_dir) && errno != EEXIST)))
-		return false;
-	return stat(conf->state_dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
-	       (make_folder(conf->intake_dir) || errno == EEXIST);
-}
-
 static enum mh_status
 store(const struct conf *conf, const struct inbox *in, const char *sender, struct mh_err *err)
 {
 	const struct mh_span raw = { in->p, in->n };
 	const struct envelope e = { .received = clock_now(), .from = front_sender(sender, raw), .cut = in->more };
 
-	enum mh_status st = intake_put(conf->intake_dir, raw, &e, err);
-	/* Also where the folder is there by now: another first mail made it while we found none. */
-	if (st != MH_OK && make_intake(conf))
-		st = intake_put(conf->intake_dir, raw, &e, err);
-	return st;
+	return front_store(conf, raw, &e, err);
 }
 
 struct taking { /* what ends with the command */
