@@ -75,7 +75,7 @@ const struct command commands[] = {
 	    .help = "copy the ledger into a new file\n"
 		    "The worker goes on meanwhile. It says what else is needed to go on from the copy." },
 	{ .name = "ledger",
-	    .arguments = "check",
+	    .arguments = "[--json] check",
 	    .help = "prove that the ledger is whole\n"
 		    "Exit 1: it is not; each thing that is wrong is a line." },
 	{ .name = "drill",

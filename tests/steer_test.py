@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """A person steers: approve, vouch, retry, close, pause, purge, backup, restore, ledger check. Time is a file's."""
+import json
 import os
 import random
 import shutil
@@ -211,12 +212,41 @@ class Steering(unittest.TestCase):
                 self.assertEqual((len(room.tickets()), len(room.replies())), (tickets, replies))
                 for command in (("status",), ("list",), ("show", "1")):
                     self.assertIn("lets it go on", room.do(*command).stdout.decode(), command)
-                self.assertIn('"paused":[{', room.do("show", "--json", "1").stdout.decode().replace(" ", ""))
+                word, name = (name, None) if name == "all" else (name, scope[1])
+                for command in (("show", "--json", "1"), ("list", "--json"), ("status", "--json")):
+                    (paused,) = json.loads(room.do(*command).stdout)["paused"]
+                    self.assertEqual((paused["scope"], paused["name"]), (word, name), command)
+                metrics = room.do("status", "--prometheus").stdout.decode().splitlines()
+                for other in ("all", "rule", "action"):
+                    self.assertIn(f'mailhook_paused{{scope="{other}"}} {int(other == word)}', metrics)
+                self.assertIn("mailhook_paused_oldest_seconds 360", metrics)
                 self.well(room.do("resume", *scope), "on")
                 room.run_once()
                 self.assertEqual((len(room.tickets()), len(room.replies())), (1, 1))
+                self.assertEqual(json.loads(room.do("status", "--json").stdout)["paused"], [])
+                self.assertEqual(json.loads(room.do("list", "--json").stdout)["paused"], [])
                 self.assertEqual(room.rows("SELECT what FROM events WHERE case_id IS NULL"), [("paused",), ("resumed",)])
                 self.assertEqual(room.sound(), [])
+
+    def test_pause_lets_no_time_pass(self):
+        """Three reminders come due in a pause: at its end there is one, of the last, not a pile."""
+        with Room() as room:
+            room.opened()
+            ticket = room.tickets()[0]
+            self.well(room.do("pause"))
+            for _ in range(80):
+                room.advance(days=1)
+                room.run_once()
+            self.assertEqual(room.rows("SELECT count(*) FROM events WHERE what = 'reminded'"), [(0,)])
+            self.assertEqual(len(room.ticket_entries(ticket)), 1)
+            self.well(room.do("resume"))
+            for _ in range(3):
+                room.run_once()
+            self.assertEqual(room.rows("SELECT detail FROM events WHERE what = 'reminded'"),
+                             [("14 days or less until " + EXPIRES,)])
+            jobs = [x.rpartition("(")[2] for x in room.ticket_entries(ticket)[1:]]  # one may change the ticket and comment it
+            self.assertEqual(len(set(jobs)), 1, jobs)
+            self.assertEqual(room.sound() + room.doubled(), [])
 
     def test_hundred_pauses_beside_a_worker(self):
         with Room() as room:
@@ -343,6 +373,12 @@ class Steering(unittest.TestCase):
                     shutil.copy(whole, room.ledger)
                     room.change(sql)
                     self.refused(room, [(words, ("ledger", "check"), 1)])
+                    found = json.loads(room.do("ledger", "check", "--json").stdout)
+                    self.assertFalse(found["well"])
+                    self.assertTrue(any(words in x for x in found["wrong"]), found)
+            shutil.copy(whole, room.ledger)
+            done = room.do("ledger", "--json", "check")
+            self.assertEqual((done.returncode, json.loads(done.stdout)), (0, {"well": True, "cases": 1, "jobs": 3, "wrong": []}))
 
     def test_who(self):
         """The environment alone names nobody: SUDO_USER stands there as a hint, USER and LOGNAME not at all."""

@@ -16,6 +16,7 @@
 #include "mailhook/certificate.h"
 #include "mailhook/work/job.h"
 #include "mailhook/work/ledger/times.h"
+#include "mailhook/work/ledger/upkeep.h"
 #include "mailhook/work/pass.h"
 #include "tests/room.h"
 
@@ -42,7 +43,10 @@ struct step {
 		TAKE_TRUSTED,
 		CLOSE,
 		APPROVE,
-		EFFECT_DONE
+		EFFECT_DONE,
+		PAUSE,
+		RESUME,
+		PAUSE_RULE
 	} what;
 };
 
@@ -63,7 +67,19 @@ take_step(struct room *r, const struct step *s)
 	struct mh_err err = { 0 };
 	struct say say = { 0 };
 
+	const struct pause_row all = { .scope = "all", .name = "", .since = r->now, .by = "alice", .why = "" };
+	const struct pause_row rule = { .scope = "rule", .name = "all", .since = r->now, .by = "alice", .why = "" };
+
 	switch (s->what) {
+	case PAUSE:
+		assert_int_equal(ledger_pause_add(r->w.db, &all, &err), MH_OK);
+		break;
+	case PAUSE_RULE:
+		assert_int_equal(ledger_pause_add(r->w.db, &rule, &err), MH_OK);
+		break;
+	case RESUME:
+		assert_int_equal(ledger_pause_remove(r->w.db, "all", "", &err), MH_OK);
+		break;
 	case PASS:
 		break;
 	case TAKE_NEXT: /* the next year's token */
@@ -137,6 +153,19 @@ static const struct row {
 	    { { 0, TAKE }, { 365, PASS }, { 1, PASS }, { 75, PASS }, { 90, PASS } }, "365:1expired" },
 	{ "a closed case is not reminded of, and does not expire", RULES RULE,
 	    { { 0, TAKE }, { 29, PASS }, { 40, CLOSE }, { 59, PASS }, { 90, PASS } }, "29:1reminded60 40:1closed" },
+	{ "a pause brings of what was missed the last, when it ends", RULES RULE,
+	    { { 0, TAKE }, { 28, PAUSE }, { 29, PASS }, { 59, PASS }, { 76, PASS }, { 77, RESUME }, { 77, PASS },
+		{ 82, PASS } },
+	    "77:1reminded14 82:1reminded7" },
+	{ "a pause over the expiry", RULES RULE,
+	    { { 0, TAKE }, { 28, PAUSE }, { 75, PASS }, { 90, PASS }, { 91, RESUME } }, "91:1expired" },
+	{ "a pause over an escalation", RULES RULE "escalate \"boss\" { after = 3d do = {\"page\"} }\n",
+	    { { 0, TAKE }, { 1, PAUSE }, { 4, PASS }, { 9, RESUME }, { 10, PASS } }, "9:1escalated 9:1reminded0" },
+	{ "who acts in a pause is not called behind it",
+	    RULES RULE "escalate \"boss\" { after = 3d do = {\"page\"} }\n",
+	    { { 0, TAKE }, { 1, PAUSE }, { 4, PASS }, { 5, CLOSE }, { 9, RESUME } }, "5:1closed" },
+	{ "the pause of a rule stops its jobs, not the time", RULES RULE,
+	    { { 0, TAKE }, { 28, PAUSE_RULE }, { 29, PASS }, { 59, PASS } }, "29:1reminded60 59:1reminded30" },
 	{ "the expiry passes once", RULES RULE, { { 0, TAKE }, { 88, PASS }, { 89, PASS }, { 90, PASS }, { 88, PASS } },
 	    "88:1reminded1 89:1expired" },
 	{ "a past expiry opens a case and no more", RULES RULE, { { 0, TAKE_LATE }, { 1, PASS }, { 90, PASS } }, "" },
@@ -325,6 +354,14 @@ the_next_look_is_known(void **state)
 	room_set_time(&r, ROOM_NOW + 5000 * ROOM_DAY);
 	pass(&r, &p);
 	assert_string_equal(room_text(&r, "SELECT look FROM cases"), "9999-12-31T23:59:59Z");
+
+	/* in a pause what is due stays due: the worker must not wake for it again and again */
+	const struct pause_row all = { .scope = "all", .name = "", .since = r.now, .by = "alice", .why = "" };
+	struct mh_err err = { 0 };
+	assert_int_equal(ledger_pause_add(r.w.db, &all, &err), MH_OK);
+	(void)room_take(&r, &(struct say){ .account = "123456789013" }, NULL);
+	pass(&r, &p);
+	assert_true(pass_next(&r.w, &p, r.now) == r.now + PASS_CREDENTIALS_S);
 	room_close(&r);
 }
 

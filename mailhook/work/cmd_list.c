@@ -98,14 +98,20 @@ case_json(cJSON *j, const struct case_row *c, int64_t now)
 }
 
 static enum mh_status
-print_json(const struct case_rows *cases, int64_t now, struct mh_err *err)
+print_json(struct work *w, const struct case_rows *cases, int64_t now, struct arena *a, struct mh_err *err)
 {
+	struct pause_rows pauses = { 0 };
+	const enum mh_status status = w->db == NULL ? MH_OK : ledger_pauses(w->db, a, &pauses, err);
+
+	if (status != MH_OK)
+		return status;
 	for (size_t i = 0; i < cases->n; i++) {
 		MH_AUTO(drop_json) cJSON *j = cJSON_CreateObject();
 		struct buf line;
 
 		buf_init(&line, 65536);
-		const bool ok = j != NULL && case_json(j, &cases->items[i], now) && json_print(j, &line);
+		const bool ok = j != NULL && case_json(j, &cases->items[i], now) &&
+				pause_add(&pauses, &cases->items[i], j) && json_print(j, &line);
 		if (ok)
 			(void)puts(line.p);
 		buf_release(&line);
@@ -212,7 +218,7 @@ print_cases(struct work *w, const struct options *o, const struct wish *wish, st
 	if (o->ics || o->html)
 		return print_document(w, o, &cases, now, err);
 	if (o->json)
-		return print_json(&cases, now, err);
+		return print_json(w, &cases, now, a, err);
 	print_table(&cases, now, wish->colored);
 	return print_paused(w, err);
 }

@@ -86,30 +86,37 @@ pause_lines(struct work *w, const struct case_row *c, struct buf *out, struct mh
 	return status;
 }
 
-enum mh_status
-pause_json(struct work *w, const struct case_row *c, cJSON *j, struct mh_err *err)
+bool
+pause_add(const struct pause_rows *pauses, const struct case_row *c, cJSON *j)
 {
-	struct arena a;
-	struct pause_rows pauses = { 0 };
 	cJSON *list = cJSON_AddArrayToObject(j, "paused");
 	bool ok = list != NULL;
 
-	arena_init(&a, WORK_ARENA_BYTES);
-	const enum mh_status status = ledger_pauses(w->db, &a, &pauses, err);
-	for (size_t i = 0; i < pauses.n && ok; i++) {
-		const struct pause_row *p = &pauses.items[i];
-		cJSON *o = touches(p, c) ? cJSON_CreateObject() : NULL;
+	for (size_t i = 0; i < pauses->n && ok; i++) {
+		const struct pause_row *p = &pauses->items[i];
 
 		if (!touches(p, c))
 			continue;
+		cJSON *o = cJSON_CreateObject();
 		ok = o != NULL && cJSON_AddItemToArray(list, o) && json_add_string(o, "scope", p->scope) &&
 		     json_add_string(o, "name", p->name[0] == '\0' ? NULL : p->name) &&
 		     json_add_time(o, "since", p->since) && json_add_string(o, "by", p->by) &&
 		     json_add_string(o, "why", p->why);
 	}
+	return ok;
+}
+
+enum mh_status
+pause_json(struct work *w, const struct case_row *c, cJSON *j, struct mh_err *err)
+{
+	struct arena a;
+	struct pause_rows pauses = { 0 };
+
+	arena_init(&a, WORK_ARENA_BYTES);
+	enum mh_status status = w->db == NULL ? MH_OK : ledger_pauses(w->db, &a, &pauses, err);
+	if (status == MH_OK && !pause_add(&pauses, c, j))
+		status = mh_fail(err, MH_RETRY, "no memory for what is paused");
 	arena_release(&a);
-	if (status == MH_OK && !ok)
-		return mh_fail(err, MH_RETRY, "no memory for what is paused");
 	return status;
 }
 

@@ -61,7 +61,7 @@ print_text(const struct state *s)
 }
 
 static enum mh_status
-print(const struct options *o, const struct state *s, int64_t now, struct mh_err *err)
+print(struct work *w, const struct options *o, const struct state *s, int64_t now, struct mh_err *err)
 {
 	struct buf out;
 	enum mh_status status = MH_OK;
@@ -72,7 +72,7 @@ print(const struct options *o, const struct state *s, int64_t now, struct mh_err
 	}
 	buf_init(&out, STATUS_BYTES);
 	if (o->json) {
-		status = state_json(s, &out, err);
+		status = state_json(w, s, &out, err);
 		buf_putc(&out, '\n');
 	} else {
 		state_prometheus(s, now, &out);
@@ -124,7 +124,7 @@ status_command(const struct options *o)
 	if (status == MH_OK)
 		status = state_read(&w, lock_held(w.conf->state_dir), now, &s, &err);
 	if (status == MH_OK)
-		status = print(o, &s, now, &err);
+		status = print(&w, o, &s, now, &err);
 	if (status == MH_OK && !o->json && !o->prometheus)
 		status = print_paused(&w, &err);
 	if (status != MH_OK)

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "mailhook/json.h"
+#include "mailhook/work/ledger/upkeep.h"
 #include "mailhook/work/work.h"
 
 enum work_exit { EXIT_OK = 0, EXIT_ATTENTION = 1, EXIT_USAGE = 2, EXIT_LATER = 75 };
@@ -72,7 +73,8 @@ void who_steers(char *dst, size_t dst_bytes);
 void who_from(const char *loginuid, uid_t uid, const char *sudo_user, char *dst, size_t dst_bytes);
 /* What is paused, for status, list and show (cmd_pause.c): one line each; c: only what touches that case, or NULL. */
 enum mh_status pause_lines(struct work *w, const struct case_row *c, struct buf *out, struct mh_err *err);
-/* The same as a list "paused" of j. */
+/* The same as a list "paused" of j; without a ledger it is empty. */
+bool pause_add(const struct pause_rows *pauses, const struct case_row *c, cJSON *j); /* false: no memory */
 enum mh_status pause_json(struct work *w, const struct case_row *c, cJSON *j, struct mh_err *err);
 
 /* -- the lock (lock.c) --------------------------------------------------------------------------------------------- */

@@ -211,7 +211,7 @@ work_round(struct loop *l, bool *ret_more, struct mh_err *err)
 			*err = own;
 		}
 	}
-	if (status == MH_OK && !l->stopping)
+	if (status == MH_OK && !l->stopping && !l->pass.paused)
 		status = runner_ask_again(l->runner, clock_now(), err);
 	if (status == MH_OK && !l->stopping)
 		status = upkeep_round(l->w, clock_now(), &more_upkeep, err);

@@ -9,6 +9,7 @@
 #include "mailhook/work/digest.h"
 #include "mailhook/work/job.h"
 #include "mailhook/work/ledger/times.h"
+#include "mailhook/work/ledger/upkeep.h"
 
 #define DAY_S 86400
 #define PASS_ARENA_BYTES ((size_t)64 << 20)
@@ -335,7 +336,6 @@ pass_in(struct work *w, struct pass *p, struct arena *a, int64_t now, bool *ret_
 	const bool credentials = credentials_due(w, p, now);
 	enum mh_status status = MH_OK;
 
-	*ret_more = false;
 	if (!credentials) { /* the usual round: no transaction where nothing is due */
 		status = ledger_times_next(w->db, &next, err);
 		if (status == MH_SKIP || (status == MH_OK && next > now))
@@ -370,9 +370,13 @@ enum mh_status
 pass_time(struct work *w, struct pass *p, int64_t now, bool *ret_more, struct mh_err *err)
 {
 	struct arena a;
+	enum mh_status status = ledger_paused_all(w->db, &p->paused, err);
 
+	*ret_more = false;
+	if (status != MH_OK || p->paused)
+		return status;
 	arena_init(&a, PASS_ARENA_BYTES);
-	const enum mh_status status = pass_in(w, p, &a, now, ret_more, err);
+	status = pass_in(w, p, &a, now, ret_more, err);
 	arena_release(&a);
 	return status;
 }
@@ -383,6 +387,8 @@ pass_next(struct work *w, const struct pass *p, int64_t now)
 	int64_t next = now + PASS_CREDENTIALS_S, look_next = 0;
 	struct mh_err err = { 0 };
 
+	if (p->paused)
+		return next; /* who resumes wakes the worker */
 	if (w->conf->n_credentials > 0 && p->started)
 		next = p->credentials_at + PASS_CREDENTIALS_S;
 	if (ledger_times_next(w->db, &look_next, &err) == MH_OK && look_next < next)

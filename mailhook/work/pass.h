@@ -1,6 +1,9 @@
 /* pass.h: what comes about because time passes: reminders, expiries, escalations, notices that did not come, and the life
  * of our own credentials. mailhook.conf(5) says when each happens. All instants are the caller's.
  *
+ * While everything is paused nothing comes about: nobody could be told, and at the end of the pause a pile of old
+ * reminders would be.
+ *
  * Each thing happens once a case and is written in one transaction with its events and jobs, so that neither a crash nor
  * a clock that is set back repeats it. Of what passed while nothing ran only the last comes: a clock that jumps a year
  * brings one event "expired" a case, and at most one round of each escalation.
@@ -16,6 +19,7 @@
 #define PASS_CREDENTIALS_S 3600 /* how often certificate files are read */
 
 struct pass {
+	bool paused;            /* everything is: no time passes for cases */
 	bool started;           /* the configuration was compared with the one before; false again after a reload */
 	int64_t credentials_at; /* when they were looked at last */
 };

@@ -9,6 +9,7 @@
 
 #include "mailhook/json.h"
 #include "mailhook/work/case.h"
+#include "mailhook/work/commands.h"
 
 #define DAY_S 86400
 
@@ -114,6 +115,21 @@ look_at_jobs(struct db *db, int64_t now, struct state *s, struct mh_err *err)
 	return status;
 }
 
+static enum mh_status
+look_at_pauses(struct db *db, int64_t now, struct state *s, struct mh_err *err)
+{
+	static const char counted[] = "SELECT count(*) FROM pauses WHERE scope = $1";
+	enum mh_status status = db_one(db, counted, DB_ARGS(db_str("all")), &s->paused_all, err);
+
+	if (status == MH_OK)
+		status = db_one(db, counted, DB_ARGS(db_str("rule")), &s->paused_rules, err);
+	if (status == MH_OK)
+		status = db_one(db, counted, DB_ARGS(db_str("action")), &s->paused_actions, err);
+	if (status == MH_OK)
+		status = age(db, "SELECT min(since) FROM pauses", NULL, 0, now, &s->oldest_pause_s, err);
+	return status;
+}
+
 enum mh_status
 state_read(struct work *w, bool worker, int64_t now, struct state *ret, struct mh_err *err)
 {
@@ -125,6 +141,8 @@ state_read(struct work *w, bool worker, int64_t now, struct state *ret, struct m
 		status = look_at_cases(w->db, now, &s, err);
 		if (status == MH_OK)
 			status = look_at_jobs(w->db, now, &s, err);
+		if (status == MH_OK)
+			status = look_at_pauses(w->db, now, &s, err);
 		if (status == MH_OK)
 			status = ledger_quarantine(w->db, &s.quarantine, &s.quarantine_bytes, err);
 		if (status == MH_OK)
@@ -146,7 +164,7 @@ state_attention(const struct state *s)
 /* -- telling ------------------------------------------------------------------------------------------------------- */
 
 enum mh_status
-state_json(const struct state *s, struct buf *out, struct mh_err *err)
+state_json(struct work *w, const struct state *s, struct buf *out, struct mh_err *err)
 {
 	MH_AUTO(drop_json) cJSON *j = cJSON_CreateObject();
 	bool ok = j != NULL && cJSON_AddBoolToObject(j, "worker", s->worker) != NULL &&
@@ -165,8 +183,11 @@ state_json(const struct state *s, struct buf *out, struct mh_err *err)
 	     json_add_integer(j, "inputs", s->inputs) && json_add_integer(j, "quarantine", s->quarantine) &&
 	     json_add_integer(j, "quarantine_bytes", s->quarantine_bytes) &&
 	     json_add_integer(j, "quarantine_dropped", s->quarantine_dropped) &&
-	     json_add_integer(j, "flood_dropped", s->flood_dropped) && json_print(j, out);
-	return ok ? MH_OK : mh_fail(err, MH_RETRY, "no memory for the status");
+	     json_add_integer(j, "flood_dropped", s->flood_dropped);
+	const enum mh_status status = ok ? pause_json(w, NULL, j, err) : MH_OK;
+	if (status != MH_OK)
+		return status;
+	return ok && json_print(j, out) ? MH_OK : mh_fail(err, MH_RETRY, "no memory for the status");
 }
 
 struct metric {
@@ -208,6 +229,11 @@ state_prometheus(const struct state *s, int64_t now, struct buf *out)
 		{ "quarantine_dropped_total", "counter", "Unread messages that were not kept.", NULL,
 		    s->quarantine_dropped },
 		{ "flood_dropped_total", "counter", "Notices that went into the digest case.", NULL, s->flood_dropped },
+		{ "paused", "gauge", "Whether everything is paused; how many rules and actions are.", "scope=\"all\"",
+		    s->paused_all },
+		{ "paused", NULL, NULL, "scope=\"rule\"", s->paused_rules },
+		{ "paused", NULL, NULL, "scope=\"action\"", s->paused_actions },
+		{ "paused_oldest_seconds", "gauge", "Age of the oldest pause.", NULL, s->oldest_pause_s },
 		{ "written_timestamp_seconds", "gauge", "When these numbers were taken.", NULL, now },
 	};
 

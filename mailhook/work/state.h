@@ -13,6 +13,7 @@ struct state {
 	int64_t due, oldest_due_s; /* jobs whose time has come */
 	int64_t approvals, oldest_approval_s, inputs;
 	int64_t quarantine, quarantine_bytes, quarantine_dropped, flood_dropped;
+	int64_t paused_all, paused_rules, paused_actions, oldest_pause_s; /* paused_all: 0 or 1 */
 };
 
 /* Looks at the intake, and at the ledger where w->db is open.
@@ -22,7 +23,8 @@ enum mh_status state_read(struct work *w, bool worker, int64_t now, struct state
 /* Something that a person should look at. */
 bool state_attention(const struct state *s);
 
-enum mh_status state_json(const struct state *s, struct buf *out, struct mh_err *err);
+/* With what is paused, by name, from the ledger of w. */
+enum mh_status state_json(struct work *w, const struct state *s, struct buf *out, struct mh_err *err);
 /* The text format of Prometheus, version 0.0.4. */
 void state_prometheus(const struct state *s, int64_t now, struct buf *out);
 

@@ -39,6 +39,17 @@ ledger_pauses(struct db *db, struct arena *a, struct pause_rows *ret, struct mh_
 }
 
 enum mh_status
+ledger_paused_all(struct db *db, bool *ret, struct mh_err *err)
+{
+	int64_t n = 0;
+	const enum mh_status status = db_one(db, "SELECT count(*) FROM pauses WHERE scope = 'all'", NULL, 0, &n, err);
+
+	if (status == MH_OK)
+		*ret = n > 0;
+	return status;
+}
+
+enum mh_status
 ledger_pause_add(struct db *db, const struct pause_row *p, struct mh_err *err)
 {
 	char since[MH_TIME_TEXT];

@@ -20,6 +20,7 @@ struct pause_rows {
 };
 
 enum mh_status ledger_pauses(struct db *db, struct arena *a, struct pause_rows *ret, struct mh_err *err);
+enum mh_status ledger_paused_all(struct db *db, bool *ret, struct mh_err *err);
 /* MH_SKIP: it is there already, and stays as it was. */
 enum mh_status ledger_pause_add(struct db *db, const struct pause_row *p, struct mh_err *err);
 enum mh_status ledger_pause_remove(
