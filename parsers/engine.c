@@ -119,8 +119,8 @@ says_settled(const struct engine *e, const struct view *v)
 {
 	for (size_t i = 0; i < e->d->n; i++)
 		for (const char *const *p = e->d->slots[i].def->ignore; *p != NULL; p++)
-			if (find_words(v->subject, span_of(*p), 0) != SIZE_MAX ||
-			    find_words(v->text, span_of(*p), 0) != SIZE_MAX)
+			if (span_ifind(v->subject, span_of(*p), 0) != SIZE_MAX ||
+			    span_ifind(v->text, span_of(*p), 0) != SIZE_MAX)
 				return true;
 	return false;
 }

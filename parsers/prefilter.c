@@ -10,6 +10,7 @@
 #define MAX_WINDOW 12
 #define BUCKETS 1024u /* few, so that the table costs a short-lived process only some pages */
 #define NO_ENTRY UINT16_MAX
+#define LANES 4 /* each step waits for two loads; so four quarters of the text are stepped through side by side */
 
 struct entry {
 	struct phrase phrase;
@@ -220,85 +221,63 @@ phrase_around(struct mh_span text, size_t at, const struct phrase *p)
 	return start != SIZE_MAX && phrase_at(text, start, p->text) != SIZE_MAX;
 }
 
+struct search {
+	const struct prefilter *f;
+	struct mh_span text;
+	void (*near)(void *user, const struct phrase *p, struct mh_span text, size_t at);
+	void *user;
+};
+
+/* The window whose last block stands at text[at] may be a phrase's word. */
+static void
+look(const struct search *s, size_t at, unsigned hash)
+{
+	const struct prefilter *f = s->f;
+	const size_t window_at = at - (f->window - BLOCK);
+
+	for (uint16_t i = f->first[bucket_of(hash)]; i != NO_ENTRY; i = f->entries[i].next) {
+		const struct entry *e = &f->entries[i];
+
+		if (span_istarts(span_from(s->text, window_at),
+			(struct mh_span){ e->phrase.text.p + e->phrase.word, f->window }))
+			s->near(s->user, &e->phrase, s->text, window_at);
+	}
+}
+
+/* Looks at one window; where the next one ends that could be a phrase's. */
+static inline size_t
+step(const struct search *s, size_t at)
+{
+	const unsigned hash = hash_of(s->text.p + at);
+	const size_t shift = s->f->shift[hash];
+
+	if (shift != 0)
+		return at + shift;
+	look(s, at, hash);
+	return at + 1;
+}
+
 void
 prefilter_run(const struct prefilter *f, struct mh_span text,
     void (*near)(void *user, const struct phrase *p, struct mh_span text, size_t at), void *user)
 {
+	const struct search s = { f, text, near, user };
+
 	if (f->n == 0 || text.n < f->window)
 		return;
 
-	const char *p = text.p;
-	const size_t last = text.n - BLOCK;
-	size_t at = f->window - BLOCK; /* of the window's last block */
+	const size_t first = f->window - BLOCK, end = text.n - BLOCK + 1; /* of windows' last blocks */
+	const size_t share = (end - first + LANES - 1) / LANES;
+	size_t at[LANES], stop[LANES];
 
-	while (at <= last) {
-		const unsigned h = hash_of(p + at);
-
-		if (f->shift[h] != 0) {
-			at += f->shift[h];
-			continue;
-		}
-
-		const size_t window_at = at - (f->window - BLOCK);
-		for (uint16_t i = f->first[bucket_of(h)]; i != NO_ENTRY; i = f->entries[i].next) {
-			const struct entry *e = &f->entries[i];
-
-			if (span_istarts(span_from(text, window_at),
-				(struct mh_span){ e->phrase.text.p + e->phrase.word, f->window }))
-				near(user, &e->phrase, text, window_at);
-		}
-		at++;
+	for (size_t i = 0; i < LANES; i++) {
+		at[i] = first + i * share;
+		stop[i] = at[i] + share < end ? at[i] + share : end;
 	}
-}
-
-/* -- one phrase --------------------------------------------------------------------------------------------------- */
-
-/* How often a byte stands in English mail, in ranks; the lower the better to be led by. What is not listed is rare. */
-/* clang-format off */
-static const uint8_t frequency[256] = {
-	['z'] = 1, ['q'] = 2, ['x'] = 3, ['j'] = 4, [':'] = 5, ['/'] = 6, ['@'] = 7, ['('] = 8, ['_'] = 9,
-	['0'] = 10, ['1'] = 11, ['2'] = 12, ['3'] = 13, ['4'] = 14, ['5'] = 15, ['6'] = 16, ['7'] = 17, ['8'] = 18,
-	['9'] = 19, ['k'] = 20, ['v'] = 21, ['b'] = 22, ['p'] = 23, ['g'] = 24, ['w'] = 25, ['y'] = 26, ['f'] = 27,
-	['m'] = 28, ['c'] = 29, ['u'] = 30, ['l'] = 31, ['d'] = 32, ['r'] = 33, ['h'] = 34, ['s'] = 35, ['n'] = 36,
-	['i'] = 37, ['o'] = 38, ['a'] = 39, ['t'] = 40, [' '] = 41, ['e'] = 42, ['Z'] = 1, ['Q'] = 2, ['X'] = 3,
-	['J'] = 4, ['K'] = 20, ['V'] = 21, ['B'] = 22, ['P'] = 23, ['G'] = 24, ['W'] = 25, ['Y'] = 26, ['F'] = 27,
-	['M'] = 28, ['C'] = 29, ['U'] = 30, ['L'] = 31, ['D'] = 32, ['R'] = 33, ['H'] = 34, ['S'] = 35, ['N'] = 36,
-	['I'] = 37, ['O'] = 38, ['A'] = 39, ['T'] = 40, ['E'] = 42,
-};
-/* clang-format on */
-
-size_t
-find_words(struct mh_span text, struct mh_span needle, size_t from)
-{
-	size_t lead = 0;
-
-	if (needle.n == 0 || from > text.n || needle.n > text.n - from)
-		return needle.n == 0 && from <= text.n ? from : SIZE_MAX;
-	for (size_t i = 1; i < needle.n; i++)
-		if (frequency[(unsigned char)needle.p[i]] < frequency[(unsigned char)needle.p[lead]])
-			lead = i;
-
-	const char lower = fold(needle.p[lead]);
-	const char upper = lower >= 'a' && lower <= 'z' ? (char)(lower - 'a' + 'A') : lower;
-	const char *end = text.p + text.n - needle.n + lead + 1; /* behind the last place of the lead */
-	const char *at = text.p + from + lead;
-	const char *next_lower = at - 1, *next_upper = upper == lower ? end : at - 1;
-
-	while (at < end) {
-		if (next_lower < at) {
-			next_lower = memchr(at, lower, (size_t)(end - at));
-			next_lower = next_lower == NULL ? end : next_lower;
-		}
-		if (next_upper < at) {
-			next_upper = memchr(at, upper, (size_t)(end - at));
-			next_upper = next_upper == NULL ? end : next_upper;
-		}
-		at = next_lower < next_upper ? next_lower : next_upper;
-		if (at == end)
-			break;
-		if (span_istarts(span_from(text, (size_t)(at - text.p) - lead), needle))
-			return (size_t)(at - text.p) - lead;
-		at++;
-	}
-	return SIZE_MAX;
+	while (at[0] < stop[0] && at[1] < stop[1] && at[2] < stop[2] && at[3] < stop[3])
+		for (size_t i = 0; i < LANES; i++)
+			at[i] = step(&s, at[i]);
+	for (size_t i = 0; i < LANES; i++)
+		while (at[i] < stop[i])
+			at[i] = step(&s, at[i]);
 }

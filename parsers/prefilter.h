@@ -20,7 +20,7 @@ struct prefilter;
 /* NULL: no memory. phrases is copied, the texts are not. */
 struct prefilter *prefilter_new(const struct phrase *phrases, size_t n);
 void prefilter_free(struct prefilter *f);
-/* Calls near for each place of each phrase's longest word; whether the whole phrase stands around it, phrase_around()
+/* Calls near for each place of each phrase's longest word, in no order; whether the whole phrase stands around it, phrase_around()
  * tells. So who has seen a phrase already need not have it compared again. */
 void prefilter_run(const struct prefilter *f, struct mh_span text,
     void (*near)(void *user, const struct phrase *p, struct mh_span text, size_t at), void *user);
@@ -29,9 +29,5 @@ bool phrase_around(struct mh_span text, size_t at, const struct phrase *p);
 
 /* Offset behind the phrase where text from at on is the phrase, any case, any white space for a blank; else SIZE_MAX. */
 size_t phrase_at(struct mh_span text, size_t at, struct mh_span phrase);
-
-/* Offset of needle in text at or after from, ASCII letters in any case; SIZE_MAX: not there. As span_ifind, but led by
- * the needle's rarest letter: for texts that are searched many times. */
-size_t find_words(struct mh_span text, struct mh_span needle, size_t from);
 
 #endif

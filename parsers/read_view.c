@@ -66,7 +66,7 @@ static const char *
 first_phrase(const char *const *list, struct mh_span text)
 {
 	for (; *list != NULL; list++)
-		if (find_words(text, span_of(*list), 0) != SIZE_MAX)
+		if (span_ifind(text, span_of(*list), 0) != SIZE_MAX)
 			return *list;
 	return NULL;
 }
@@ -165,7 +165,7 @@ run_pattern(struct view_reader *r, size_t number)
 	size_t from = 0, matches = 0;
 
 	for (;;) {
-		const size_t at = find_words(text, literal, from);
+		const size_t at = span_ifind(text, literal, from);
 		if (at == SIZE_MAX || matches > MAX_PLACES)
 			return MH_OK;
 
@@ -229,8 +229,8 @@ unread_literals(struct view_reader *r)
 	for (const char *const *l = r->def->literals; *l != NULL; l++) {
 		const struct mh_span literal = span_of(*l);
 
-		for (size_t at = find_words(r->v->text, literal, 0); at != SIZE_MAX && checked < MAX_CHECKED;
-		     at = find_words(r->v->text, literal, at + literal.n)) {
+		for (size_t at = span_ifind(r->v->text, literal, 0); at != SIZE_MAX && checked < MAX_CHECKED;
+		     at = span_ifind(r->v->text, literal, at + literal.n)) {
 			checked++;
 			if (status == MH_OK && !overlaps_place(r, at, at + literal.n) && says_when(r->v->text, at))
 				status = view_miss(r, true, "no date");

@@ -12,7 +12,7 @@
 static struct mh_span
 find_word(struct mh_span text, const char *word)
 {
-	const size_t at = find_words(text, span_of(word), 0);
+	const size_t at = span_ifind(text, span_of(word), 0);
 
 	return at == SIZE_MAX ? MH_NONE : (struct mh_span){ text.p + at, strlen(word) };
 }
@@ -20,10 +20,10 @@ find_word(struct mh_span text, const char *word)
 static struct mh_span
 end_of_support(struct mh_span text)
 {
-	for (size_t at = find_words(text, MH_LIT("end of"), 0); at != SIZE_MAX;
-	     at = find_words(text, MH_LIT("end of"), at + 1)) {
+	for (size_t at = span_ifind(text, MH_LIT("end of"), 0); at != SIZE_MAX;
+	     at = span_ifind(text, MH_LIT("end of"), at + 1)) {
 		const struct mh_span behind = span_head(span_from(text, at), MAX_SUPPORT_GAP);
-		const size_t support = find_words(behind, MH_LIT("support"), 0);
+		const size_t support = span_ifind(behind, MH_LIT("support"), 0);
 
 		if (support != SIZE_MAX && span_find(span_head(behind, support), MH_LIT(". "), 0) == SIZE_MAX)
 			return span_head(behind, support + strlen("support"));
@@ -50,8 +50,8 @@ watch_word(const struct definitions *d, struct mh_span text)
 bool
 says_days(struct mh_span text)
 {
-	for (size_t at = find_words(text, MH_LIT("day"), 0); at != SIZE_MAX;
-	     at = find_words(text, MH_LIT("day"), at + 1)) {
+	for (size_t at = span_ifind(text, MH_LIT("day"), 0); at != SIZE_MAX;
+	     at = span_ifind(text, MH_LIT("day"), at + 1)) {
 		if (at < 2 || (text.p[at - 1] != ' ' && text.p[at - 1] != '-'))
 			continue;
 		if (text.p[at - 2] >= '0' && text.p[at - 2] <= '9')

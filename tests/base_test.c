@@ -137,6 +137,42 @@ test_find(void **state)
 	}
 }
 
+/* As it is defined, byte by byte. */
+static size_t
+plain_find(struct mh_span s, struct mh_span needle, size_t from, bool any_case)
+{
+	for (size_t at = from; at <= s.n && needle.n <= s.n - at; at++) {
+		const struct mh_span here = span_head(span_from(s, at), needle.n);
+
+		if (any_case ? span_ieq(here, needle) : span_eq(here, needle))
+			return at;
+	}
+	return SIZE_MAX;
+}
+
+/* Sixteen places are looked at together, and the last ones singly: each needle from each place of a longer text. */
+static void
+test_find_everywhere(void **state)
+{
+	static const char *const needles[] = { "x", "Region:", "expires on", "aaa", "ab", "", "no such", "()", "a\nB",
+		"aAaAb x expires ON Region: () expires on aaab region: A\nb aab expires", "\xC3\xA4", "[", "{", "@`" };
+	const char *text = "aAaAb x expires ON Region: () expires on aaab region: A\nb aab expires on\xC3\xA4 `@{[ AB";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(needles) / sizeof(needles[0]); i++) {
+		char *copy = exact_copy(span_of(text));
+		const struct mh_span s = { copy, strlen(text) }, needle = span_of(needles[i]);
+
+		for (size_t from = 0; from <= s.n + 1; from++) {
+			expect_number(
+			    needles[i], "place", span_find(s, needle, from), plain_find(s, needle, from, false));
+			expect_number(needles[i], "place without case", span_ifind(s, needle, from),
+			    plain_find(s, needle, from, true));
+		}
+		free(copy);
+	}
+}
+
 /* -- UTF-8 -------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -533,6 +569,7 @@ main(void)
 		cmocka_unit_test(test_cutting),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_find_everywhere),
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_utf8_cut),
 		cmocka_unit_test(test_fail),

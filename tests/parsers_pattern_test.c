@@ -227,25 +227,6 @@ test_prefilter(void **state)
 	prefilter_free(none);
 }
 
-/* find_words is span_ifind, only faster. */
-static void
-test_find_words(void **state)
-{
-	static const char *const needles[] = { "x", "Region:", "expires on", "aaa", "ab", "", "no such", "()" };
-	const char *text = "aAaAb x expires ON Region: () expires on aaab region:";
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(needles) / sizeof(needles[0]); i++) {
-		char *copy = exact_copy(span_of(text));
-		const struct mh_span s = { copy, strlen(text) };
-
-		for (size_t from = 0; from <= s.n + 1; from++)
-			expect_number(needles[i], "offset", find_words(s, span_of(needles[i]), from),
-			    span_ifind(s, span_of(needles[i]), from));
-		free(copy);
-	}
-}
-
 int
 main(void)
 {
@@ -255,7 +236,6 @@ main(void)
 		cmocka_unit_test(test_budget),
 		cmocka_unit_test(test_subject_maximum),
 		cmocka_unit_test(test_prefilter),
-		cmocka_unit_test(test_find_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

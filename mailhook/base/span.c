@@ -104,51 +104,6 @@ span_line(struct mh_span *s, struct mh_span *ret_line)
 }
 
 size_t
-span_find(struct mh_span s, struct mh_span needle, size_t from)
-{
-	if (from > s.n || needle.n > s.n - from)
-		return SIZE_MAX;
-	if (needle.n == 0)
-		return from;
-
-	const char *hit = memmem(s.p + from, s.n - from, needle.p, needle.n);
-	return hit == NULL ? SIZE_MAX : (size_t)(hit - s.p);
-}
-
-size_t
-span_ifind(struct mh_span s, struct mh_span needle, size_t from)
-{
-	if (from > s.n || needle.n > s.n - from)
-		return SIZE_MAX;
-	if (needle.n == 0)
-		return from;
-
-	/* memchr for both cases of the first letter: libc's is vectored, and the rest of the needle seldom follows. */
-	const char lower = ascii_lower(needle.p[0]);
-	const char upper = lower >= 'a' && lower <= 'z' ? (char)(lower - 'a' + 'A') : lower;
-	const size_t last = s.n - needle.n;
-	size_t next_lower = from, next_upper = from;
-
-	for (size_t at = from; at <= last;) {
-		if (next_lower <= at) {
-			const char *hit = memchr(s.p + at, lower, last - at + 1);
-			next_lower = hit == NULL ? SIZE_MAX : (size_t)(hit - s.p);
-		}
-		if (next_upper <= at) {
-			const char *hit = upper == lower ? NULL : memchr(s.p + at, upper, last - at + 1);
-			next_upper = hit == NULL ? SIZE_MAX : (size_t)(hit - s.p);
-		}
-		at = next_lower < next_upper ? next_lower : next_upper;
-		if (at == SIZE_MAX)
-			return SIZE_MAX;
-		if (equal_nocase(s.p + at, needle.p, needle.n))
-			return at;
-		at++;
-	}
-	return SIZE_MAX;
-}
-
-size_t
 utf8_sequence(struct mh_span s)
 {
 	const unsigned char *u = (const unsigned char *)s.p;
