@@ -1,0 +1,602 @@
+/* entra.c: Entra ID provisions into IAM Identity Center: Microsoft Graph v1.0, "synchronization" of a service principal.
+ *
+ * The secret that is saved reads back as "*", so there is no way to see it, only to have it tried
+ * (useSavedCredentials). Graph is eventually consistent: 403 and 409 of a save may pass. What tells why it refused may
+ * be a JSON document inside the message of another one. */
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actions/common/graph.h"
+#include "actions/common/http.h"
+#include "actions/rotate/idp.h"
+#include "actions/token/token.h"
+#include "mailhook/json.h"
+
+#define MAX_URL_BYTES 2048
+#define MAX_BODY_BYTES ((size_t)3 * ROTATE_TOKEN_MAX_BYTES)
+#define UUID_BYTES 37
+#define MAX_KEYS 16
+#define KEY_BYTES 40
+
+struct entra {
+	struct side_env *env; /* foreign */
+	const char *base_url, *token_file, *app_id, *display_name;
+	char principal[ROTATE_ID_BYTES], job[ROTATE_ID_BYTES]; /* "": to be found */
+	bool found;
+};
+
+static const struct side_option options[] = {
+	{ "token", SIDE_TEXT, NULL, 0 },
+	{ "graph_url", SIDE_TEXT, GRAPH_URL, 0 },
+	{ "service_principal", SIDE_TEXT, NULL, 0 },
+	{ "app_id", SIDE_TEXT, NULL, 0 },
+	{ "display_name", SIDE_TEXT, NULL, 0 },
+	{ "job", SIDE_TEXT, NULL, 0 },
+	{ NULL, SIDE_TEXT, NULL, 0 },
+};
+
+/* -- one request --------------------------------------------------------------------------------------------------- */
+
+/* So that Microsoft's support finds the request: theirs comes back in request-id. */
+static bool
+make_uuid(char dst[UUID_BYTES])
+{
+	unsigned char b[16];
+
+	if (RAND_bytes(b, sizeof(b)) != 1)
+		return false;
+	b[6] = (unsigned char)((b[6] & 0x0F) | 0x40);
+	b[8] = (unsigned char)((b[8] & 0x3F) | 0x80);
+	(void)snprintf(dst, UUID_BYTES, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
+	    b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+	return true;
+}
+
+struct call {
+	const char *method;
+	const char *url;
+	struct mh_span body; /* JSON; p == NULL: none */
+};
+
+static enum mh_status
+try_once(struct entra *e, const struct call *c, bool fresh, struct http_answer *a, struct mh_err *err)
+{
+	static const char *const keep[] = { "request-id", NULL };
+	MH_AUTO(secret_release) struct secret token = { 0 };
+	MH_AUTO(secret_buf_release) struct buf bearer;
+	char id[UUID_BYTES];
+	struct mh_err net = { 0 };
+
+	buf_init(&bearer, SECRET_MAX_BYTES);
+	enum mh_status status = token_get(e->token_file, fresh, e->env->now, &token, &e->env->retry_after_s, err);
+	if (status != MH_OK)
+		return status;
+	buf_puts(&bearer, "Bearer ");
+	buf_put(&bearer, secret_span(&token));
+	if (!buf_ok(&bearer) || !make_uuid(id))
+		return mh_fail(err, MH_RETRY, "no memory for a request");
+	const struct http_header headers[] = { { "Authorization", buf_span(&bearer) },
+		{ "client-request-id", span_of(id) }, { "Content-Type", MH_LIT("application/json") } };
+	const struct http_request q = { .method = c->method,
+		.url = c->url,
+		.headers = headers,
+		.n_headers = c->body.p == NULL ? 2 : 3,
+		.body = c->body,
+		.keep = keep,
+		.now = e->env->now };
+	status = http_try(&e->env->wire, &q, a, &net);
+	if (status != MH_OK)
+		return mh_fail(err, status, "Graph: %s", net.text);
+	e->env->retry_after_s = a->retry_after_s;
+	if (span_find(buf_span(&a->body), secret_span(&token), 0) != SIZE_MAX)
+		buf_clear(&a->body); /* words that give our token back are not told */
+	return MH_OK;
+}
+
+/* An answer of any status. */
+static enum mh_status
+ask(struct entra *e, const struct call *c, struct http_answer *a, struct mh_err *err)
+{
+	enum mh_status status = try_once(e, c, false, a, err);
+
+	if (status == MH_OK && a->status == 401) /* revoked before its end: a new one is asked for, once */
+		status = try_once(e, c, true, a, err);
+	return status;
+}
+
+/* The innermost code: {"error":{"code":"UnknownError","message":"{\"error\":{\"code\":\"...\"}}"}}. */
+static void
+read_code(struct mh_span body, char code[64], char words[80])
+{
+	MH_AUTO(drop_json) cJSON *j = json_parse(body, NULL);
+	const cJSON *e = json_object(j, "error");
+	const char *message = json_string(e, "message");
+	MH_AUTO(drop_json) cJSON *inner = message == NULL ? NULL : json_parse(span_of(message), NULL);
+	const cJSON *deeper = json_object(inner, "error");
+
+	if (deeper != NULL && json_string(deeper, "code") != NULL) {
+		e = deeper;
+		message = json_string(deeper, "message");
+	}
+	struct mh_span rest = span_of(message), line = MH_NONE;
+	(void)span_line(&rest, &line);
+	(void)mh_escape(code, 64, span_of(json_string(e, "code") == NULL ? "" : json_string(e, "code")));
+	(void)mh_escape(words, 80, line);
+}
+
+/* What a refusal says, without the token: servers like to give back what they were sent. */
+static enum mh_status
+refused(enum mh_status status, const struct http_answer *a, const char *what, struct mh_span token, struct mh_err *err)
+{
+	const struct mh_span id = http_kept(a, "request-id");
+	char code[64] = "", words[80] = "", shown[48] = "";
+
+	if (token.p == NULL || span_find(buf_span(&a->body), span_head(token, 16), 0) == SIZE_MAX)
+		read_code(buf_span(&a->body), code, words);
+	(void)mh_escape(shown, sizeof(shown), id.p == NULL ? MH_LIT("") : id);
+	return mh_fail(err, status, "Graph, %s: HTTP %ld%s%s%s%s%s%s", what, a->status, code[0] == '\0' ? "" : " ",
+	    code, words[0] == '\0' ? "" : ": ", words, shown[0] == '\0' ? "" : ", request-id ", shown);
+}
+
+/* For reading: what our permissions or names are wrong with does not pass by waiting. */
+static enum mh_status
+get(struct entra *e, const char *url, const char *what, cJSON **ret, struct mh_err *err)
+{
+	MH_AUTO(http_answer_release) struct http_answer a;
+	const struct call c = { .method = "GET", .url = url };
+
+	http_answer_init(&a);
+	const enum mh_status status = ask(e, &c, &a, err);
+	if (status != MH_OK)
+		return status;
+	if (http_class(a.status) != MH_OK)
+		return refused(http_class(a.status), &a, what, MH_NONE, err);
+	*ret = json_parse(buf_span(&a.body), NULL);
+	return *ret != NULL ? MH_OK : mh_fail(err, MH_RETRY, "Graph, %s: an answer that is no JSON", what);
+}
+
+/* -- addresses ----------------------------------------------------------------------------------------------------- */
+
+/* BASE/v1.0/servicePrincipals/ID + rest, and the job's id in between where tail is given. */
+static void
+put_url(const struct entra *e, struct buf *out, const char *rest, const char *tail)
+{
+	buf_puts(out, e->base_url);
+	buf_puts(out, "/v1.0/servicePrincipals/");
+	http_encode(out, span_of(e->principal));
+	buf_puts(out, rest);
+	if (tail != NULL) {
+		http_encode(out, span_of(e->job));
+		buf_puts(out, tail);
+	}
+}
+
+static enum mh_status
+post(struct entra *e, const char *method, const char *rest, const char *tail, struct mh_span body,
+    struct http_answer *a, struct mh_err *err)
+{
+	struct buf url;
+	struct call c = { .method = method, .body = body };
+
+	buf_init(&url, MAX_URL_BYTES);
+	put_url(e, &url, rest, tail);
+	c.url = url.p;
+	const enum mh_status status =
+	    buf_ok(&url) ? ask(e, &c, a, err) : mh_fail(err, MH_LIMIT, "Graph: an address becomes too long");
+	buf_release(&url);
+	return status;
+}
+
+/* -- finding ------------------------------------------------------------------------------------------------------- */
+
+static enum mh_status
+take_only(const cJSON *list, const char *what, const char *how, char dst[ROTATE_ID_BYTES], struct mh_err *err)
+{
+	const char *id = json_string(cJSON_GetArrayItem(list, 0), "id");
+	const int n = cJSON_GetArraySize(list);
+
+	if (n != 1)
+		return mh_fail(err, MH_BAD, "Graph: %d %s instead of one: %s", n, what, how);
+	if (id == NULL || id[0] == '\0' || strlen(id) >= ROTATE_ID_BYTES)
+		return mh_fail(err, MH_BAD, "Graph: a %s without a usable id", what);
+	memcpy(dst, id, strlen(id) + 1);
+	return MH_OK;
+}
+
+static enum mh_status
+find_principal(struct entra *e, struct mh_err *err)
+{
+	MH_AUTO(drop_json) cJSON *j = NULL;
+	struct buf url, filter;
+	enum mh_status status = MH_OK;
+
+	if (e->principal[0] != '\0')
+		return MH_OK;
+	buf_init(&url, MAX_URL_BYTES);
+	buf_init(&filter, 512);
+	/* a quote in OData is doubled; start() refuses it in both */
+	if (e->app_id[0] != '\0')
+		buf_printf(&filter, "appId eq '%s'", e->app_id);
+	else
+		buf_printf(&filter, "startswith(displayName,'%s')", e->display_name);
+	buf_printf(&url, "%s/v1.0/servicePrincipals?$filter=", e->base_url);
+	http_encode(&url, buf_span(&filter));
+	buf_puts(&url, "&$select=id,appId,displayName");
+	if (!buf_ok(&url) || !buf_ok(&filter))
+		status = mh_fail(err, MH_LIMIT, "Graph: an address becomes too long");
+	if (status == MH_OK)
+		status = get(e, url.p, "service principals", &j, err);
+	if (status == MH_OK)
+		status = take_only(json_array(j, "value"), "service principals",
+		    "name one by service_principal (the object id of the enterprise application)", e->principal, err);
+	buf_release(&url);
+	buf_release(&filter);
+	return status;
+}
+
+static enum mh_status
+find_job(struct entra *e, struct mh_err *err)
+{
+	MH_AUTO(drop_json) cJSON *j = NULL;
+	const cJSON *item, *list;
+	struct buf url;
+
+	buf_init(&url, MAX_URL_BYTES);
+	put_url(e, &url, "/synchronization/jobs", NULL);
+	enum mh_status status = buf_ok(&url) ? get(e, url.p, "synchronization jobs", &j, err)
+					     : mh_fail(err, MH_LIMIT, "Graph: an address becomes too long");
+	buf_release(&url);
+	if (status != MH_OK)
+		return status;
+	list = json_array(j, "value");
+	if (e->job[0] == '\0')
+		return take_only(list, "synchronization jobs", "name one by job", e->job, err);
+	cJSON_ArrayForEach(item, list)
+	{
+		if (json_string(item, "id") != NULL && strcmp(json_string(item, "id"), e->job) == 0)
+			return MH_OK;
+	}
+	return mh_fail(err, MH_BAD, "Graph: the service principal has no synchronization job of the configured id");
+}
+
+struct keys { /* of what is saved; the values are not shown to anybody */
+	char names[MAX_KEYS][KEY_BYTES];
+	size_t n;
+	char base[ROTATE_URL_BYTES]; /* BaseAddress, where it is shown; "": it is not */
+};
+
+static enum mh_status
+read_keys(struct entra *e, struct keys *ret, struct mh_err *err)
+{
+	MH_AUTO(drop_json) cJSON *j = NULL;
+	const cJSON *item;
+	struct buf url;
+
+	*ret = (struct keys){ .n = 0 };
+	buf_init(&url, MAX_URL_BYTES);
+	put_url(e, &url, "/synchronization/secrets", NULL);
+	const enum mh_status status = buf_ok(&url) ? get(e, url.p, "synchronization secrets", &j, err)
+						   : mh_fail(err, MH_LIMIT, "Graph: an address becomes too long");
+	buf_release(&url);
+	if (status != MH_OK)
+		return status;
+	cJSON_ArrayForEach(item, json_array(j, "value"))
+	{
+		const char *key = json_string(item, "key"), *value = json_string(item, "value");
+
+		if (key == NULL || ret->n == MAX_KEYS)
+			continue;
+		(void)snprintf(ret->names[ret->n++], KEY_BYTES, "%s", key);
+		if (strcmp(key, "BaseAddress") == 0 && value != NULL && strchr(value, '*') == NULL)
+			(void)snprintf(ret->base, sizeof(ret->base), "%s", value);
+	}
+	return MH_OK;
+}
+
+/* With or without the last slash it is the same. */
+static bool
+same_address(const char *a, const char *b)
+{
+	size_t n = strlen(a), m = strlen(b);
+
+	n -= n > 0 && a[n - 1] == '/';
+	m -= m > 0 && b[m - 1] == '/';
+	return n == m && strncmp(a, b, n) == 0;
+}
+
+static enum mh_status
+entra_find(void *state, struct mh_err *err)
+{
+	struct entra *e = state;
+	struct keys k;
+
+	if (e->found)
+		return MH_OK;
+	enum mh_status status = find_principal(e, err);
+	if (status == MH_OK)
+		status = find_job(e, err);
+	if (status == MH_OK)
+		status = read_keys(e, &k, err);
+	if (status == MH_OK && k.base[0] != '\0' && !same_address(k.base, e->env->place->endpoint))
+		status = mh_fail(
+		    err, MH_BAD, "Graph: this application provisions to another SCIM endpoint than the configured");
+	e->found = status == MH_OK;
+	return status;
+}
+
+/* -- the token ----------------------------------------------------------------------------------------------------- */
+
+static bool
+add_pair(cJSON *list, const char *key, const char *value)
+{
+	cJSON *item = cJSON_CreateObject();
+
+	if (item == NULL || !cJSON_AddItemToArray(list, item)) {
+		cJSON_Delete(item);
+		return false;
+	}
+	return json_add_string(item, "key", key) && json_add_string(item, "value", value);
+}
+
+/* cJSON does not zero what it frees: the token's copy is overwritten before. */
+static void
+drop_pairs(cJSON **j)
+{
+	cJSON *item, *list = *j == NULL ? NULL : (*j)->child;
+
+	cJSON_ArrayForEach(item, list)
+	{
+		cJSON *value = cJSON_GetObjectItemCaseSensitive(item, "value");
+		if (cJSON_IsString(value))
+			explicit_bzero(value->valuestring, strlen(value->valuestring));
+	}
+	drop_json(j);
+}
+
+/* {"LIST":[{"key":"BaseAddress",...},{"key":"SecretToken",...}]} */
+static enum mh_status
+put_pairs(const struct entra *e, const char *list, const struct idp_token *t, struct buf *out, struct mh_err *err)
+{
+	MH_AUTO(drop_pairs) cJSON *j = cJSON_CreateObject();
+	MH_AUTO(secret_release) struct secret value = { 0 };
+	enum mh_status status = secret_copy(t->value, &value, err); /* a span has no NUL behind it */
+
+	if (status != MH_OK)
+		return status;
+	cJSON *pairs = j == NULL ? NULL : cJSON_AddArrayToObject(j, list);
+	if (pairs == NULL || !add_pair(pairs, "BaseAddress", e->env->place->endpoint) ||
+	    !add_pair(pairs, "SecretToken", value.p) || !json_print(j, out))
+		return mh_fail(err, MH_RETRY, "no memory for a request");
+	return MH_OK;
+}
+
+/* 2xx is yes. 400 is the provider's no; what our own permissions are refused with says nothing about the token. */
+static enum mh_status
+validate_body(struct entra *e, struct mh_span body, struct mh_span token, const char *what, struct mh_err *err)
+{
+	MH_AUTO(http_answer_release) struct http_answer a;
+
+	http_answer_init(&a);
+	const enum mh_status status = post(e, "POST", "/synchronization/jobs/", "/validateCredentials", body, &a, err);
+	if (status != MH_OK)
+		return status;
+	if (http_class(a.status) == MH_OK)
+		return MH_OK;
+	return refused(a.status == 401 || a.status == 403 ? MH_RETRY : http_class(a.status), &a, what, token, err);
+}
+
+static enum mh_status
+entra_validate(void *state, const struct idp_token *t, struct mh_err *err)
+{
+	struct entra *e = state;
+	MH_AUTO(secret_buf_release) struct buf body;
+
+	buf_init(&body, MAX_BODY_BYTES);
+	enum mh_status status = entra_find(e, err);
+	if (status == MH_OK)
+		status = put_pairs(e, "credentials", t, &body, err);
+	return status == MH_OK ? validate_body(e, buf_span(&body), t->value, "test of the new token", err) : status;
+}
+
+static enum mh_status
+entra_saved(void *state, const struct idp_token *t, struct mh_err *err)
+{
+	struct entra *e = state;
+	const enum mh_status status = entra_find(e, err);
+
+	return status == MH_OK
+		   ? validate_body(e, MH_LIT("{\"useSavedCredentials\":true}"), t->value, "test of what is saved", err)
+		   : status;
+}
+
+/* A PUT is said to change the keys that it names and leave the others; whether it does is looked at. */
+static void
+note_lost(struct entra *e, const struct keys *before)
+{
+	struct keys after;
+	struct mh_err err;
+
+	if (read_keys(e, &after, &err) != MH_OK)
+		return;
+	for (size_t i = 0; i < before->n; i++) {
+		bool there = false;
+
+		for (size_t k = 0; k < after.n; k++)
+			there = there || strcmp(before->names[i], after.names[k]) == 0;
+		if (!there)
+			(void)snprintf(e->env->note, sizeof(e->env->note),
+			    "the setting %.40s of the provisioning is gone since the save: set it again in Entra ID",
+			    before->names[i]);
+	}
+}
+
+static enum mh_status
+entra_save(void *state, const struct idp_token *t, struct mh_err *err)
+{
+	struct entra *e = state;
+	MH_AUTO(secret_buf_release) struct buf body;
+	MH_AUTO(http_answer_release) struct http_answer a;
+	struct keys before = { .n = 0 };
+
+	http_answer_init(&a);
+	buf_init(&body, MAX_BODY_BYTES);
+	enum mh_status status = entra_find(e, err);
+	if (status == MH_OK)
+		status = read_keys(e, &before, err);
+	if (status == MH_OK)
+		status = put_pairs(e, "value", t, &body, err);
+	if (status == MH_OK)
+		status = post(e, "PUT", "/synchronization/secrets", NULL, buf_span(&body), &a, err);
+	if (status != MH_OK)
+		return status;
+	if (http_class(a.status) != MH_OK) {
+		const bool passes = a.status == 401 || a.status == 403 || a.status == 409;
+
+		return refused(passes ? MH_RETRY : http_class(a.status), &a, "save", t->value, err);
+	}
+	note_lost(e, &before);
+	return MH_OK;
+}
+
+/* -- the job ------------------------------------------------------------------------------------------------------- */
+
+/* "2026-02-03T04:05:06.1234567Z": the fraction is cut off, so that what is compared is earlier, never later. */
+static bool
+read_instant(const char *text, int64_t *ret)
+{
+	char whole[MH_TIME_TEXT];
+
+	if (text == NULL || strlen(text) < 20)
+		return false;
+	(void)snprintf(whole, sizeof(whole), "%.19sZ", text);
+	return time_read(span_of(whole), ret, NULL) == MH_OK;
+}
+
+static enum idp_health
+health_of(const cJSON *job, const cJSON *status)
+{
+	const char *code = json_string(status, "code"), *schedule = json_string(json_object(job, "schedule"), "state");
+
+	if (code == NULL)
+		return IDP_UNKNOWN;
+	if (strcmp(code, "Quarantine") == 0 || json_object(status, "quarantine") != NULL)
+		return IDP_HELD;
+	if (strcmp(code, "Paused") == 0 || strcmp(code, "NotConfigured") == 0 ||
+	    (schedule != NULL && strcmp(schedule, "Active") != 0))
+		return IDP_STOPPED;
+	return IDP_ACTIVE; /* Active, or NotRun: its first run is to come */
+}
+
+static enum mh_status
+entra_status(void *state, struct idp_status *ret, struct mh_err *err)
+{
+	struct entra *e = state;
+	MH_AUTO(drop_json) cJSON *j = NULL;
+	struct buf url;
+	struct idp_status s = { .health = IDP_UNKNOWN };
+	enum mh_status status = entra_find(e, err);
+
+	if (status != MH_OK)
+		return status;
+	buf_init(&url, MAX_URL_BYTES);
+	put_url(e, &url, "/synchronization/jobs/", "");
+	status = buf_ok(&url) ? get(e, url.p, "the job's status", &j, err)
+			      : mh_fail(err, MH_LIMIT, "Graph: an address becomes too long");
+	buf_release(&url);
+	if (status != MH_OK)
+		return status;
+	const cJSON *st = json_object(j, "status"), *quarantine = json_object(st, "quarantine");
+	const char *reason = json_string(quarantine, "reason"), *code = json_string(st, "code");
+	char shown[60];
+
+	if (st == NULL)
+		return mh_fail(err, MH_RETRY, "Graph, the job's status: an answer without a status");
+	s.health = health_of(j, st);
+	s.has_last_success =
+	    read_instant(json_string(json_object(st, "lastSuccessfulExecution"), "timeBegan"), &s.last_success);
+	(void)snprintf(s.words, sizeof(s.words), "the job is %s%s%s", code == NULL ? "in an unknown state" : code,
+	    reason == NULL ? "" : ", ", reason == NULL ? "" : mh_escape(shown, sizeof(shown), span_of(reason)));
+	*ret = s;
+	return MH_OK;
+}
+
+static enum mh_status
+entra_resume(void *state, struct mh_err *err)
+{
+	struct entra *e = state;
+	MH_AUTO(http_answer_release) struct http_answer a;
+
+	http_answer_init(&a);
+	enum mh_status status = entra_find(e, err);
+	if (status == MH_OK)
+		status = post(e, "POST", "/synchronization/jobs/", "/start", MH_LIT("{}"), &a, err);
+	if (status != MH_OK)
+		return status;
+	return http_class(a.status) == MH_OK ? MH_OK : refused(http_class(a.status), &a, "start", MH_NONE, err);
+}
+
+/* -- configuration ------------------------------------------------------------------------------------------------- */
+
+static enum mh_status
+entra_start(cfg_t *conf, struct side_env *env, void **ret_state, struct mh_err *err)
+{
+	const char *principal = cfg_getstr(conf, "service_principal"), *job = cfg_getstr(conf, "job");
+	struct entra *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for the identity provider");
+	e->env = env;
+	e->base_url = cfg_getstr(conf, "graph_url");
+	e->token_file = cfg_getstr(conf, "token");
+	e->app_id = cfg_getstr(conf, "app_id");
+	e->display_name = cfg_getstr(conf, "display_name");
+	enum mh_status status = MH_OK;
+	if (e->token_file[0] != '/')
+		status = mh_fail(
+		    err, MH_BAD, "entra: token must be the path of a configuration as mailhook-token(8) has it");
+	else if (principal[0] == '\0' && e->app_id[0] == '\0' && e->display_name[0] == '\0')
+		status = mh_fail(err, MH_BAD, "entra: service_principal, app_id or display_name is needed");
+	else if (strchr(e->app_id, '\'') != NULL || strchr(e->display_name, '\'') != NULL)
+		status = mh_fail(err, MH_BAD, "entra: a name with a quote cannot be searched: use service_principal");
+	else if (strlen(principal) >= sizeof(e->principal) || strlen(job) >= sizeof(e->job))
+		status = mh_fail(err, MH_BAD, "entra: service_principal or job is too long");
+	if (status != MH_OK) {
+		free(e);
+		return status;
+	}
+	(void)snprintf(e->principal, sizeof(e->principal), "%s", principal);
+	(void)snprintf(e->job, sizeof(e->job), "%s", job);
+	*ret_state = e;
+	return MH_OK;
+}
+
+static void
+entra_stop(void *state)
+{
+	free(state);
+}
+
+static enum mh_status
+entra_check(void *state, bool online, struct mh_err *err)
+{
+	struct entra *e = state;
+
+	return online ? entra_find(e, err) : token_check(e->token_file, e->env->now, err);
+}
+
+const struct idp_driver idp_entra = {
+	.name = "entra",
+	.section = "entra",
+	.options = options,
+	.start = entra_start,
+	.stop = entra_stop,
+	.check = entra_check,
+	.find = entra_find,
+	.validate = entra_validate,
+	.save = entra_save,
+	.saved = entra_saved,
+	.status = entra_status,
+	.resume = entra_resume,
+};
