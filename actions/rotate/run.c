@@ -111,6 +111,8 @@ say_wait_input(struct run *r, const char *fmt, ...)
 	FINISH(.outcome = "waiting", .waiting_for = "input", .step = "token", .retry_after_s = -1);
 }
 
+static void retry(struct run *r, const char *fmt, ...) MH_PRINTF(2, 3);
+
 static void
 retry(struct run *r, const char *fmt, ...)
 {
