@@ -242,6 +242,7 @@ enum mh_status
 jira_fields_of(struct jira *j, const struct ticket_new *t, cJSON **ret, struct mh_err *err)
 {
 	MH_AUTO(drop_json) cJSON *f = cJSON_CreateObject();
+	const char *component = cfg_getstr(j->rest.desk->conf, "component");
 	bool fine = f != NULL && add(f, "project", named("key", j->project)) &&
 		    add(f, "issuetype", named("name", j->type)) &&
 		    json_add_span(f, "summary", span_head(t->title, utf8_cut(t->title, TICKET_TITLE_BYTES))) &&
@@ -252,8 +253,8 @@ jira_fields_of(struct jira *j, const struct ticket_new *t, cJSON **ret, struct m
 		fine = json_add_span(f, "duedate", t->due);
 	if (fine && t->assignee != NULL)
 		fine = add(f, "assignee", user_of(j, t->assignee));
-	if (fine && t->queue != NULL)
-		fine = add(f, "components", list_of(named("name", t->queue)));
+	if (fine && component[0] != '\0')
+		fine = add(f, "components", list_of(named("name", component)));
 	if (!fine)
 		return mh_fail(err, MH_RETRY, "no memory for a ticket");
 	const enum mh_status status = add_fields(j, t, f, err);

@@ -12,7 +12,7 @@ struct jira {
 	bool cloud;
 	const char *api;     /* "/rest/api/3" or "/rest/api/2" */
 	const char *site;    /* where people look, without a slash at its end */
-	const char *project; /* its key */
+	const char *project; /* its key: the queue */
 	const char *type;    /* of issues, by name */
 	cJSON *field_list;   /* own; NULL: not asked yet */
 	cJSON *priority_list;
@@ -44,7 +44,24 @@ enum mh_status jira_check(void *state, struct mh_err *err);
 
 /* -- jira.c -------------------------------------------------------------------------------------------------------- */
 
-/* The transition that the configuration names, by its own name or that of its status. *ret in list, NULL: none. */
+/* MH_SKIP: there is none, or none that may be seen. */
+enum mh_status jira_get_issue(struct jira *j, const char *id, struct rest_answer *ret, struct mh_err *err);
+bool jira_is_open(const cJSON *issue);
+enum mh_status jira_ref_of(struct jira *j, const cJSON *issue, struct ticket_ref *ret, struct mh_err *err);
+
+/* -- jira_write.c: for ticket.h ------------------------------------------------------------------------------------ */
+
+enum mh_status jira_open(void *state, const struct ticket_new *t, struct ticket_ref *ret, struct mh_err *err);
+enum mh_status jira_change(
+    void *state, const struct ticket_ref *ref, const struct ticket_change *ch, struct mh_err *err);
+enum mh_status jira_commented(void *state, const struct ticket_ref *ref, const char *mark, struct mh_err *err);
+enum mh_status jira_comment(
+    void *state, const struct ticket_ref *ref, const struct ticket_comment *k, struct mh_err *err);
+enum mh_status jira_close(void *state, const struct ticket_ref *ref, struct mh_err *err);
+enum mh_status jira_attach(void *state, const struct ticket_ref *ref, const struct ticket_file *f, struct mh_err *err);
+enum mh_status jira_read(void *state, const struct ticket_ref *ref, struct buf *ret_text, struct mh_err *err);
+
+/* The transition that the configuration names, by its own name or that of its status. In list; NULL: none. */
 const cJSON *jira_transition(const struct jira *j, const cJSON *list);
 enum mh_status jira_transitions(struct jira *j, const char *id, struct rest_answer *ret, struct mh_err *err);
 

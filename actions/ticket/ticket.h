@@ -111,7 +111,7 @@ struct ticket_driver {
 	/* For so long after a create or a comment whose answer was lost a search may fail to show it; then it was not
 	 * taken. 0: at once. The server may still be working on the lost request, so a database is no reason for 0. */
 	int lag_s;
-	bool own_marks; /* comment() itself does nothing the second time for the same mark; there is no commented() */
+	bool own_marks; /* comment() keeps the mark beside the text: the text has none */
 
 	/* Makes ret_state, in the arena where it can be. Asks nobody.
 	 *   errors  MH_BAD the configuration does not do; MH_RETRY it may pass */
@@ -135,7 +135,8 @@ struct ticket_driver {
 	 * file of that name. */
 	enum mh_status (*attach)(
 	    void *state, const struct ticket_ref *ref, const struct ticket_file *f, struct mh_err *err);
-	/* Is a comment with that mark there? MH_SKIP: no. */
+	/* Is a comment with that mark there? MH_SKIP: no. NULL: comment() looks itself; or nobody can, and after a lost
+	 * answer it is made twice rather than never. */
 	enum mh_status (*commented)(void *state, const struct ticket_ref *ref, const char *mark, struct mh_err *err);
 	enum mh_status (*comment)(
 	    void *state, const struct ticket_ref *ref, const struct ticket_comment *c, struct mh_err *err);
@@ -151,6 +152,8 @@ struct ticket_driver {
 };
 
 extern const struct ticket_driver ticket_local; /* local.c */
+extern const struct ticket_driver ticket_rt;    /* rt.c */
+extern const struct ticket_driver ticket_jira;  /* jira.c */
 /* NULL: there is none of that name. */
 const struct ticket_driver *ticket_driver(const char *name);
 const struct ticket_driver *ticket_driver_nth(size_t i); /* NULL: past the last */
