@@ -395,6 +395,11 @@ class SmtpTest(unittest.TestCase):
         fifty = ["user%d@example.com" % n for n in range(50)]
         self.outcome("50", self.no_auth(s.port, to=fifty), "done", "reply sent")
         self.assertEqual(sum(h.startswith("RCPT") for h in s.heard), 50)
+        patch = {"case": dict(action.CASE, owner="pay@example.com"),
+                 "message": {"id": "<m1@example.com>", "envelope_from": "ann@example.com"}}
+        self.outcome("the sender and the owner besides", self.no_auth(s.port, to=fifty, to_owner=True), "done", "reply sent",
+                     values=patch)
+        self.assertEqual(sum(h.startswith("RCPT") for h in s.heard), 102)
         heard = len(s.heard)
         for n in (51, 3000):
             r = self.run_action(self.no_auth(s.port, to=["user%d@example.com" % i for i in range(n)]))

@@ -4,7 +4,7 @@
 
 #include "actions/common/wire.h"
 
-#define SMTP_MAX_RECIPIENTS 50          /* a reply to thousands is an accident */
+#define SMTP_MAX_RECIPIENTS 100         /* what every server takes: RFC 5321 4.5.3.1.8; thousands are an accident */
 #define SMTP_MAX_MAIL_BYTES (10u << 20) /* what we write ourselves is some kB */
 #define SMTP_MAX_LINE_BYTES 998         /* RFC 5322 2.1.1 */
 #define SMTP_MAX_REFUSED_BYTES (8u << 10)

@@ -91,6 +91,8 @@ address_refusal(struct mh_span address)
 	static const char *const whole[] = { "mailerdaemon", "postmaster", "listserv", "majordomo" };
 	static const char *const heads[] = { "bounce", "owner-", "srs0", "srs1", "prvs=" };
 	static const char *const tails[] = { "-request", "-bounces", "-owner", "-bounce" };
+	/* mlmmj's list+bounces-1, Google's list+bncX, ezmlm's list-return-1; a "=" stands for the "@" of another address (VERP) */
+	static const char *const marks[] = { "+bounce", "+bnc", "-return-", "=" };
 	char plain[MAX_LOCAL_BYTES];
 
 	if (!address_valid(address))
@@ -114,6 +116,9 @@ address_refusal(struct mh_span address)
 	for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++)
 		if (span_iends(local, span_of(tails[i])))
 			return "its sender is a list's address";
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+		if (span_ifind(local, span_of(marks[i]), 0) != SIZE_MAX)
+			return "its sender is a bounce address";
 	return NULL;
 }
 
@@ -195,11 +200,9 @@ choose_recipients(const struct request *r, const struct reply_conf *c, struct re
 	ret->why_not = sender_refusal(r, c, &ret->sender);
 	if (ret->sender != NULL)
 		add_recipient(ret, ret->sender);
-	for (unsigned i = 0; i < cfg_size(c->cfg, "to") && i < REPLY_MAX_RECIPIENTS; i++)
+	for (unsigned i = 0; i < cfg_size(c->cfg, "to") && i < REPLY_MAX_TO; i++)
 		add_recipient(ret, cfg_getnstr(c->cfg, "to", i));
 	ret->owner_why_not = c->to_owner ? owner_refusal(r->expiry.owner) : NULL;
-	if (c->to_owner && ret->owner_why_not == NULL && ret->n >= REPLY_MAX_RECIPIENTS)
-		ret->owner_why_not = "there are 50 recipients without it";
 	if (c->to_owner && ret->owner_why_not == NULL)
 		add_recipient(ret, r->expiry.owner);
 }

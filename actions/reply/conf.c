@@ -29,8 +29,8 @@ check_addresses(cfg_t *cfg, cfg_opt_t *opt)
 			cfg_error(cfg, "%s: no plain mail address: %s", cfg_opt_name(opt),
 			    mh_escape(shown, sizeof(shown), address));
 	}
-	if (n > REPLY_MAX_RECIPIENTS)
-		cfg_error(cfg, "%s: more than %d addresses", cfg_opt_name(opt), REPLY_MAX_RECIPIENTS);
+	if (n > REPLY_MAX_TO)
+		cfg_error(cfg, "%s: more than %d addresses", cfg_opt_name(opt), REPLY_MAX_TO);
 	return 0;
 }
 

@@ -179,7 +179,7 @@ work(struct run *r, struct mh_err *err)
 	choose_recipients(r->request, r->conf, &to);
 	if (to.owner_why_not != NULL)
 		say(r->protocol, "the account's owner gets none: %s", to.owner_why_not);
-	buf_init(&who, (size_t)(REPLY_MAX_RECIPIENTS + 1) * 260);
+	buf_init(&who, (size_t)REPLY_MAX_RECIPIENTS * 260);
 	put_recipients(&to, &who);
 	if (dry) {
 		describe(r, &to, buf_span(&who).p);

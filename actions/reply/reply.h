@@ -6,7 +6,8 @@
 #include "actions/common/own_conf.h"
 #include "actions/common/protocol.h"
 
-#define REPLY_MAX_RECIPIENTS 50
+#define REPLY_MAX_TO 50                         /* in the configuration */
+#define REPLY_MAX_RECIPIENTS (REPLY_MAX_TO + 2) /* the mail's sender and the account's owner besides */
 #define REPLY_MAX_TEXT_BYTES ((size_t)256 << 10)
 #define REPLY_MAX_MAIL_BYTES ((size_t)4 << 20) /* text, HTML and calendar, encoded */
 
@@ -42,7 +43,7 @@ bool address_valid(struct mh_span address);
 const char *address_refusal(struct mh_span address);
 
 struct recipients {
-	const char *items[REPLY_MAX_RECIPIENTS + 1]; /* foreign */
+	const char *items[REPLY_MAX_RECIPIENTS]; /* foreign */
 	size_t n;
 	const char *sender;        /* the mail's sender, if it is among them */
 	const char *why_not;       /* else why it is not */

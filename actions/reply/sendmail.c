@@ -60,7 +60,7 @@ static enum mh_status
 start(const struct delivery *d, int in, int out, pid_t *ret_pid, struct mh_err *err)
 {
 	const char *program = cfg_getstr(d->conf->cfg, "sendmail");
-	const char *argv[5 + REPLY_MAX_RECIPIENTS + 2] = { program, "-i", "-f", "<>", "--" };
+	const char *argv[5 + REPLY_MAX_RECIPIENTS + 1] = { program, "-i", "-f", "<>", "--" };
 	char *env[] = { (char[]){ "PATH=/usr/sbin:/usr/bin:/sbin:/bin" }, NULL };
 	posix_spawn_file_actions_t actions;
 

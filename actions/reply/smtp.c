@@ -8,6 +8,8 @@
 #include "actions/reply/net.h"
 #include "mailhook/clock.h"
 
+_Static_assert(REPLY_MAX_RECIPIENTS <= SMTP_MAX_RECIPIENTS, "what the configuration may name can be sent to");
+
 static enum mh_status
 smtp_deliver(const struct delivery *d, bool *ret_earlier, struct mh_err *err)
 {
