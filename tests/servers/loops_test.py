@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What answers mail by itself, and mailhook: each talk ends after one message of mailhook's. Real Postfix and Pigeonhole;
-a mailing list and RT's automatic answers are small programs that do what those are known to do. Needs root.
+"""What answers mail by itself, and mailhook: each talk ends after one message of mailhook's. Real Postfix, Pigeonhole,
+Request Tracker and mlmmj. Needs root.
 
 mailhook is configured as carelessly as can be: whoever sends gets an answer, however little is known of him. A round in
 which the queue is empty, no message waits and nothing new was sent is the end of a talk."""
@@ -17,12 +17,20 @@ import unittest
 sys.dont_write_bytecode = True
 import dovecot  # noqa: E402
 import installed  # noqa: E402
+import mlmmj  # noqa: E402
 import postfix  # noqa: E402
 import private  # noqa: E402
+import rt  # noqa: E402
 
 HOOKS = ("hook-a@example.com", "hook-b@example.com")
-PERSON, VACATION, LIST, RT, GONE, ARCHIVE, GATE_A, GATE_B = ("%s@example.com" % name for name in (
-    "person", "vacation", "list", "rt", "gone", "archive", "gate-a", "gate-b"))
+PERSON, VACATION, LIST, BARE, CLOSED, RT, GONE, ARCHIVE, GATE_A, GATE_B = ("%s@example.com" % name for name in (
+    "person", "vacation", "list", "bare", "closed", "rt", "gone", "archive", "gate-a", "gate-b"))
+# What a list puts on its mails is up to whoever keeps it: mlmmj adds nothing by itself.
+LISTS = {
+    LIST: ([PERSON, HOOKS[0]], ["List-Id: <list.example.com>", "List-Post: <mailto:%s>" % LIST, "Precedence: list"], []),
+    BARE: ([PERSON, HOOKS[0]], [], []),
+    CLOSED: ([PERSON], [], ["subonlypost"]),  # tells others than subscribers that it did not take their mail
+}
 
 SENDS = """\
 import email, email.policy, smtplib, sys
@@ -30,31 +38,6 @@ mail = email.message_from_binary_file(sys.stdin.buffer, policy=email.policy.SMTP
 def send(sender, recipients):
     with open(%(port)r) as f, smtplib.SMTP("127.0.0.1", int(f.read())) as s:
         s.sendmail(sender, recipients, mail.as_bytes(), mail_options=["BODY=8BITMIME"])
-"""
-# RFC 2369, 2919: the author stays, the envelope sender is the list's.
-LIST_PROGRAM = SENDS + """
-mail["List-Id"] = "<list.example.com>"
-mail["List-Post"] = "<mailto:list@example.com>"
-mail["Precedence"] = "list"
-send("list-bounces@example.com", ["person@example.com", "hook-a@example.com"])
-"""
-# RT 5: opens a ticket for whoever writes, and answers the author, but not what another program wrote.
-RT_PROGRAM = SENDS + """
-if mail.get("Auto-Submitted", "no") == "no" and "X-RT-Loop-Prevention" not in mail:
-    author, subject, number = mail["From"].addresses[0].addr_spec, mail["Subject"], mail["Message-ID"]
-    text = mail.get_body(("plain",)).get_content()
-    mail = email.message.EmailMessage(policy=email.policy.SMTP)
-    mail["Subject"] = "[example.com #1] AutoReply: " + subject
-    mail["From"] = '"Credentials via RT" <rt@example.com>'
-    mail["To"] = author
-    mail["In-Reply-To"] = number
-    mail["References"] = number
-    mail["Message-ID"] = "<rt-5.0.3-1-1.1@example.com>"
-    mail["X-RT-Loop-Prevention"] = "example.com"
-    mail["Auto-Submitted"] = "auto-replied"
-    mail["Precedence"] = "bulk"
-    mail.set_content("This message has been automatically generated in response to the creation of a ticket.\\n\\n" + text)
-    send("rt@example.com", [author])
 """
 # A gateway that takes away what tells machines from people, and hands on to the other mailhook.
 GATE_PROGRAM = SENDS + """
@@ -81,23 +64,30 @@ class Loops(unittest.TestCase):
         for n, hook in zip("ab", cls.hooks):
             line = installed.recipes()["postfix-pipe master.cf"].replace("mailhook unix", "hook-%s unix" % n)
             master += hook.here(line, [("user=mailhook", "user=nobody")])
-        for name, program in (("list", LIST_PROGRAM), ("rt", RT_PROGRAM), ("gate", GATE_PROGRAM)):
-            path = os.path.join(cls.dir, name + ".py")
-            with open(path, "w", encoding="utf-8") as f:
-                f.write(program.replace("%(port)r", repr(cls.port_file)))
-            master += ("%s unix - n n - - pipe\n  flags=R user=nobody argv=/usr/bin/python3 -IB %s ${nexthop}\n"
-                       % (name, path))
+        path = os.path.join(cls.dir, "gate.py")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(GATE_PROGRAM.replace("%(port)r", repr(cls.port_file)))
+        master += "gate unix - n n - - pipe\n  flags=R user=nobody argv=/usr/bin/python3 -IB %s ${nexthop}\n" % path
+        cls.rt = rt.RT(os.path.join(cls.dir, "rt"), {"Credentials": RT}, user_address="operator@example.com").start()
+        master += "rt unix - n n - - pipe\n  flags=R user=nobody argv=%s\n" % " ".join(cls.rt.gate("Credentials"))
+        cls.lists = [mlmmj.MailingList(os.path.join(cls.dir, "lists"), address, members, headers, settings)
+                     for address, (members, headers, settings) in LISTS.items()]
+        master += "".join(one.master for one in cls.lists)
         master += "gone unix - n n - - pipe\n  user=nobody argv=/bin/false\n"  # after it was taken: a bounce
         lmtp = os.path.join(cls.dir, "lmtp")
-        routes = [(HOOKS[0], "hook-a:"), (HOOKS[1], "hook-b:"), (LIST, "list:"), (RT, "rt:"),
+        routes = [(HOOKS[0], "hook-a:"), (HOOKS[1], "hook-b:"), (RT, "rt:"),
                   (VACATION, "lmtp:unix:" + lmtp), (GONE, "gone:")]
-        routes += [(GATE_A, "gate:" + HOOKS[0]), (GATE_B, "gate:" + HOOKS[1])]
-        boxes = [GATE_A, GATE_B, PERSON, VACATION, LIST, RT, GONE, ARCHIVE, *HOOKS, "list-bounces@example.com"]
-        cls.mx = postfix.Postfix(cls.dir, {"mx": {}}, {"always_bcc": ARCHIVE, "notify_classes": ""}, boxes, master=master)
+        routes += [(GATE_A, "gate:" + HOOKS[0]), (GATE_B, "gate:" + HOOKS[1])] + [one.route for one in cls.lists]
+        boxes = [GATE_A, GATE_B, PERSON, VACATION, *LISTS, RT, GONE, ARCHIVE, *HOOKS]
+        main = {"always_bcc": ARCHIVE, "notify_classes": "", "recipient_delimiter": "+"}  # list+bounces-1@ is the list's
+        cls.mx = postfix.Postfix(cls.dir, {"mx": {}}, main, boxes, master=master)
         cls.mx.main["transport_maps"] = cls.mx.table("routes", routes)
         cls.mx.start()
         with open(cls.port_file, "w", encoding="utf-8") as f:
             f.write("%d" % cls.mx.port["mx"])
+        cls.rt.relay(cls.mx.port["mx"])
+        for one in cls.lists:
+            one.send_to(cls.mx.port["mx"])
         more = """
 protocol lmtp {
   mail_plugins = $mail_plugins sieve
@@ -120,6 +110,7 @@ submission_host = 127.0.0.1:%d
     def tearDownClass(cls):
         cls.away.stop()
         cls.mx.stop()
+        cls.rt.stop()
         for hook in cls.hooks:
             hook.close()
         if os.environ.get("MAILHOOK_KEEP"):
@@ -137,6 +128,7 @@ submission_host = 127.0.0.1:%d
             path = os.path.join(home, name)
             shutil.rmtree(path) if os.path.isdir(path) else os.path.exists(path) and os.unlink(path)
         self.seen = len(self.mx.words())
+        self.last_ticket = max([0] + [int(t["id"]) for t in self.rt.get("tickets?query=id>0&per_page=100")[1]["items"]])
         self.configure(0, [])
         self.configure(1, [])
 
@@ -256,34 +248,82 @@ submission_host = 127.0.0.1:%d
         self.talk(replies=1, total=2, came_in=2)
         self.assertIn("status=bounced", self.mx.words()[self.seen:])
 
+    def to(self, mail, address):
+        """The notice as somebody sends it to a list or to RT, who want to be named."""
+        return mail.replace(b"To: cloud@example.com", b"To: " + address.encode())
+
     def test_mailing_list(self):
+        """Told to write to the list that brought the notice: the list brings the reply to mailhook as well."""
         self.configure(0, [LIST])
-        self.send(installed.notice(), PERSON, LIST)
-        self.talk(replies=1, total=4, came_in=2)
+        self.send(self.to(installed.notice(), LIST), PERSON, LIST)
+        mails = self.talk(replies=1, total=6, came_in=2)
+        self.assertEqual([m["List-Id"] for m in mails].count("<list.example.com>"), 4, "a notice and a reply, to two")
         self.assertEqual(len(self.mx.mails(PERSON)), 2)
 
+    def test_mailing_list_without_marks(self):
+        self.configure(0, [BARE])
+        self.send(self.to(installed.notice(), BARE), PERSON, BARE)
+        mails = self.talk(replies=1, total=6, came_in=2)
+        self.assertEqual({m["List-Id"] or m["Precedence"] for m in mails}, {None}, "the list must have added nothing")
+
     def test_mailing_list_is_not_answered(self):
-        self.send(self.from_person(PERSON), PERSON, LIST)
-        self.talk(replies=0, total=2, came_in=1)
+        self.send(self.to(self.from_person(PERSON), LIST), PERSON, LIST)
+        self.talk(replies=0, total=3, came_in=1)
         self.assertEqual(len(self.mx.mails(PERSON)), 1)
+
+    def test_mailing_list_without_marks_is_not_answered(self):
+        """Only the envelope sender, who stands for one bounce of one member, tells of a list."""
+        self.send(self.to(self.from_person(PERSON), BARE), PERSON, BARE)
+        self.talk(replies=0, total=3, came_in=1)
+        self.assertEqual(len(self.mx.mails(PERSON)), 1)
+
+    def test_mailing_list_that_refuses_the_reply(self):
+        """The list's own answer, with the reply in it: no field of it says that a program wrote it."""
+        self.configure(0, [CLOSED])
+        self.send(installed.notice(), PERSON, HOOKS[0])
+        mails = self.talk(replies=1, total=3, came_in=2)
+        answers = [m for m in mails if "denied" in m["Subject"]]
+        self.assertEqual([(m["To"], m["Auto-Submitted"], m["Precedence"]) for m in answers], [(HOOKS[0], None, None)])
+
+    # -- Request Tracker
+
+    def tickets(self):
+        return self.rt.find("id > %d" % self.last_ticket)
 
     def test_rt_gets_the_reply(self):
         self.configure(0, [RT])
         self.send(installed.notice(), PERSON, HOOKS[0])
         self.talk(replies=1, total=2, came_in=1)
+        self.assertEqual([t["Requestor"][0]["id"] for t in self.tickets()], [HOOKS[0]], "RT must have made a ticket of it")
 
     def test_rt_answers_the_hook(self):
         """A ticket whose requestor is mailhook's own mailbox: RT answers to it, with the notice in its text."""
         self.configure(0, [RT])
-        self.send(self.from_person(HOOKS[0]), HOOKS[0], RT)
+        self.send(self.to(self.from_person(HOOKS[0]), RT), HOOKS[0], RT)
         mails = self.talk(replies=1, total=3, came_in=1)
         answers = [m for m in mails if m["X-RT-Loop-Prevention"]]
         self.assertEqual([m["To"] for m in answers], [HOOKS[0]], "RT must have answered, or nothing is shown")
 
     def test_rt_as_the_sender(self):
         """RT hands a notice to mailhook, and gets no answer: a program sent it."""
-        self.send(self.from_person(HOOKS[0]), HOOKS[0], RT)
+        self.send(self.to(self.from_person(HOOKS[0]), RT), HOOKS[0], RT)
         self.talk(replies=0, total=2, came_in=1)
+
+    def test_person_answers_in_rt(self):
+        """RT sends a person's words, with a notice in them, to mailhook; nothing but Precedence says that RT did. What it
+        sends when the ticket is resolved looks like a notice by its subject alone: a case of its own, and a person hears."""
+        self.configure(0, [RT])
+        self.send(self.to(self.from_person(HOOKS[0]), RT), HOOKS[0], RT)
+        self.end_of_talk()
+        number = self.tickets()[0]["id"]
+        text = installed.notice("123456789013").decode()
+        status, words = self.rt.post("ticket/%s/correspond" % number, {
+            "Content": "See below.\n\n" + text, "ContentType": "text/plain", "Status": "resolved"})
+        self.assertEqual(status, 201, words)
+        mails = self.talk(replies=3, total=7, cases=(3, 0), came_in=3)
+        told = [m for m in mails if m["X-RT-Loop-Prevention"] and not m["Auto-Submitted"]]
+        self.assertEqual([(m["To"], m["Precedence"]) for m in told], [(HOOKS[0], "bulk")] * 2)
+        self.assertEqual({m["To"] for m in mails if m["X-Mailhook-Job"]}, {RT}, "only who is configured hears")
 
 
 if __name__ == "__main__":
