@@ -155,6 +155,30 @@ keep_match(struct view_reader *r, const struct definition_pattern *p, const stru
 	return MH_OK;
 }
 
+/* Offset of the literal in the view's text at or after from; SIZE_MAX: not there. */
+static size_t
+next_place(struct view_reader *r, struct mh_span literal, size_t from)
+{
+	struct literal_places *p = &r->last;
+	const struct mh_span text = r->v->text;
+
+	if (!span_eq(p->literal, literal)) {
+		*p = (struct literal_places){ .literal = literal };
+		for (size_t at = span_ifind(text, literal, 0); at != SIZE_MAX && !p->more;
+		     at = span_ifind(text, literal, at + 1)) {
+			p->more = p->n == MAX_PLACES_KEPT;
+			if (!p->more)
+				p->at[p->n++] = at;
+		}
+	}
+	if (p->more)
+		return span_ifind(text, literal, from);
+	for (size_t i = 0; i < p->n; i++)
+		if (p->at[i] >= from)
+			return p->at[i];
+	return SIZE_MAX;
+}
+
 /* Runs one pattern around each place of its literal. */
 static enum mh_status
 run_pattern(struct view_reader *r, size_t number)
@@ -165,7 +189,7 @@ run_pattern(struct view_reader *r, size_t number)
 	size_t from = 0, matches = 0;
 
 	for (;;) {
-		const size_t at = span_ifind(text, literal, from);
+		const size_t at = next_place(r, literal, from);
 		if (at == SIZE_MAX || matches > MAX_PLACES)
 			return MH_OK;
 
@@ -229,8 +253,8 @@ unread_literals(struct view_reader *r)
 	for (const char *const *l = r->def->literals; *l != NULL; l++) {
 		const struct mh_span literal = span_of(*l);
 
-		for (size_t at = span_ifind(r->v->text, literal, 0); at != SIZE_MAX && checked < MAX_CHECKED;
-		     at = span_ifind(r->v->text, literal, at + literal.n)) {
+		for (size_t at = next_place(r, literal, 0); at != SIZE_MAX && checked < MAX_CHECKED;
+		     at = next_place(r, literal, at + literal.n)) {
 			checked++;
 			if (status == MH_OK && !overlaps_place(r, at, at + literal.n) && says_when(r->v->text, at))
 				status = view_miss(r, true, "no date");

@@ -16,6 +16,14 @@ struct side_fact { /* read by a pattern without a date */
 	struct mh_span value;
 };
 
+#define MAX_PLACES_KEPT 8
+
+struct literal_places { /* where a literal stands in the view; patterns that share one are many */
+	struct mh_span literal;
+	size_t at[MAX_PLACES_KEPT], n;
+	bool more; /* than there is room for */
+};
+
 struct view_reader {
 	struct engine *e;
 	size_t slot, view_index;
@@ -28,6 +36,7 @@ struct view_reader {
 	size_t n_places, cap_places;
 	struct side_fact *side;
 	size_t n_side, cap_side;
+	struct literal_places last; /* of the literal that was looked for last */
 };
 
 /* Doubles an array in the arena when it is full. False: no room. */
