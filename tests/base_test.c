@@ -220,6 +220,54 @@ test_utf8(void **state)
 }
 
 static void
+test_utf8_misleads(void **state)
+{
+	static const struct {
+		const char *name;
+		struct mh_span s;
+		bool want;
+	} rows[] = {
+		{ "a letter", MH_LIT("a"), false },
+		{ "a blank", MH_LIT(" "), false },
+		{ "NUL", MH_LIT("\0"), true },
+		{ "a line end", MH_LIT("\n"), true },
+		{ "escape", MH_LIT("\x1B"), true },
+		{ "DEL", MH_LIT("\x7F"), true },
+		{ "U+0080", MH_LIT("\xC2\x80"), true },
+		{ "U+009F", MH_LIT("\xC2\x9F"), true },
+		{ "U+00A0, a blank", MH_LIT("\xC2\xA0"), false },
+		{ "U+061B, a letter's neighbour", MH_LIT("\xD8\x9B"), false },
+		{ "U+061C, Arabic letter mark", MH_LIT("\xD8\x9C"), true },
+		{ "U+200D, joins emoji", MH_LIT("\xE2\x80\x8D"), false },
+		{ "U+200E, left to right", MH_LIT("\xE2\x80\x8E"), true },
+		{ "U+200F, right to left", MH_LIT("\xE2\x80\x8F"), true },
+		{ "U+2010, a hyphen", MH_LIT("\xE2\x80\x90"), false },
+		{ "U+2027, a point", MH_LIT("\xE2\x80\xA7"), false },
+		{ "U+2028, ends a line", MH_LIT("\xE2\x80\xA8"), true },
+		{ "U+2029, ends a paragraph", MH_LIT("\xE2\x80\xA9"), true },
+		{ "U+202A, embeds", MH_LIT("\xE2\x80\xAA"), true },
+		{ "U+202E, overrides", MH_LIT("\xE2\x80\xAE"), true },
+		{ "U+202F, a narrow blank", MH_LIT("\xE2\x80\xAF"), false },
+		{ "U+2065", MH_LIT("\xE2\x81\xA5"), false },
+		{ "U+2066, isolates", MH_LIT("\xE2\x81\xA6"), true },
+		{ "U+2069, ends that", MH_LIT("\xE2\x81\xA9"), true },
+		{ "U+206A", MH_LIT("\xE2\x81\xAA"), false },
+		{ "U+20AC, the euro", MH_LIT("\xE2\x82\xAC"), false },
+		{ "U+30E8, Japanese", MH_LIT("\xE3\x83\xA8"), false },
+		{ "U+1F600", MH_LIT("\xF0\x9F\x98\x80"), false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *in = exact_copy(rows[i].s);
+
+		expect_number(
+		    rows[i].name, "misleads", utf8_misleads((struct mh_span){ in, rows[i].s.n }), rows[i].want);
+		free(in);
+	}
+}
+
+static void
 test_utf8_cut(void **state)
 {
 	static const struct {
@@ -571,6 +619,7 @@ main(void)
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_find_everywhere),
 		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_utf8_misleads),
 		cmocka_unit_test(test_utf8_cut),
 		cmocka_unit_test(test_fail),
 		cmocka_unit_test(test_fail_cuts_characters),

@@ -18,7 +18,13 @@ SOURCE = os.environ["MAILHOOK_SOURCE"]
 JOB = "6f1e0c1f5ab14c0d8c1f2b3a4d5e6f70"
 CASE = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 EVENTS = ("opened", "trusted", "approved", "reminded", "succeeded", "failed", "expired", "closed")
-HOSTILE = 'a<b>&"c\'; x,\\y {what}\r\nEND:VEVENT\x01 K\u00f6ln ' + "\u65e5\u672c\u8a9e" * 40
+HOSTILE = 'a<b>&"c\'; x,\\y {what}\r\nEND:VEVENT\x01 K\u00f6ln \u202egro\u2066x\u2069\u2028z\u200f ' + "\u65e5\u672c\u8a9e" * 40
+MISLEADS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def one_line(text):
+    """A value as a reply shows it: one line that is read in one direction."""
+    return MISLEADS.sub(" ", text)
 
 
 class Page(html.parser.HTMLParser):
@@ -167,7 +173,7 @@ class Replies(unittest.TestCase):
                     self.assertEqual(page.open, [])
                     self.assertIn("2026-02-03 04:05:06 UTC", page.text)
                     if "resource" in case:
-                        shown = "".join(" " if ord(c) < 32 else c for c in case["resource"])
+                        shown = one_line(case["resource"])
                         self.assertIn(shown, page.text)
 
     def test_calendar(self):
@@ -192,9 +198,18 @@ class Replies(unittest.TestCase):
         for address, uri in (("mailhook@example.com", "mailhook@example.com"), ("a+b%c?d=e@example.com", "a+b%25c%3Fd%3De@example.com")):
             self.assertEqual(self.event(self.mail('from = "%s"\n' % address))["ORGANIZER"], ("", "mailto:" + uri))
 
+    def test_hostile_facts(self):
+        mail = self.mail(event="failed", case={"resource": HOSTILE}, outcomes=[
+            {"action": "jira", "outcome": "failed", "summary": "no \u202egro\u2028 way\n", "url": None}])
+        text = mail.get_body(("plain",)).get_content()
+        self.assertIn(one_line(HOSTILE)[:60], mail["Subject"])
+        self.assertIn(one_line(HOSTILE), text)
+        self.assertIn("- jira: failed: no gro way", text)
+        self.assertEqual(MISLEADS.findall(mail["Subject"] + text.replace("\n", "")), [])
+
     def test_calendar_of_hostile_facts(self):
         e = self.event(self.mail(case={"resource": HOSTILE}))
-        shown = "".join(" " if ord(c) < 32 else c for c in HOSTILE)
+        shown = one_line(HOSTILE)
         self.assertIn(shown, e["SUMMARY"][1])
         self.assertIn(shown, e["DESCRIPTION"][1])
 

@@ -177,16 +177,17 @@ template_plain(struct buf *out, const struct template_var *v)
 		buf_put(out, v->value);
 		return;
 	}
-	const struct mh_span s = span_head(v->value, utf8_cut(v->value, 1000));
-	const bool valid = utf8_valid(s);
+	struct mh_span s = span_head(v->value, utf8_cut(v->value, 1000));
 
-	for (size_t i = 0; i < s.n; i++) {
-		const unsigned char c = (unsigned char)s.p[i];
-		/* C1 controls are two bytes in UTF-8; the second alone cannot stand. */
-		const bool c1 = valid && c == 0xC2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xA0;
+	while (s.n > 0) {
+		const size_t n = utf8_sequence(s);
+		const struct mh_span one = span_head(s, n == 0 ? 1 : n);
 
-		buf_putc(out, c < 0x20 || c == 0x7F || c1 ? ' ' : !valid && c >= 0x80 ? '?' : (char)c);
-		i += c1;
+		if (n == 0 || utf8_misleads(one))
+			buf_putc(out, n == 0 ? '?' : ' ');
+		else
+			buf_put(out, one);
+		s = span_from(s, one.n);
 	}
 }
 

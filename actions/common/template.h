@@ -38,7 +38,8 @@ typedef void template_escape(struct buf *out, const struct template_var *v);
 enum mh_status template_render(const char *file, int line, struct mh_span text, const struct template_vars *vars,
     template_escape *escape, struct buf *out, struct mh_err *err);
 
-/* For plain text: control characters of a one-line value become spaces, it is cut at 1,000 bytes. */
+/* For plain text: what misleads (utf8_misleads) in a one-line value becomes a space, what is no UTF-8 a "?"; it is cut at
+ * 1,000 bytes. */
 void template_plain(struct buf *out, const struct template_var *v);
 /* For HTML, in text and in quoted attribute values: the same, and & < > " ' as entities, line ends as <br>. */
 void template_html(struct buf *out, const struct template_var *v);

@@ -129,6 +129,22 @@ utf8_sequence(struct mh_span s)
 	return need;
 }
 
+bool
+utf8_misleads(struct mh_span sequence)
+{
+	const unsigned char *u = (const unsigned char *)sequence.p;
+
+	if (sequence.n == 1)
+		return u[0] < 0x20 || u[0] == 0x7F;
+	if (sequence.n == 2)
+		return (u[0] == 0xC2 && u[1] < 0xA0) || (u[0] == 0xD8 && u[1] == 0x9C); /* U+061C */
+	if (sequence.n != 3 || u[0] != 0xE2)
+		return false;
+	/* U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069 */
+	return (u[1] == 0x80 && (u[2] == 0x8E || u[2] == 0x8F || (u[2] >= 0xA8 && u[2] <= 0xAE))) ||
+	       (u[1] == 0x81 && u[2] >= 0xA6 && u[2] <= 0xA9);
+}
+
 size_t
 utf8_ascii(struct mh_span s)
 {

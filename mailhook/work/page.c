@@ -32,23 +32,6 @@ struct page {
 
 /* -- text ---------------------------------------------------------------------------------------------------------- */
 
-/* What a reader's eye could be led astray by: controls, and marks that turn the direction of the text around. */
-static bool
-misleads(struct mh_span sequence)
-{
-	const unsigned char *s = (const unsigned char *)sequence.p;
-
-	if (sequence.n == 1)
-		return s[0] < 0x20 || s[0] == 0x7f;
-	if (sequence.n == 2)
-		return s[0] == 0xc2 && s[1] < 0xa0;
-	if (sequence.n != 3 || s[0] != 0xe2)
-		return false;
-	/* U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069 */
-	return (s[1] == 0x80 && (s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xaa && s[2] <= 0xae))) ||
-	       (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9);
-}
-
 /* Text as text, in an element or a quoted attribute. */
 static void
 put(struct buf *out, const char *text)
@@ -59,7 +42,7 @@ put(struct buf *out, const char *text)
 		const size_t n = utf8_sequence(s);
 		const struct mh_span one = span_head(s, n == 0 ? 1 : n);
 
-		if (n == 0 || misleads(one))
+		if (n == 0 || utf8_misleads(one))
 			buf_puts(out, s.p[0] == '\n' || s.p[0] == '\t' ? " " : "\xef\xbf\xbd");
 		else if (s.p[0] == '&')
 			buf_puts(out, "&amp;");
