@@ -318,7 +318,7 @@ comment(struct life *l, const struct ticket_plan *p, const struct ticket_ref *re
 {
 	const struct ticket_comment c = { buf_span(&l->texts.comment), l->desk->request->job_key, p->close };
 
-	if (!driver(l)->own_marks && driver(l)->commented != NULL && since(l, "updating") >= 0) {
+	if (driver(l)->commented != NULL && since(l, "updating") >= 0) {
 		const enum mh_status status = driver(l)->commented(l->state, ref, c.mark, err);
 
 		if (status != MH_SKIP)

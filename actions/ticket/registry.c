@@ -8,6 +8,7 @@ const char *const priority_names[3] = { "normal", "high", "urgent" };
 static const struct ticket_driver *const drivers[] = {
 	&ticket_local,
 	&ticket_rt,
+	&ticket_redmine,
 	&ticket_jira,
 };
 

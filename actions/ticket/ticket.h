@@ -153,6 +153,7 @@ struct ticket_driver {
 
 extern const struct ticket_driver ticket_local; /* local.c */
 extern const struct ticket_driver ticket_rt;    /* rt.c */
+extern const struct ticket_driver ticket_redmine; /* redmine.c */
 extern const struct ticket_driver ticket_jira;  /* jira.c */
 /* NULL: there is none of that name. */
 const struct ticket_driver *ticket_driver(const char *name);
