@@ -5,10 +5,12 @@
 
 static const struct aws_side *const sides[] = {
 	&aws_handover,
+	&aws_console_api,
 };
 
 static const struct idp_driver *const drivers[] = {
 	&idp_entra,
+	&idp_secrets_manager,
 	&idp_exec,
 };
 
