@@ -10,6 +10,10 @@ static const struct ticket_driver *const drivers[] = {
 	&ticket_rt,
 	&ticket_redmine,
 	&ticket_jira,
+	&ticket_github,
+	&ticket_gitlab,
+	&ticket_servicenow,
+	&ticket_pagerduty,
 };
 
 const struct ticket_driver *

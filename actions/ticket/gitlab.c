@@ -1,0 +1,618 @@
+/* gitlab.c: issues of GitLab, REST v4.
+ *
+ * A list shows one's own issues unless scope=all is asked for; a private project is 404 to whoever may not see it; a
+ * label that may not be made is dropped without a word. Quick actions ("/close" at a line's beginning) are commands in
+ * every text: markup.c takes that power from values. Source: GitLab's "Issues API", "Notes API". */
+#include <stdio.h>
+#include <string.h>
+
+#include "actions/ticket/forge.h"
+
+#define API "https://gitlab.com"
+#define LAG_S 15
+
+struct gitlab {
+	struct rest rest;
+};
+
+struct issue { /* of an id "PATH#NUMBER" */
+	const char *project, *number;
+};
+
+/* -- names --------------------------------------------------------------------------------------------------------- */
+
+static enum mh_status
+read_id(struct gitlab *g, const char *id, struct issue *ret, struct mh_err *err)
+{
+	const char *mark = strrchr(id, '#');
+	struct mh_span project, number = span_of(mark == NULL ? "" : mark + 1);
+
+	if (number.n == 0 || number.n > 12 || number.p[strspn(number.p, "0123456789")] != '\0' || mark == id)
+		return mh_fail(err, MH_SKIP, "not an issue of GitLab");
+	const enum mh_status status =
+	    arena_copy(g->rest.desk->arena, (struct mh_span){ id, (size_t)(mark - id) }, &project, err);
+	if (status == MH_OK)
+		*ret = (struct issue){ project.p, number.p };
+	return status;
+}
+
+/* "/api/v4/projects/PATH/issues/NUMBER" and tail. */
+static enum mh_status
+issue_path(struct gitlab *g, const char *id, const char *tail, const char **ret, struct mh_err *err)
+{
+	struct issue i;
+	struct mh_span path;
+	const char *head;
+	enum mh_status status = read_id(g, id, &i, err);
+
+	if (status == MH_OK)
+		status = rest_path(&g->rest, &head, err, "/api/v4/projects/%s/issues/%s", i.project, i.number);
+	if (status == MH_OK)
+		status = arena_printf(g->rest.desk->arena, &path, err, "%s%s", head, tail);
+	if (status == MH_OK)
+		*ret = path.p;
+	return status == MH_SKIP ? MH_BAD : status;
+}
+
+/* -- life ---------------------------------------------------------------------------------------------------------- */
+
+static enum mh_status
+gitlab_start(struct ticket_desk *d, void **ret_state, struct mh_err *err)
+{
+	static const struct rest_auth auth = { "PRIVATE-TOKEN", "", false };
+	struct gitlab *g = arena_alloc(d->arena, sizeof(*g));
+
+	if (g == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for GitLab");
+	*ret_state = g;
+	const enum mh_status status = rest_start(&g->rest, d, API, &auth, err);
+	if (status == MH_OK && d->queue == NULL && (d->request->verb != VERB_CHECK || d->n_queues == 0))
+		return mh_fail(err, MH_BAD, "no queue is set: it is the project, its path or number");
+	return status;
+}
+
+static void
+gitlab_stop(void *state)
+{
+	struct gitlab *g = state;
+
+	rest_stop(&g->rest);
+}
+
+/* 409: two requests for one issue at a time. */
+static enum mh_status
+call(struct gitlab *g, const struct rest_call *c, struct rest_answer *ret, struct mh_err *err)
+{
+	struct rest_call every = *c;
+
+	every.statuses = true;
+	const enum mh_status status = rest_call(&g->rest, &every, ret, err);
+	if (status != MH_OK || http_class(ret->status) == MH_OK || c->statuses)
+		return status;
+	return rest_refused(&g->rest, c, ret, ret->status == 409 ? MH_RETRY : http_class(ret->status), err);
+}
+
+/* -- finding ------------------------------------------------------------------------------------------------------- */
+
+static enum mh_status
+ref_of(struct gitlab *g, const char *project, const cJSON *issue, const char *key, struct ticket_ref *ret,
+    struct mh_err *err)
+{
+	const struct ticket_desk *d = g->rest.desk;
+	const char *number = rest_id(&g->rest, issue, "iid"), *state = json_string(issue, "state"),
+		   *text = json_string(issue, "description"), *web = json_string(issue, "web_url");
+	struct mh_span id, url;
+
+	if (number == NULL || state == NULL || web == NULL)
+		return mh_fail(err, MH_RETRY, "GitLab's issue has no iid, state or web_url");
+	enum mh_status status = arena_printf(d->arena, &id, err, "%s#%s", project, number);
+	if (status == MH_OK)
+		status = arena_copy(d->arena, span_of(web), &url, err);
+	if (status != MH_OK)
+		return status;
+	*ret = (struct ticket_ref){ .id = id.p,
+		.url = url.p,
+		.open = strcmp(state, "closed") != 0,
+		.of_job = forge_is_of_job(text, key, d->request->job_key),
+		.priority = forge_priority(d, json_array(issue, "labels")) };
+	return MH_OK;
+}
+
+/* Anybody may write the key into an issue of a public project, but not label it. */
+static bool
+is_ours(const struct gitlab *g, const cJSON *issue, const char *key)
+{
+	return forge_carries(json_string(issue, "description"), key) &&
+	       forge_has_label(json_array(issue, "labels"), cfg_getstr(g->rest.desk->conf, "find_label"));
+}
+
+struct looking {
+	const char *key;
+	struct ticket_ref ref;
+	size_t n_open;
+	bool found;
+};
+
+static enum mh_status
+look_at_page(struct gitlab *g, const cJSON *page, struct looking *l, struct mh_err *err)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, page)
+	{
+		struct ticket_ref ref;
+
+		if (!is_ours(g, item, l->key))
+			continue;
+		const enum mh_status status = ref_of(g, g->rest.desk->queue, item, l->key, &ref, err);
+		if (status != MH_OK)
+			return status;
+		l->n_open += ref.open;
+		/* the newest comes first: an older one of the same state takes its place */
+		if (!l->found || ref.open || !l->ref.open)
+			l->ref = ref;
+		l->found = true;
+	}
+	return MH_OK;
+}
+
+static enum mh_status
+list_path(struct gitlab *g, int page, const char **ret, struct mh_err *err)
+{
+	const struct ticket_desk *d = g->rest.desk;
+	const char *head;
+	struct mh_span path;
+	enum mh_status status = rest_path(
+	    &g->rest, &head, err, "/api/v4/projects/%s/issues?labels=%s", d->queue, cfg_getstr(d->conf, "find_label"));
+
+	if (status == MH_OK)
+		status = arena_printf(d->arena, &path, err,
+		    "%s&scope=all&state=all&order_by=created_at&sort=desc&per_page=%d&page=%d", head, FORGE_PAGE, page);
+	if (status == MH_OK)
+		*ret = path.p;
+	return status;
+}
+
+static enum mh_status
+list(struct gitlab *g, struct looking *l, struct mh_err *err)
+{
+	for (int page = 1; page <= FORGE_PAGES; page++) {
+		MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
+		struct rest_call c = { .method = "GET", .doing = "list the issues" };
+		enum mh_status status = list_path(g, page, &c.path, err);
+
+		if (status == MH_OK)
+			status = call(g, &c, &a, err);
+		if (status != MH_OK)
+			return status;
+		if (!cJSON_IsArray(a.json))
+			return mh_fail(err, MH_RETRY, "cannot list the issues: the answer is no list");
+		status = look_at_page(g, a.json, l, err);
+		if (status != MH_OK)
+			return status;
+		const int n = cJSON_GetArraySize(a.json);
+		if (n < FORGE_PAGE || forge_is_old(cJSON_GetArrayItem(a.json, n - 1), g->rest.desk->request->now))
+			return MH_OK;
+	}
+	if (l->found)
+		return MH_OK;
+	return mh_fail(err, MH_BAD, "more than %d issues to look through: find_label should be mailhook's own",
+	    FORGE_PAGE * FORGE_PAGES);
+}
+
+static enum mh_status
+gitlab_find(void *state, const char *key, struct ticket_ref *ret, struct mh_err *err)
+{
+	struct gitlab *g = state;
+	struct looking l = { .key = key };
+	const enum mh_status status = list(g, &l, err);
+
+	if (status != MH_OK)
+		return status;
+	if (!l.found)
+		return mh_fail(err, MH_SKIP, "no issue carries the key");
+	*ret = l.ref;
+	ret->others = l.n_open > 1 ? l.n_open - 1 : 0;
+	return MH_OK;
+}
+
+/* MH_SKIP: it is gone. */
+static enum mh_status
+get_issue(struct gitlab *g, const char *id, struct rest_answer *ret, struct mh_err *err)
+{
+	struct rest_call c = { .method = "GET", .doing = "read the issue", .statuses = true };
+	enum mh_status status = issue_path(g, id, "", &c.path, err);
+
+	if (status == MH_OK)
+		status = call(g, &c, ret, err);
+	if (status != MH_OK)
+		return status;
+	if (ret->status == 404)
+		return mh_fail(err, MH_SKIP, "there is no issue %.100s, or it may not be seen", id);
+	if (http_class(ret->status) != MH_OK)
+		return rest_refused(&g->rest, &c, ret, http_class(ret->status), err);
+	return json_string(ret->json, "state") != NULL
+		   ? MH_OK
+		   : mh_fail(err, MH_RETRY, "cannot read the issue: the answer holds none");
+}
+
+static enum mh_status
+gitlab_get(void *state, const char *id, const char *key, struct ticket_ref *ret, struct mh_err *err)
+{
+	struct gitlab *g = state;
+	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
+	struct issue i;
+	enum mh_status status = get_issue(g, id, &a, err);
+
+	if (status != MH_OK)
+		return status;
+	if (!forge_carries(json_string(a.json, "description"), key))
+		return mh_fail(err, MH_SKIP, "the issue does not carry the key");
+	status = read_id(g, id, &i, err);
+	return status == MH_OK ? ref_of(g, i.project, a.json, key, ret, err) : status;
+}
+
+/* BASE/PATH/-/issues/NUMBER; newer servers say work_items. */
+static enum mh_status
+gitlab_id_of_url(void *state, const char *url, const char **ret_id, struct mh_err *err)
+{
+	struct gitlab *g = state;
+	const struct mh_span base = span_of(g->rest.base), all = span_of(url), path = span_from(all, base.n + 1),
+			     words[] = { MH_LIT("/-/issues/"), MH_LIT("/-/work_items/"), MH_LIT("/issues/") };
+	size_t at = SIZE_MAX, i = 0;
+	struct mh_span id, number;
+	struct issue issue;
+
+	if (!span_starts(all, base) || path.n == 0 || all.p[base.n] != '/')
+		return mh_fail(err, MH_SKIP, "not an issue of this GitLab");
+	while (at == SIZE_MAX && i < 3)
+		at = span_find(path, words[i++], 0);
+	if (at == SIZE_MAX)
+		return mh_fail(err, MH_SKIP, "not an issue of this GitLab");
+	number = span_from(path, at + words[i - 1].n);
+	number = span_head(number, number.n == 0 ? 0 : strcspn(number.p, "/?&#"));
+	enum mh_status status = arena_printf(
+	    g->rest.desk->arena, &id, err, "%.*s#%.*s", (int)at, path.p, (int)number.n, number.n == 0 ? "" : number.p);
+	if (status == MH_OK)
+		status = read_id(g, id.p, &issue, err);
+	if (status == MH_OK)
+		*ret_id = id.p;
+	return status;
+}
+
+/* -- opening ------------------------------------------------------------------------------------------------------- */
+
+/* "a,b": a comma within one would make two of it. */
+static bool
+put_labels(struct buf *out, const cJSON *list)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, list)
+	{
+		buf_puts(out, out->n == 0 ? "" : ",");
+		for (const char *p = cJSON_GetStringValue(item); p != NULL && *p != '\0'; p++)
+			buf_putc(out, *p == ',' ? ' ' : *p);
+	}
+	return buf_ok(out);
+}
+
+/* Assignees are numbers. A person who is not there must not keep the ticket from being opened: *ret stays 0. */
+static enum mh_status
+user_number(struct gitlab *g, const char *name, int64_t *ret, struct mh_err *err)
+{
+	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
+	struct rest_call c = { .method = "GET", .doing = "look up the assignee" };
+	enum mh_status status = rest_path(&g->rest, &c.path, err, "/api/v4/users?username=%s", name);
+
+	if (status == MH_OK)
+		status = call(g, &c, &a, err);
+	if (status == MH_OK)
+		(void)json_integer(cJSON_GetArrayItem(a.json, 0), "id", 1, INT64_MAX, ret);
+	return status;
+}
+
+static enum mh_status
+add_assignee(struct gitlab *g, const char *name, cJSON *body, struct mh_err *err)
+{
+	int64_t number = 0;
+	const enum mh_status status = name == NULL ? MH_OK : user_number(g, name, &number, err);
+
+	if (status != MH_OK || number == 0)
+		return status;
+	cJSON *list = cJSON_AddArrayToObject(body, "assignee_ids");
+	if (list == NULL || !cJSON_AddItemToArray(list, cJSON_CreateNumber((double)number)))
+		return mh_fail(err, MH_RETRY, "no memory for a ticket");
+	return MH_OK;
+}
+
+static enum mh_status
+new_issue(struct gitlab *g, const struct ticket_new *t, const cJSON *labels, cJSON *body, struct mh_err *err)
+{
+	MH_AUTO(buf_release) struct buf text;
+	MH_AUTO(buf_release) struct buf names;
+	const bool hidden = cfg_getbool(g->rest.desk->conf, "confidential") == cfg_true;
+
+	buf_init(&text, (size_t)1 << 20);
+	buf_init(&names, 8192);
+	const enum mh_status status = forge_text(g->rest.desk, t, &text, err);
+	if (status != MH_OK)
+		return MH_BAD;
+	if (labels == NULL || !put_labels(&names, labels) || !json_add_span(body, "title", t->title) ||
+	    !json_add_span(body, "description", buf_span(&text)) || !json_add_span(body, "labels", buf_span(&names)) ||
+	    (t->due.n > 0 && !json_add_span(body, "due_date", t->due)) ||
+	    (hidden && cJSON_AddTrueToObject(body, "confidential") == NULL))
+		return mh_fail(err, MH_RETRY, "no memory for a ticket");
+	return add_assignee(g, t->assignee, body, err);
+}
+
+static void
+compare(struct gitlab *g, const struct ticket_new *t, const cJSON *labels, const cJSON *issue)
+{
+	struct ticket_desk *d = g->rest.desk;
+	const char *due = json_string(issue, "due_date");
+
+	forge_compare(d, labels, json_array(issue, "labels"));
+	if (t->due.n > 0 && (due == NULL || !span_eq(span_of(due), t->due)))
+		ticket_dropped(d, "due date", MH_NONE);
+	if (t->assignee != NULL && cJSON_GetArraySize(json_array(issue, "assignees")) == 0)
+		ticket_dropped(d, "assignee", span_of(t->assignee));
+}
+
+static enum mh_status
+gitlab_open(void *state, const struct ticket_new *t, struct ticket_ref *ret, struct mh_err *err)
+{
+	struct gitlab *g = state;
+	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
+	MH_AUTO(drop_json) cJSON *labels = forge_labels(t, cfg_getstr(g->rest.desk->conf, "find_label"));
+	MH_AUTO(drop_json) cJSON *body = cJSON_CreateObject();
+	struct rest_call c = { .method = "POST", .body = body, .doing = "open an issue" };
+	enum mh_status status =
+	    body == NULL ? mh_fail(err, MH_RETRY, "no memory for a ticket")
+			 : rest_path(&g->rest, &c.path, err, "/api/v4/projects/%s/issues", g->rest.desk->queue);
+
+	if (status == MH_OK)
+		status = new_issue(g, t, labels, body, err);
+	if (status == MH_OK)
+		status = call(g, &c, &a, err);
+	if (status == MH_OK)
+		status = ref_of(g, g->rest.desk->queue, a.json, t->key, ret, err);
+	if (status == MH_OK)
+		compare(g, t, labels, a.json);
+	return status;
+}
+
+/* -- changing ------------------------------------------------------------------------------------------------------ */
+
+static enum mh_status
+put_issue(
+    struct gitlab *g, const char *id, const cJSON *body, const char *doing, struct rest_answer *ret, struct mh_err *err)
+{
+	struct rest_call c = { .method = "PUT", .body = body, .doing = doing };
+	const enum mh_status status = issue_path(g, id, "", &c.path, err);
+
+	return status == MH_OK ? call(g, &c, ret, err) : status;
+}
+
+static enum mh_status
+gitlab_change(void *state, const struct ticket_ref *ref, const struct ticket_change *ch, struct mh_err *err)
+{
+	struct gitlab *g = state;
+	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
+	MH_AUTO(drop_json) cJSON *body = cJSON_CreateObject();
+	MH_AUTO(drop_json) cJSON *lower = cJSON_CreateArray();
+	MH_AUTO(buf_release) struct buf names;
+	const char *due;
+
+	buf_init(&names, 4096);
+	for (int i = PRIORITY_NORMAL; lower != NULL && i < (int)ch->raise_to; i++)
+		if (!cJSON_AddItemToArray(lower, cJSON_CreateString(g->rest.desk->priorities[i])))
+			return mh_fail(err, MH_RETRY, "no memory for a change");
+	if (body == NULL || lower == NULL || !put_labels(&names, lower) ||
+	    !json_add_string(body, "add_labels", ch->priority_name) ||
+	    (names.n > 0 && !json_add_string(body, "remove_labels", names.p)) ||
+	    (ch->due.n > 0 && !json_add_span(body, "due_date", ch->due)))
+		return mh_fail(err, MH_RETRY, "no memory for a change");
+	const enum mh_status status = put_issue(g, ref->id, body, "change the issue", &a, err);
+	if (status != MH_OK)
+		return status;
+	if (!forge_has_label(json_array(a.json, "labels"), ch->priority_name))
+		ticket_dropped(g->rest.desk, "label", span_of(ch->priority_name));
+	due = json_string(a.json, "due_date");
+	if (ch->due.n > 0 && (due == NULL || !span_eq(span_of(due), ch->due)))
+		ticket_dropped(g->rest.desk, "due date", MH_NONE);
+	return MH_OK;
+}
+
+static enum mh_status
+gitlab_commented(void *state, const struct ticket_ref *ref, const char *mark, struct mh_err *err)
+{
+	struct gitlab *g = state;
+
+	for (int page = 1; page <= FORGE_PAGES; page++) {
+		MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
+		struct rest_call c = { .method = "GET", .doing = "read the notes" };
+		char tail[80];
+
+		(void)snprintf(tail, sizeof(tail), "/notes?sort=desc&per_page=%d&page=%d", FORGE_PAGE, page);
+		enum mh_status status = issue_path(g, ref->id, tail, &c.path, err);
+		if (status == MH_OK)
+			status = call(g, &c, &a, err);
+		if (status != MH_OK)
+			return status;
+		if (!cJSON_IsArray(a.json))
+			return mh_fail(err, MH_RETRY, "cannot read the notes: the answer is no list");
+		if (forge_has_mark(a.json, mark))
+			return MH_OK;
+		if (cJSON_GetArraySize(a.json) < FORGE_PAGE)
+			break;
+	}
+	return mh_fail(err, MH_SKIP, "no note has this mark");
+}
+
+static enum mh_status
+gitlab_comment(void *state, const struct ticket_ref *ref, const struct ticket_comment *k, struct mh_err *err)
+{
+	struct gitlab *g = state;
+	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
+	MH_AUTO(drop_json) cJSON *body = cJSON_CreateObject();
+	struct rest_call c = { .method = "POST", .body = body, .doing = "comment on the issue" };
+
+	if (body == NULL || !json_add_span(body, "body", k->text))
+		return mh_fail(err, MH_RETRY, "no memory for a comment");
+	const enum mh_status status = issue_path(g, ref->id, "/notes", &c.path, err);
+	return status == MH_OK ? call(g, &c, &a, err) : status;
+}
+
+static enum mh_status
+gitlab_close(void *state, const struct ticket_ref *ref, struct mh_err *err)
+{
+	struct gitlab *g = state;
+	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
+	MH_AUTO(drop_json) cJSON *body = cJSON_CreateObject();
+	const char *now;
+
+	if (body == NULL || !json_add_string(body, "state_event", "close"))
+		return mh_fail(err, MH_RETRY, "no memory for a change");
+	const enum mh_status status = put_issue(g, ref->id, body, "close the issue", &a, err);
+	if (status != MH_OK)
+		return status;
+	now = json_string(a.json, "state");
+	return now != NULL && strcmp(now, "closed") == 0 ? MH_OK : mh_fail(err, MH_BAD, "the issue is still open");
+}
+
+static enum mh_status
+gitlab_read(void *state, const struct ticket_ref *ref, struct buf *ret_text, struct mh_err *err)
+{
+	struct gitlab *g = state;
+	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
+	const enum mh_status status = get_issue(g, ref->id, &a, err);
+
+	if (status != MH_OK)
+		return status;
+	forge_read(a.json, "description", ret_text);
+	return buf_ok(ret_text) ? MH_OK : mh_fail(err, MH_LIMIT, "the issue is longer than %zu bytes", ret_text->max);
+}
+
+/* -- check --------------------------------------------------------------------------------------------------------- */
+
+static bool
+has_scope(const cJSON *scopes)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, scopes)
+	{
+		if (cJSON_IsString(item) && strcmp(item->valuestring, "api") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What the token says of itself. A server that does not know the question, or a job's token, does not tell. */
+static enum mh_status
+check_token(struct gitlab *g, struct mh_err *err)
+{
+	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
+	const struct rest_call c = { .method = "GET",
+		.path = "/api/v4/personal_access_tokens/self",
+		.doing = "read the token",
+		.statuses = true };
+	const enum mh_status status = call(g, &c, &a, err);
+	char text[MH_TIME_TEXT] = "0000-00-00T00:00:00Z";
+	const char *end;
+	int64_t at;
+
+	if (status != MH_OK)
+		return status;
+	if (a.status == 401 || http_class(a.status) == MH_RETRY)
+		return rest_refused(&g->rest, &c, &a, http_class(a.status), err);
+	if (http_class(a.status) != MH_OK) {
+		say(g->rest.desk->protocol, "GitLab does not tell how long the token lives");
+		return MH_OK;
+	}
+	if (json_array(a.json, "scopes") != NULL && !has_scope(json_array(a.json, "scopes")))
+		return mh_fail(err, MH_BAD, "the token has no scope \"api\", so it may not write");
+	end = json_string(a.json, "expires_at");
+	if (end != NULL && strlen(end) >= 10) {
+		memcpy(text, end, 10);
+		if (time_read(span_of(text), &at, NULL) == MH_OK) /* it ends when that day begins */
+			credential_ends(g->rest.desk->protocol, "GitLab token", at);
+	} else {
+		credential_ends(g->rest.desk->protocol, "GitLab token", CREDENTIAL_NO_END);
+	}
+	return MH_OK;
+}
+
+static enum mh_status
+check_project(struct gitlab *g, const char *project, struct mh_err *err)
+{
+	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
+	struct rest_call c = { .method = "GET", .doing = "read the project" };
+	enum mh_status status = rest_path(&g->rest, &c.path, err, "/api/v4/projects/%s", project);
+	const char *level;
+	bool on = true, archived = false;
+	int64_t own = 0, group = 0;
+
+	if (status == MH_OK)
+		status = call(g, &c, &a, err);
+	if (status != MH_OK)
+		return status;
+	level = json_string(a.json, "issues_access_level");
+	if ((level != NULL && strcmp(level, "disabled") == 0) || (json_bool(a.json, "issues_enabled", &on) && !on))
+		return mh_fail(err, MH_BAD, "project %.60s has no issues", project);
+	if (json_bool(a.json, "archived", &archived) && archived)
+		return mh_fail(err, MH_BAD, "project %.60s is archived: nothing can be written there", project);
+	const cJSON *permissions = json_object(a.json, "permissions");
+	(void)json_integer(json_object(permissions, "project_access"), "access_level", 0, 100, &own);
+	(void)json_integer(json_object(permissions, "group_access"), "access_level", 0, 100, &group);
+	if (permissions != NULL && own < 15 && group < 15) /* 15: planner, 20: reporter */
+		return mh_fail(err, MH_BAD,
+		    "the token must be at least a planner or reporter of %.60s to label and close", project);
+	return MH_OK;
+}
+
+static enum mh_status
+gitlab_check(void *state, struct mh_err *err)
+{
+	struct gitlab *g = state;
+	const struct ticket_desk *d = g->rest.desk;
+
+	if (!d->online)
+		return MH_OK;
+	enum mh_status status = check_token(g, err);
+	for (size_t i = 0; i < d->n_queues && status == MH_OK; i++)
+		status = check_project(g, d->queues[i], err);
+	return status;
+}
+
+static const cfg_opt_t options[] = {
+	REST_OPTIONS,
+	CFG_STR("find_label", "mailhook", CFGF_NONE),
+	CFG_BOOL("confidential", cfg_false, CFGF_NONE),
+	CFG_END(),
+};
+
+static const struct own_conf_check checks[] = { REST_CHECKS, { NULL, NULL } };
+
+const struct ticket_driver ticket_gitlab = {
+	.name = "gitlab",
+	.help = "GitLab issues",
+	.options = options,
+	.checks = checks,
+	.priorities = { "priority::normal", "priority::high", "priority::urgent" },
+	.format = FORMAT_MARKDOWN,
+	.lag_s = LAG_S,
+	.start = gitlab_start,
+	.stop = gitlab_stop,
+	.check = gitlab_check,
+	.id_of_url = gitlab_id_of_url,
+	.get = gitlab_get,
+	.find = gitlab_find,
+	.open = gitlab_open,
+	.commented = gitlab_commented,
+	.comment = gitlab_comment,
+	.change = gitlab_change,
+	.close = gitlab_close,
+	.read = gitlab_read,
+};
