@@ -99,7 +99,9 @@ static const struct {
 	    false },
 	{ "a verified case that a person closed takes verified notices", TRUST_VERIFIED, TRUST_VERIFIED, true, true },
 	{ "a case closed as verified takes a lesser notice", TRUST_VERIFIED, TRUST_UNVERIFIED, true, true },
-	{ "a case that an action closed takes any", TRUST_UNVERIFIED, TRUST_VERIFIED, false, true },
+	{ "a case that an action closed takes what is as well trusted", TRUST_VERIFIED, TRUST_VERIFIED, false, true },
+	{ "a verified notice opens a new case where an action closed an unverified one", TRUST_UNVERIFIED,
+	    TRUST_VERIFIED, false, false },
 };
 
 static void

@@ -226,6 +226,11 @@ def rows(keys):
     yield 'group, SNS, our topic', then(rewrite(first(saw_sns, body=BODY + footer(TOPIC)))), google_sns, 'relayed', ''
     yield "group, SNS, a stranger's topic", then(rewrite(first(saw_sns, body=BODY + footer(EVIL_TOPIC)))), google_sns, 'unverified', \
         'not among sns_topics'
+    yield "group, SNS, a stranger's topic and the group's own footer with ours", then(rewrite(first(
+        saw_sns, body=BODY + footer(EVIL_TOPIC) + footer(TOPIC)))), google_sns, 'unverified', 'of several topics'
+    yield 'group, SNS, our topic, and a footer of the group', then(rewrite(first(
+        saw_sns, body=BODY + footer(TOPIC) + b'\n-- \nYou get this because you are in the group.\nWrite to it.\nLeave it.\n'))), \
+        google_sns, 'relayed', ''
     yield 'group, SNS, no footer', then(rewrite(first(saw_sns))), google_sns, 'unverified', 'no unsubscribe link'
     yield 'group, DNS does not answer', keys.arc(again + first(), 'slow', 'google.com', 'mx.google.com'), GOOGLE, 'unverified', 'temporary'
 

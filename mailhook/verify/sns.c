@@ -62,37 +62,55 @@ read_line(struct mh_span line, struct mh_span *ret_topic, struct mh_err *err)
 	return MH_OK;
 }
 
-/* The last unsubscribe link of a text that begins a line, quote marks of a forward aside.
- *   out  ret_behind: how many lines that are not blank follow it */
+/* One text after another is looked through for unsubscribe links that begin a line, quote marks of a forward aside. */
+struct links {
+	bool direct;
+	struct mh_span last;
+	size_t behind; /* lines that are not blank and follow it */
+	struct mh_span topic;
+};
+
 static bool
-last_line(struct mh_span text, struct mh_span *ret, size_t *ret_behind)
+is_link(struct mh_span line)
 {
-	struct mh_span line;
-	bool found = false;
+	return span_istarts(line, MH_LIT("https://sns.")) &&
+	       span_ifind(line, MH_LIT("SubscriptionArn="), 0) != SIZE_MAX;
+}
+
+static enum mh_status
+look_through(struct links *l, struct mh_span text, struct mh_err *err)
+{
+	struct mh_span line, topic;
 
 	while (span_line(&text, &line)) {
 		line = span_trim(line);
 		while (line.n > 0 && (line.p[0] == '>' || line.p[0] == ' '))
 			line = span_from(line, 1);
-		if (span_istarts(line, MH_LIT("https://sns.")) &&
-		    span_ifind(line, MH_LIT("SubscriptionArn="), 0) != SIZE_MAX) {
-			*ret = line;
-			*ret_behind = 0;
-			found = true;
-		} else {
-			*ret_behind += line.n > 0;
+		if (!is_link(line)) {
+			l->behind += line.n > 0;
+			continue;
 		}
+		l->last = line;
+		l->behind = 0;
+		if (l->direct)
+			continue;
+		const enum mh_status status = read_line(line, &topic, err);
+		if (status != MH_OK)
+			return status;
+		if (l->topic.p != NULL && !span_eq(l->topic, topic))
+			return mh_fail(
+			    err, MH_BAD, "unsubscribe links of several topics, and no saying whose is SNS's");
+		l->topic = topic;
 	}
-	return found;
+	return MH_OK;
 }
 
 enum mh_status
 sns_topic(struct mh_span raw, struct arena *a, bool direct, struct mh_span *ret_topic, struct mh_err *err)
 {
 	struct mail mail;
-	struct mh_span line = MH_NONE;
-	size_t behind = 0;
-	const enum mh_status status = mail_read(raw, NULL, a, &mail, err);
+	struct links links = { .direct = direct };
+	enum mh_status status = mail_read(raw, NULL, a, &mail, err);
 
 	if (status != MH_OK)
 		return status;
@@ -100,12 +118,14 @@ sns_topic(struct mh_span raw, struct arena *a, bool direct, struct mh_span *ret_
 		return mh_fail(err, MH_BAD, "the mail is larger than mailhook reads, so its footer cannot be found");
 	if (direct && (mail.n_messages != 1 || mail.n_parts != 1 || mail.parts[0].type != MAIL_PLAIN))
 		return mh_fail(err, MH_BAD, "a mail of SNS that is not one plain text");
-	for (size_t i = 0; i < mail.n_parts; i++)
-		last_line(mail.parts[i].text, &line, &behind);
-	if (line.p == NULL)
+	for (size_t i = 0; i < mail.n_parts && status == MH_OK; i++)
+		status = look_through(&links, mail.parts[i].text, err);
+	if (status != MH_OK)
+		return status;
+	if (links.last.p == NULL)
 		return mh_fail(err, MH_SKIP, "there is no unsubscribe link of SNS");
 	/* Should AWS word its footer anew, a false one above must not become the last that is known. */
-	if (direct && behind > MAX_LINES_BEHIND)
+	if (direct && links.behind > MAX_LINES_BEHIND)
 		return mh_fail(err, MH_BAD, "more stands behind the unsubscribe link than SNS writes there");
-	return read_line(line, ret_topic, err);
+	return read_line(links.last, ret_topic, err);
 }

@@ -207,8 +207,10 @@ enum mh_status arc_results(const struct arc_set *s, struct arena *a, struct auth
 enum mh_status from_read(struct mh_span value, struct arena *a, struct mh_span *ret_address, struct mh_err *err);
 
 /* The topic of a mail of SNS, from the last unsubscribe line of its text: what stands above may be the publisher's.
- *   in      direct: as SNS sent it, so it must be one plain text; else a relay's footer or a forward may be around it
- *   errors  MH_SKIP there is no such line; MH_BAD it cannot be read, or the mail is not one plain text; MH_LIMIT */
+ *   in      direct: as SNS sent it, so it must be one plain text. Else a relay's footer or a forward may be around it, and
+ *           what stands below may be anybody's: then all such lines must name one topic
+ *   errors  MH_SKIP there is no such line; MH_BAD it cannot be read, or the mail is not one plain text, or names several
+ *           topics; MH_LIMIT */
 enum mh_status sns_topic(
     struct mh_span raw, struct arena *a, bool direct, struct mh_span *ret_topic, struct mh_err *err);
 

@@ -10,6 +10,7 @@
 #include "mailhook/work/case_impl.h"
 #include "mailhook/work/digest.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/ledger/times.h"
 
 #define DAY_S 86400
 #define DERIVED_DAYS 2 /* "in N days" may be counted from either end of two days, and from another zone's date */
@@ -32,14 +33,20 @@ same_day(const struct case_row *c, const struct notice_row *n)
 	return apart == 0;
 }
 
-/* A closed case takes what comes later as history; but what is trusted above the level at which a person closed it was
- * not what that person saw. */
+/* The level at which a case was closed: what the person saw; else what its effects began by. */
+static enum trust_level
+closed_at(const struct case_row *c)
+{
+	return c->closed_by_person ? c->closed_trust : case_trust(c);
+}
+
+/* A closed case takes what comes later as history; but what is trusted above the level at which it was closed was not
+ * what closed it. */
 static bool
 fits(const struct case_row *c, const struct notice_row *n)
 {
 	return !case_is_drill(c) && same_or_unknown(c->region, n->region) &&
-	       same_or_unknown(c->resource, n->resource) && same_day(c, n) &&
-	       (c->open || !c->closed_by_person || n->trust <= c->closed_trust);
+	       same_or_unknown(c->resource, n->resource) && same_day(c, n) && (c->open || n->trust <= closed_at(c));
 }
 
 /* The best-trusted, an open one before a closed one, then the newest (they come newest first). *ret_ties: how many open
@@ -244,6 +251,7 @@ refine(struct case_row *c, const struct notice_row *n)
 		return false;
 	if (n->trust > c->trust) {
 		c->approved_by = NULL; /* what a person approved was said by something less trusted */
+		c->ambiguous = false;  /* and so was what made it unclear which case is meant */
 		c->trust = n->trust;
 		c->region = n->region;
 		c->resource = n->resource;
@@ -293,6 +301,7 @@ enum mh_status
 case_feed(struct take *t, struct case_row *c, const struct notice_row *n, struct mh_err *err)
 {
 	const bool better = n->trust > c->trust, vouched = c->vouched && c->approved_by != NULL;
+	const int64_t expired = c->expires;
 
 	if (!c->open)
 		return history(t, c, "notice", "after the case was closed", err);
@@ -302,6 +311,8 @@ case_feed(struct take *t, struct case_row *c, const struct notice_row *n, struct
 	if (!voided || better)
 		c->best_notice = n->id;
 	enum mh_status status = ledger_case_update(t->w->db, c, err);
+	if (status == MH_OK && better && c->expires != expired) /* what time did to the lesser date */
+		status = ledger_times_forget(t->w->db, c->id, err);
 	if (status == MH_OK && voided)
 		status = history(t, c, "unvouched",
 		    better ? "is better trusted than what a person vouched for"
@@ -313,7 +324,8 @@ case_feed(struct take *t, struct case_row *c, const struct notice_row *n, struct
 }
 
 /* Nothing rotates where it is not clear which of several cases is meant. A notice that is trusted less than the cases
- * cannot bring that about: it would be a way for anybody to stop a rotation. */
+ * cannot bring that about, nor can cases that are trusted less than the notice: it would be a way for anybody to stop a
+ * rotation. */
 static enum mh_status
 mark_ambiguous(struct take *t, const struct case_rows *fit, enum trust_level level, struct mh_err *err)
 {
@@ -358,7 +370,7 @@ case_place(struct take *t, struct notice_row *n, struct mh_err *err)
 
 	struct case_row *c = choose(&fit, &ties);
 	const enum trust_level level = c->trust;
-	if (ties > 1 && n->trust >= level)
+	if (ties > 1 && n->trust == level)
 		status = mark_ambiguous(t, &fit, level, err);
 	n->case_id = c->id;
 	if (status == MH_OK)

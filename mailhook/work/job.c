@@ -84,7 +84,9 @@ wanted(const struct making *m, const struct conf_action *act)
 	case ROLE_EFFECT:
 		if (m->escalation)
 			return !is_own_effect(m, act->name);
-		return is(m->what, "opened") && !came_too_late(m->c) && !has_job(m, act->name);
+		/* What opened the case may have said a date that was past, and what is trusted, or a person, another. */
+		return (is(m->what, "opened") || is(m->what, "trusted") || is(m->what, "approved")) &&
+		       !came_too_late(m->c) && !has_job(m, act->name);
 	case ROLE_REPLY:
 		return !came_too_late(m->c) && !told_by_pending_reply(m, act->name);
 	}

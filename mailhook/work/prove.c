@@ -28,9 +28,10 @@ prove(struct work *w, struct mh_span raw, int64_t received, const struct reading
 	}
 	(void)snprintf(path, sizeof(path), "%s/mailhook-verify", w->libexec);
 	enum mh_status status = verify_lists_of_reading(w->definitions, r, a, &q.lists, err);
+	const int64_t begun_ms = clock_monotonic_ms();
 	if (status == MH_OK)
 		status = verify_ask(&q, a, ret, err);
-	if (status == MH_OK && ret->temporary)
+	if (status == MH_OK && ret->temporary && clock_monotonic_ms() - begun_ms >= PROVE_SLOW_MS)
 		w->dns_quiet_until_ms = clock_monotonic_ms() + PROVE_QUIET_MS;
 	return status;
 }

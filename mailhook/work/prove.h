@@ -8,7 +8,10 @@
 #define PROVE_GIVE_UP_S                                                                                                \
 	(INT64_C(3) * 86400) /* from a message's arrival; keys are taken away some time after their use */
 #define PROVE_MAX_PENDING 16 /* copies of one message that wait for a verdict */
-#define PROVE_QUIET_MS 30000 /* where DNS did not answer nobody is asked for so long: mail must not wait */
+#define PROVE_SLOW_MS 1000
+#define PROVE_QUIET_MS                                                                                                 \
+	30000 /* where DNS took longer than that and did not answer, nobody is asked for so long: mail must
+			      * not wait. A quick failure may be one name's alone, and costs nobody time */
 
 /* Judges a message that was read. Waits for the verdict.
  *   errors  MH_RETRY no memory */

@@ -6,6 +6,7 @@
 #include "mailhook/work/case_impl.h"
 #include "mailhook/work/digest.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/log.h"
 #include "mailhook/work/prove.h"
 
 #define TAKE_ARENA_BYTES ((size_t)64 << 20)
@@ -98,7 +99,9 @@ quarantine(struct take *t, bool *ret_full, struct mh_err *err)
 		status = ledger_quarantine(t->w->db, &messages, &bytes, err);
 	if (status != MH_OK)
 		return status;
-	if (messages <= t->w->conf->quarantine_messages && bytes <= t->w->conf->quarantine_bytes)
+	/* Forgeries have one share of the room, what is trusted has another: they cannot crowd out a new wording of AWS. */
+	const int64_t shares = t->in->trust == TRUST_UNVERIFIED ? 1 : 2;
+	if (messages <= shares * t->w->conf->quarantine_messages && bytes <= shares * t->w->conf->quarantine_bytes)
 		return MH_OK;
 	*ret_full = true;
 	status =
@@ -167,6 +170,12 @@ place_all(struct take *t, struct mh_err *err)
 	return status;
 }
 
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
 /* -- the same message again ---------------------------------------------------------------------------------------- */
 
 /* A copy that is better trusted: its bytes and facts take the first copy's place, and the cases hear of it. */
@@ -186,7 +195,8 @@ replace_copy(struct take *t, const struct message_row *m, struct mh_err *err)
 		status = notice_of(t, &r->notices[i], &n, err);
 		if (status != MH_OK)
 			break;
-		if (i >= old.n || strcmp(old.items[i].kind, n.kind) != 0) {
+		if (i >= old.n || !same_text(old.items[i].kind, n.kind) ||
+		    !same_text(old.items[i].account, n.account)) {
 			status = case_place(t, &n, err);
 			continue;
 		}
@@ -213,6 +223,26 @@ replace_copy(struct take *t, const struct message_row *m, struct mh_err *err)
 	return status;
 }
 
+/* A copy more than are judged again is not lost in silence: it may have been the one with a proof. */
+static enum mh_status
+tell_unjudged(struct take *t, struct mh_err *err)
+{
+	struct notice_rows notices = { 0 };
+	char words[160];
+	enum mh_status status = ledger_notices_of_message(t->w->db, t->ret.message_id, t->a, &notices, err);
+
+	(void)snprintf(words, sizeof(words),
+	    "message %" PRId64
+	    ": DNS does not answer, and %d copies of it wait for their proof: one more is not judged",
+	    t->ret.message_id, PROVE_MAX_PENDING);
+	log_event(LOG_WARNING, "unproven", &(const struct log_about){ .message_id = t->ret.message_id }, "%s", words);
+	for (size_t i = 0; i < notices.n && status == MH_OK; i++)
+		if (i == 0 || notices.items[i].case_id != notices.items[i - 1].case_id)
+			status = ledger_event_add(
+			    t->w->db, notices.items[i].case_id, t->now, "unproven", "mailhook", words, NULL, err);
+	return status;
+}
+
 /* DNS did not answer. raw: of a copy that takes nobody's place until it is proved, or MH_NONE. */
 static enum mh_status
 judge_later(struct take *t, struct mh_span raw, struct mh_err *err)
@@ -220,8 +250,10 @@ judge_later(struct take *t, struct mh_span raw, struct mh_err *err)
 	int64_t pending = 0;
 	const enum mh_status status = ledger_verification_count(t->w->db, t->ret.message_id, &pending, err);
 
-	if (status != MH_OK || pending >= PROVE_MAX_PENDING)
+	if (status != MH_OK)
 		return status;
+	if (pending >= PROVE_MAX_PENDING)
+		return tell_unjudged(t, err);
 	return ledger_verification_add(t->w->db, t->ret.message_id, t->in->envelope->received,
 	    prove_again_at(t->ret.message_id, 1, t->now), raw, err);
 }

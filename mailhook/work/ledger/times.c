@@ -46,6 +46,12 @@ ledger_times_update(struct db *db, const struct time_row *t, struct mh_err *err)
 }
 
 enum mh_status
+ledger_times_forget(struct db *db, int64_t case_id, struct mh_err *err)
+{
+	return db_run(db, "UPDATE cases SET reminded = 0, expired = 0 WHERE id = $1", DB_ARGS(db_int(case_id)), err);
+}
+
+enum mh_status
 ledger_times_next(struct db *db, int64_t *ret, struct mh_err *err)
 {
 	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;

@@ -30,6 +30,8 @@ enum mh_status ledger_times_due(
 enum mh_status ledger_times_update(struct db *db, const struct time_row *t, struct mh_err *err);
 enum mh_status ledger_times_next(struct db *db, int64_t *ret, struct mh_err *err); /* MH_SKIP: no case */
 enum mh_status ledger_times_reset(struct db *db, struct mh_err *err);              /* all cases, in the next round */
+/* The case's expiry is another: what there was of reminders, and of its end, was of the former one. */
+enum mh_status ledger_times_forget(struct db *db, int64_t case_id, struct mh_err *err);
 
 /* Somebody or something acted: a person's approval aside, an effect of the case's own rule ended well. */
 enum mh_status ledger_effect_done(struct db *db, int64_t case_id, bool *ret, struct mh_err *err);

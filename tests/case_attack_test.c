@@ -1,0 +1,157 @@
+/* case_attack_test.c: what mails that anybody may write do to cases of mails that are proved: nothing that blocks them.
+ *
+ * Each test is a forger's attempt to be there first, and the proved notice that comes after it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/room.h"
+
+#define RULES                                                                                                          \
+	"quarantine_messages = 3\n"                                                                                    \
+	"action \"desk\" { program = \"ticket\" }\n"                                                                   \
+	"action \"turn\" { program = \"/bin/false\" }\n"                                                               \
+	"rule \"listed\" { accounts = {\"1*\"} do = {\"desk\", \"turn\"} }\n"
+#define HOUR INT64_C(3600)
+#define MAX_FORGED 4
+
+static const struct {
+	const char *name;
+	struct say forged[MAX_FORGED]; /* up to the first without a sender */
+	bool closed;                   /* the forgeries' cases are closed, by nobody's hand */
+	struct say real;
+	int cases; /* in the end */
+} rows[] = {
+	{ "no forgery", { { 0 } }, false, { .region = "eu-west-1" }, 1 },
+	{ "a date of the same day that is past", { { .sender = "x@evil.example", .expires = ROOM_NOW - HOUR } }, false,
+	    { .expires = ROOM_NOW + 10 * HOUR }, 1 },
+	{ "a day that was counted, and is past",
+	    { { .sender = "x@evil.example", .expires = ROOM_NOW - ROOM_DAY, .precision = MH_DERIVED } }, false,
+	    { .expires = ROOM_NOW + ROOM_DAY }, 1 },
+	{ "two cases by counted days, and both fit",
+	    { { .sender = "x@evil.example", .expires = TEST_EXPIRES - 2 * ROOM_DAY, .precision = MH_DERIVED },
+		{ .sender = "x@evil.example", .expires = TEST_EXPIRES + 1 * ROOM_DAY, .precision = MH_DERIVED } },
+	    false, { 0 }, 2 },
+	{ "two cases by resource, and both fit",
+	    { { .sender = "x@evil.example", .resource = "a" }, { .sender = "x@evil.example", .resource = "b" } }, false,
+	    { 0 }, 2 },
+	{ "two cases, and a forgery that fits both",
+	    { { .sender = "x@evil.example", .resource = "a" }, { .sender = "x@evil.example", .resource = "b" },
+		{ .sender = "x@evil.example" } },
+	    false, { .resource = "a" }, 2 },
+	{ "another region", { { .sender = "x@evil.example", .region = "us-east-1" } }, false, { .region = "eu-west-1" },
+	    2 },
+	{ "a case that is closed", { { .sender = "x@evil.example" } }, true, { 0 }, 2 },
+};
+
+static void
+none_blocks_the_real_one(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct room r;
+		struct say real = rows[i].real;
+
+		room_open(&r, RULES);
+		for (size_t k = 0; k < MAX_FORGED && rows[i].forged[k].sender != NULL; k++)
+			(void)room_take(&r, &rows[i].forged[k], NULL);
+		if (room_count(&r, "SELECT count(*) FROM jobs WHERE role = 'effect' AND state = 'queued'") != 0)
+			fail_msg("%s: a forgery starts an effect", rows[i].name);
+		if (rows[i].closed)
+			assert_int_equal(
+			    db_exec(r.w.db, "UPDATE cases SET state = 'closed', closed_by = 'desk'", NULL), MH_OK);
+		real.trust = TRUST_VERIFIED;
+		(void)room_take(&r, &real, NULL);
+
+		if (room_count(&r,
+			"SELECT count(*) FROM jobs j JOIN cases c ON c.id = j.case_id WHERE c.trust = 'verified' "
+			"AND j.role = 'effect' AND j.state = 'queued'") != 1)
+			fail_msg("%s: the effect of the real notice is not about to start", rows[i].name);
+		if (room_count(&r, "SELECT count(*) FROM cases WHERE trust = 'verified' AND ambiguous = 1") != 0)
+			fail_msg("%s: the real notice is ambiguous", rows[i].name);
+		if (room_count(&r, "SELECT count(*) FROM cases") != rows[i].cases)
+			fail_msg("%s: not %d cases", rows[i].name, rows[i].cases);
+		(void)room_take(&r, &real, NULL);
+		if (room_count(&r, "SELECT count(*) FROM jobs WHERE role = 'effect' AND state = 'queued'") != 1)
+			fail_msg("%s: the repeat doubles the effect", rows[i].name);
+		room_close(&r);
+	}
+}
+
+/* What a case was closed on by a machine does not open it anew: approved is as good as proved. */
+static void
+done_is_done(void **state)
+{
+	struct room r;
+	struct mh_err err = { 0 };
+
+	(void)state;
+	room_open(&r, RULES);
+	const int64_t id = room_take(&r, &(struct say){ .trust = TRUST_RELAYED }, NULL);
+	assert_int_equal(case_approve(&r.w, id, "alice", r.now, &err), MH_OK);
+	assert_int_equal(db_exec(r.w.db, "UPDATE cases SET state = 'closed', closed_by = 'turn'", &err), MH_OK);
+	assert_int_equal(room_take(&r, &(struct say){ .trust = TRUST_VERIFIED }, NULL), id);
+	assert_int_equal(room_count(&r, "SELECT count(*) FROM jobs WHERE role = 'effect'"), 1);
+	room_close(&r);
+}
+
+/* A proved date that is another begins anew with reminders: those of the forged one are not its own. */
+static void
+time_counts_anew(void **state)
+{
+	struct room r;
+	struct mh_err err = { 0 };
+
+	(void)state;
+	room_open(&r, RULES);
+	const int64_t id = room_take(&r, &(struct say){ .expires = ROOM_NOW + HOUR }, NULL);
+	assert_int_equal(db_exec(r.w.db, "UPDATE cases SET expired = 1, reminded = 1", &err), MH_OK);
+	assert_int_equal(room_take(&r, &(struct say){ .expires = ROOM_NOW + 2 * HOUR }, NULL), id);
+	assert_int_equal(room_count(&r, "SELECT expired + reminded FROM cases"), 2);
+	assert_int_equal(
+	    room_take(&r, &(struct say){ .expires = ROOM_NOW + 9 * HOUR, .trust = TRUST_VERIFIED }, NULL), id);
+	assert_int_equal(room_count(&r, "SELECT expired + reminded FROM cases"), 0);
+	room_close(&r);
+}
+
+/* Forgeries fill their room; a mail of AWS in words that no definition knows is kept all the same. */
+static void
+quarantine_keeps_the_proved(void **state)
+{
+	struct room r;
+	struct say s = { .verdict = MH_UNRECOGNISED, .sender = "x@evil.example", .reason = "no date" };
+
+	(void)state;
+	room_open(&r, RULES);
+	for (int i = 0; i < 5; i++)
+		(void)room_take(&r, &s, NULL);
+	assert_int_equal(room_count(&r, "SELECT count(*) FROM messages WHERE raw IS NOT NULL"), 3);
+	s.sender = "health@aws.com";
+	s.trust = TRUST_VERIFIED;
+	for (int i = 0; i < 5; i++)
+		(void)room_take(&r, &s, NULL);
+	assert_int_equal(
+	    room_count(&r, "SELECT count(*) FROM messages WHERE raw IS NOT NULL AND trust = 'verified'"), 3);
+	assert_int_equal(
+	    room_count(&r, "SELECT count(*) FROM cases WHERE kind = 'unrecognised' AND resource = 'health@aws.com'"),
+	    1);
+	room_close(&r);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(none_blocks_the_real_one),
+		cmocka_unit_test(done_is_done),
+		cmocka_unit_test(time_counts_anew),
+		cmocka_unit_test(quarantine_keeps_the_proved),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
