@@ -35,6 +35,11 @@ const struct command commands[] = {
 		"work the intake, due jobs and retries\n"
 		"With --once it ends when nothing is due any more. Where another such run is at work it waits for its "
 		"end, or with --no-wait leaves the work to it." },
+	{ .name = "imap",
+	    .arguments = "[--once]",
+	    .help = "watch the configured mailboxes\n"
+		    "With --once it ends when all was read. Exit 0: every mailbox was read to its end.",
+	    .program = "mailhook-imap" },
 	{ .name = "check",
 	    .arguments = "[--online] [--show-templates]",
 	    .help = "check the configuration, the definitions and the actions\n"

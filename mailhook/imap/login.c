@@ -47,6 +47,19 @@ from_program(const char *const *argv, struct secret *ret, struct mh_err *err)
 	return mh_fail(err, status, "%s", mh_escape_words(shown, sizeof(shown), mh_escape(said, line.n + 1, line)));
 }
 
+enum mh_status
+program_fits(const char *const *argv, struct mh_err *err)
+{
+	MH_AUTO(secret_release) struct secret nothing = { 0 };
+	struct mh_err own = { 0 };
+	const enum mh_status status = from_program(argv, &nothing, &own);
+
+	/* a program that has nothing to say and ends well prints nothing, which is a fault only in a secret */
+	if (status == MH_OK || strstr(own.text, "the secret is empty") != NULL)
+		return MH_OK;
+	return mh_fail(err, status, "%s", own.text);
+}
+
 static enum mh_status
 token_of(const struct session *s, const char *libexec, bool fresh, struct secret *ret, struct mh_err *err)
 {

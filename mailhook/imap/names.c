@@ -4,8 +4,6 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#define FOLDER_BYTES 8192 /* a name of a configuration is at most 1 kB, and each byte may become three */
-
 /* -- the URL ------------------------------------------------------------------------------------------------------ */
 
 static bool
@@ -198,17 +196,4 @@ folder_utf7(struct buf *out, const char *folder, struct mh_err *err)
 	if (shifted)
 		put_end(out, &bits);
 	return buf_ok(out) ? MH_OK : mh_fail(err, MH_LIMIT, "a folder's name is too long");
-}
-
-enum mh_status
-put_folder(struct buf *out, const char *folder, struct mh_err *err)
-{
-	struct buf name;
-
-	buf_init(&name, FOLDER_BYTES);
-	const enum mh_status status = folder_utf7(&name, folder, err);
-	if (status == MH_OK)
-		(void)put_quoted(out, buf_span(&name)); /* UTF-7 is printable ASCII */
-	buf_release(&name);
-	return status;
 }

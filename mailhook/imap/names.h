@@ -15,10 +15,9 @@ struct address {
  *   errors  MH_BAD not of that form; MH_LIMIT the arena is full */
 enum mh_status address_of(const char *url, struct arena *a, struct address *ret, struct mh_err *err);
 
-/* A folder's name in the modified UTF-7 of RFC 3501 section 5.1.3; put_folder: as a quoted string.
+/* A folder's name in the modified UTF-7 of RFC 3501 section 5.1.3.
  *   errors  MH_BAD not UTF-8, or a control character in it; MH_LIMIT too long */
 enum mh_status folder_utf7(struct buf *out, const char *folder, struct mh_err *err);
-enum mh_status put_folder(struct buf *out, const char *folder, struct mh_err *err);
 /* ASCII text as a quoted string. False: it holds what none may hold. */
 bool put_quoted(struct buf *out, struct mh_span text);
 

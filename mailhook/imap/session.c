@@ -175,6 +175,51 @@ session_capability(struct session *s, struct mh_err *err)
 	return MH_OK;
 }
 
+/* -- folders ------------------------------------------------------------------------------------------------------ */
+
+static enum mh_status
+find_delimiter(struct session *s, struct mh_err *err)
+{
+	struct buf command;
+
+	buf_init(&command, 64);
+	buf_puts(&command, "LIST \"\" \"\"");
+	const enum mh_status status = session_command(s, "LIST", &command, SCREEN_LIST, 0, err);
+	buf_release(&command);
+	clist *list = s->imap->imap_response_info == NULL ? NULL : s->imap->imap_response_info->rsp_mailbox_list;
+	const clistiter *first = status == MH_OK && list != NULL ? clist_begin(list) : NULL;
+	const struct mailimap_mailbox_list *root = first == NULL ? NULL : clist_content(first);
+
+	s->delimiter = root == NULL || root->mb_delimiter == '\0' ? '/' : root->mb_delimiter;
+	return status == MH_SKIP ? MH_OK : status;
+}
+
+/* Modified UTF-7 leaves '/' as it is, and writes none of its own. */
+static enum mh_status
+folder_name(const struct session *s, struct buf *out, const char *folder, struct mh_err *err)
+{
+	const size_t start = out->n;
+	const enum mh_status status = folder_utf7(out, folder, err);
+
+	for (size_t i = start; status == MH_OK && i < out->n; i++)
+		if (out->p[i] == '/')
+			out->p[i] = s->delimiter;
+	return status;
+}
+
+enum mh_status
+session_put_folder(const struct session *s, struct buf *out, const char *folder, struct mh_err *err)
+{
+	struct buf name;
+
+	buf_init(&name, COMMAND_BYTES);
+	const enum mh_status status = folder_name(s, &name, folder, err);
+	if (status == MH_OK)
+		(void)put_quoted(out, buf_span(&name)); /* UTF-7 is printable ASCII */
+	buf_release(&name);
+	return status;
+}
+
 /* -- opening ------------------------------------------------------------------------------------------------------ */
 
 static enum mh_status
@@ -245,7 +290,7 @@ session_select(struct session *s, struct mh_err *err)
 		return mh_fail(err, MH_RETRY, "no memory for a folder");
 	buf_init(&command, COMMAND_BYTES);
 	buf_puts(&command, "SELECT ");
-	enum mh_status status = put_folder(&command, s->at.folder, err);
+	enum mh_status status = session_put_folder(s, &command, s->at.folder, err);
 	if (status == MH_OK)
 		status = session_command(s, "SELECT", &command, 0, 0, err);
 	buf_release(&command);
@@ -283,6 +328,8 @@ open_session(struct session *s, SSL_CTX *trust, const char *libexec, struct mh_e
 		s->imap->imap_state = MAILIMAP_STATE_AUTHENTICATED; /* libetpan did not see it */
 		status = session_capability(s, err);
 	}
+	if (status == MH_OK)
+		status = find_delimiter(s, err);
 	if (status == MH_OK)
 		status = session_select(s, err);
 	return status == MH_SKIP ? MH_BAD : status;
@@ -328,7 +375,7 @@ session_append(struct session *s, struct mh_span message, struct mh_err *err)
 	struct buf name;
 
 	buf_init(&name, COMMAND_BYTES);
-	enum mh_status status = folder_utf7(&name, s->at.folder, err);
+	enum mh_status status = folder_name(s, &name, s->at.folder, err);
 	if (status == MH_OK) {
 		begin(s, 0, 0);
 		status = end_of(s, "APPEND", mailimap_append(s->imap, name.p, NULL, NULL, message.p, message.n), err);

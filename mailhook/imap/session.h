@@ -18,6 +18,7 @@ struct session {
 	mailimap *imap;                                              /* own */
 	bool idle, move, uidplus, sasl_ir, login_disabled, starttls; /* what the server can */
 	bool plain, login, xoauth2, oauthbearer;
+	char delimiter;                /* between the names of folders; "/" in ours stands for it */
 	bool search_by_words;          /* its SEARCH is known to look for whole words only: Exchange's, Gmail's */
 	uint32_t uidvalidity, uidnext; /* of the selected folder */
 	bool read_only;
@@ -39,6 +40,8 @@ enum mh_status session_select(struct session *s, struct mh_err *err);
  *           connection is of no use any more */
 enum mh_status session_command(struct session *s, const char *what, const struct buf *command, unsigned want,
     size_t answer_bytes, struct mh_err *err);
+/* A folder of the configuration, as a quoted string. errors: as put_folder */
+enum mh_status session_put_folder(const struct session *s, struct buf *out, const char *folder, struct mh_err *err);
 const struct screen *session_screen(const struct session *s);
 
 /* Adds a message to the folder. errors as session_command; MH_SKIP is worded too */
@@ -48,6 +51,8 @@ enum mh_status session_append(struct session *s, struct mh_span message, struct 
  *   errors  as session_command */
 enum mh_status session_idle(struct session *s, int ms, bool *ret_news, struct mh_err *err);
 
+/* Runs a program that says on standard error what is wrong (login.c). errors: MH_BAD, MH_RETRY in its words */
+enum mh_status program_fits(const char *const *argv, struct mh_err *err);
 /* Proves who we are (login.c). errors: as session_open */
 enum mh_status session_login(struct session *s, const char *libexec, struct mh_err *err);
 /* A command that libetpan does not see: sends line with its end, reads to "TAG ...", answers each "+" by reply.
