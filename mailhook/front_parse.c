@@ -1,5 +1,6 @@
 /* front_parse.c: `parse`: what messages say, as JSON, without any effect. */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +14,19 @@
 
 #define MAX_OUT_BYTES ((size_t)32 << 20) /* one answer of 1 MB, escaped, and what was not yet written */
 #define FLUSH_BYTES ((size_t)64 << 10)
+#define MAX_LANES 4 /* one process fills them and prints: more children than this would wait for it */
+
+struct lane {                        /* a batch, and a child with it */
+	struct sandbox_batch *batch; /* own */
+	char *sources[MH_BATCH];     /* own; of what was added since the last run */
+	size_t n;
+};
 
 struct parse {
-	struct sandbox_batch *batch; /* own */
+	struct lane lanes[MAX_LANES];
+	size_t n_lanes, filling; /* the others have begun, the next one of them first */
 	struct arena arena;
 	struct buf out;
-	char *sources[MH_BATCH]; /* own; of what was added since the last run */
-	size_t n;
 	int code;
 };
 
@@ -66,9 +73,9 @@ print_explained(const char *source, struct mh_span text)
 		(void)fprintf(stderr, "%s: %s\n", where, mh_escape(what, sizeof(what), line));
 }
 
-/* Reads what was added, and prints it. */
+/* Waits for what was added to a lane, and prints it. */
 static bool
-run(struct parse *p)
+finish(struct parse *p, struct lane *l)
 {
 	struct batch_answer answers[MH_BATCH];
 	struct mh_err err;
@@ -76,38 +83,64 @@ run(struct parse *p)
 	bool ok = true;
 
 	arena_reset(&p->arena);
-	if (sandbox_batch_run(p->batch, &p->arena, answers, &n, &err) != MH_OK)
+	if (sandbox_batch_run(l->batch, &p->arena, answers, &n, &err) != MH_OK)
 		ok = stop(p, CLI_LATER, err.text);
 	for (size_t i = 0; ok && i < n; i++) {
-		print_explained(p->sources[i], answers[i].explained);
-		if (!reading_render(&answers[i].reading, p->sources[i], &p->out))
+		print_explained(l->sources[i], answers[i].explained);
+		if (!reading_render(&answers[i].reading, l->sources[i], &p->out))
 			ok = stop(p, CLI_LATER, "no memory for the answer");
 		buf_putc(&p->out, '\n');
 		if (ok && p->out.n >= FLUSH_BYTES)
 			ok = write_out(p);
 	}
-	for (size_t i = 0; i < p->n; i++)
-		free(p->sources[i]);
-	p->n = 0;
+	for (size_t i = 0; i < l->n; i++)
+		free(l->sources[i]);
+	l->n = 0;
 	return ok && write_out(p);
+}
+
+/* The filled lane begins; the next one is printed, so that it can be filled. */
+static bool
+next_lane(struct parse *p)
+{
+	struct mh_err err;
+
+	if (p->n_lanes > 1 && sandbox_batch_start(p->lanes[p->filling].batch, &err) != MH_OK)
+		return stop(p, CLI_LATER, err.text);
+	p->filling = (p->filling + 1) % p->n_lanes;
+	return finish(p, &p->lanes[p->filling]);
+}
+
+/* All that was added and not yet printed. */
+static bool
+finish_all(struct parse *p)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < p->n_lanes && ok; i++) /* the oldest is the one behind that which is filled */
+		ok = next_lane(p);
+	return ok;
 }
 
 static char *
 room(void *user)
 {
-	return sandbox_batch_room(((struct parse *)user)->batch);
+	const struct parse *p = user;
+
+	return sandbox_batch_room(p->lanes[p->filling].batch);
 }
 
 static bool
 add(void *user, size_t n, const char *source)
 {
 	struct parse *p = user;
+	struct lane *l = &p->lanes[p->filling];
 
-	p->sources[p->n] = strdup(source);
-	if (p->sources[p->n] == NULL)
+	l->sources[l->n] = strdup(source);
+	if (l->sources[l->n] == NULL)
 		return stop(p, CLI_LATER, "no memory");
-	p->n++;
-	return sandbox_batch_add(p->batch, n) ? run(p) : true;
+	l->n++;
+	return sandbox_batch_add(l->batch, n) ? next_lane(p) : true;
 }
 
 static void
@@ -155,9 +188,33 @@ parse_paths(struct parse *p, const struct front_options *o)
 	for (size_t i = 0; go_on && i < o->n_paths; i++)
 		go_on = front_source(o->paths[i], &sink);
 	if (go_on)
-		(void)run(p);
-	for (size_t i = 0; i < p->n; i++)
-		free(p->sources[i]);
+		(void)finish_all(p);
+}
+
+/* As many lanes as there are processors to be used: on one, a second child would only make the first one wait. */
+static enum mh_status
+open_lanes(struct parse *p, const struct reader *reader, struct mh_err *err)
+{
+	cpu_set_t cpus;
+	const int n = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+	enum mh_status status = MH_OK;
+
+	while (status == MH_OK && p->n_lanes < MAX_LANES && p->n_lanes < (size_t)n) {
+		status = sandbox_batch_new(reader, &p->lanes[p->n_lanes].batch, err);
+		if (status == MH_OK)
+			p->n_lanes++;
+	}
+	return status;
+}
+
+static void
+close_lanes(struct parse *p)
+{
+	for (size_t i = 0; i < p->n_lanes; i++) {
+		for (size_t k = 0; k < p->lanes[i].n; k++)
+			free(p->lanes[i].sources[k]);
+		sandbox_batch_free(p->lanes[i].batch);
+	}
 }
 
 int
@@ -187,12 +244,12 @@ front_parse(int argc, char **argv)
 		if (err.code == MH_RETRY)
 			complain(NULL, err.text);
 		p.code = CLI_USAGE;
-	} else if (sandbox_batch_new(&reader, &p.batch, &err) != MH_OK) {
+	} else if (open_lanes(&p, &reader, &err) != MH_OK) {
 		(void)stop(&p, CLI_LATER, err.text);
 	} else {
 		parse_paths(&p, &o);
 	}
-	sandbox_batch_free(p.batch);
+	close_lanes(&p);
 	buf_release(&p.out);
 	arena_release(&p.arena);
 	definitions_free(d);

@@ -47,6 +47,9 @@ void sandbox_batch_free(struct sandbox_batch *b);
 char *sandbox_batch_room(struct sandbox_batch *b);
 /* Takes the first n bytes of the room as a message. True: no more fit, call sandbox_batch_run. */
 bool sandbox_batch_add(struct sandbox_batch *b, size_t n);
+/* Lets the child begin with what was added, while the caller fills another batch; nothing may be added until the run.
+ *   errors  MH_RETRY as sandbox_read */
+enum mh_status sandbox_batch_start(struct sandbox_batch *b, struct mh_err *err);
 /* Reads what was added since the last run; the answers are in the order of the messages, in the arena.
  *   errors  MH_RETRY as sandbox_read */
 enum mh_status sandbox_batch_run(

@@ -25,6 +25,8 @@ struct sandbox_batch {
 	char *shared; /* own: the messages of this round trip, one behind the other */
 	size_t used;
 	struct batch_request pending;
+	bool asked; /* for pending, and what the child did not take shows when it is to answer */
+	bool sent;
 	struct child child; /* pid 0: none runs */
 	struct buf in;
 };
@@ -53,6 +55,7 @@ sandbox_batch_new(const struct reader *r, struct sandbox_batch **ret, struct mh_
 		return MH_RETRY;
 	}
 	b->shared = shared;
+	(void)madvise(b->shared, SHARED_BYTES, MADV_DONTFORK); /* another batch's child must not see it */
 	*ret = b;
 	return MH_OK;
 }
@@ -106,7 +109,11 @@ ensure_child(struct sandbox_batch *b, struct mh_err *err)
 	const struct child_work w = {
 		.reader = &b->reader, .charsets = b->charsets, .shared = b->shared, .shared_bytes = SHARED_BYTES
 	};
-	return child_start(&w, &b->child, err);
+	if (madvise(b->shared, SHARED_BYTES, MADV_DOFORK) < 0)
+		return mh_fail_errno(err, MH_RETRY, "the reader's memory cannot be shared with it");
+	const enum mh_status st = child_start(&w, &b->child, err);
+	(void)madvise(b->shared, SHARED_BYTES, MADV_DONTFORK);
+	return st;
 }
 
 /* Moves the child's limit on processor time to what it has used and cpu_s more. It cannot do so itself. */
@@ -186,21 +193,30 @@ take_answer(struct sandbox_batch *b, size_t raw_bytes, int64_t deadline, struct 
 	return RECV_FRAME;
 }
 
-/* Asks for the messages of q. *ret_n: how many have an answer; where it is fewer, the child is dead and how says why. */
+/* Asks for the messages of q, and waits for nothing. */
 static enum mh_status
-round_trip(struct sandbox_batch *b, const struct batch_request *q, struct arena *a, struct batch_answer *ret,
-    size_t *ret_n, struct mh_err *err)
+begin(struct sandbox_batch *b, const struct batch_request *q, struct mh_err *err)
 {
-	bool garbage = false;
-	size_t n = 0;
+	const enum mh_status st = ensure_child(b, err);
 
-	enum mh_status st = ensure_child(b, err);
 	if (st != MH_OK)
 		return st;
 	allow_cpu(b);
+	b->sent = ask(b, q);
+	return MH_OK;
+}
+
+/* Takes the answers for q. *ret_n: how many have one; where it is fewer, the child is dead and how says why. */
+static enum mh_status
+collect(struct sandbox_batch *b, const struct batch_request *q, struct arena *a, struct batch_answer *ret,
+    size_t *ret_n, struct mh_err *err)
+{
+	enum mh_status st = MH_OK;
+	bool garbage = false;
+	size_t n = 0;
 
 	const int64_t deadline = clock_monotonic_ms() + b->reader.wall_ms;
-	enum recv how = ask(b, q) ? RECV_FRAME : RECV_END;
+	enum recv how = b->sent ? RECV_FRAME : RECV_END;
 	while (how == RECV_FRAME && n < q->n && !garbage) {
 		how = take_answer(b, q->messages[n].n, deadline, a, &ret[n], &garbage);
 		if (how == RECV_FRAME && (!garbage || q->n == 1)) /* of several, nobody knows whose garbage it is */
@@ -223,23 +239,37 @@ round_trip(struct sandbox_batch *b, const struct batch_request *q, struct arena 
 }
 
 enum mh_status
+sandbox_batch_start(struct sandbox_batch *b, struct mh_err *err)
+{
+	if (b->pending.n == 0 || b->asked)
+		return MH_OK;
+
+	const enum mh_status st = begin(b, &b->pending, err);
+	b->asked = st == MH_OK;
+	return st;
+}
+
+enum mh_status
 sandbox_batch_run(
     struct sandbox_batch *b, struct arena *a, struct batch_answer ret[MH_BATCH], size_t *ret_n, struct mh_err *err)
 {
+	enum mh_status st = sandbox_batch_start(b, err);
 	const struct batch_request all = b->pending;
-	enum mh_status st = MH_OK;
 	size_t done = 0;
 
+	if (st == MH_OK && b->asked)
+		st = collect(b, &all, a, ret, &done, err);
+	b->asked = false;
 	b->pending.n = 0;
-	if (all.n > 0)
-		st = round_trip(b, &all, a, ret, &done, err);
 	/* Not shut in, a first child is an error; later ones are tried message by message. */
 	for (; st == MH_OK && done < all.n; done++) {
 		struct batch_request one = { .n = 1 };
 		size_t n;
 
 		one.messages[0] = all.messages[done];
-		st = round_trip(b, &one, a, &ret[done], &n, err);
+		st = begin(b, &one, err);
+		if (st == MH_OK)
+			st = collect(b, &one, a, &ret[done], &n, err);
 	}
 	b->used = 0;
 	*ret_n = st == MH_OK ? all.n : 0;

@@ -702,6 +702,91 @@ test_batch_charsets(void **state)
 	arena_release(&a);
 }
 
+static void
+add_subject(struct sandbox_batch *b, const char *subject)
+{
+	char text[128];
+	const struct mh_span m = message(text, subject);
+
+	memcpy(sandbox_batch_room(b), m.p, m.n);
+	(void)sandbox_batch_add(b, m.n);
+}
+
+/* Two that have begun, and are waited for in the other order. */
+static void
+test_batches_side_by_side(void **state)
+{
+	static const char *const subjects[2][2] = { { "one", "two" }, { "three", "four" } };
+	const struct reader r = { .parser = &hostile };
+	struct mh_err err = { 0 };
+	struct sandbox_batch *b[2];
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, MH_MAX_ARENA_BYTES);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(sandbox_batch_new(&r, &b[i], &err), MH_OK);
+		for (size_t k = 0; k < 2; k++)
+			add_subject(b[i], subjects[i][k]);
+		assert_int_equal(sandbox_batch_start(b[i], &err), MH_OK);
+	}
+	for (size_t i = 2; i-- > 0;) {
+		struct batch_answer answers[MH_BATCH];
+		size_t n;
+
+		assert_int_equal(sandbox_batch_run(b[i], &a, answers, &n, &err), MH_OK);
+		assert_int_equal(n, 2);
+		for (size_t k = 0; k < n; k++)
+			assert_true(span_eq(answers[k].reading.reason, span_of(subjects[i][k])));
+		assert_int_equal(sandbox_batch_run(b[i], &a, answers, &n, &err), MH_OK);
+		assert_int_equal(n, 0);
+	}
+	for (size_t i = 0; i < 2; i++)
+		sandbox_batch_free(b[i]);
+	arena_release(&a);
+}
+
+static enum mh_status
+peeking_parse(void *state, const struct mail *m, struct arena *a, struct reading *ret, struct mh_err *err)
+{
+	const volatile char *const *other = state;
+
+	(void)m;
+	(void)a;
+	(void)err;
+	if (*other != NULL && **other != '\0')
+		ret->verdict = MH_IRRELEVANT;
+	return MH_OK;
+}
+
+/* What one batch holds is not even in the memory of another's child. */
+static void
+test_batch_is_alone(void **state)
+{
+	static const struct mh_parser peeking = { .name = "peeking", .help = "", .parse = peeking_parse };
+	const char *other = NULL;
+	const struct reader plain = { .parser = &hostile }, r = { .parser = &peeking, .parser_state = &other };
+	struct batch_answer answers[MH_BATCH];
+	struct mh_err err = { 0 };
+	struct sandbox_batch *held, *b;
+	struct arena a;
+	size_t n;
+
+	(void)state;
+	arena_init(&a, MH_MAX_ARENA_BYTES);
+	assert_int_equal(sandbox_batch_new(&plain, &held, &err), MH_OK);
+	assert_int_equal(sandbox_batch_new(&r, &b, &err), MH_OK);
+	other = sandbox_batch_room(held);
+	add_subject(held, "private");
+	add_subject(b, "curious");
+	assert_int_equal(sandbox_batch_run(b, &a, answers, &n, &err), MH_OK);
+	assert_int_equal(n, 1);
+	assert_int_equal(answers[0].reading.verdict, MH_FAILED);
+	sandbox_batch_free(b);
+	sandbox_batch_free(held);
+	arena_release(&a);
+}
+
 int
 main(void)
 {
@@ -716,6 +801,8 @@ main(void)
 		cmocka_unit_test(test_batch_time),
 		cmocka_unit_test(test_batch_explains),
 		cmocka_unit_test(test_batch_charsets),
+		cmocka_unit_test(test_batches_side_by_side),
+		cmocka_unit_test(test_batch_is_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
