@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """A verifier that is not there, crashes, or answers what it must not: the worker that asks is built with sanitizers too."""
+import os
 import sys
 import unittest
 
@@ -29,6 +30,20 @@ class Broken(unittest.TestCase):
                 self.assertEqual(r.rows("SELECT trust FROM messages"), [("unverified",)])
                 self.assertIn(words, r.rows("SELECT trust_steps FROM messages")[0][0])
                 self.assertEqual(r.turned(), [])
+
+    def test_asks_the_next_mail_too(self):
+        """Where an answer fails quickly it may be for one name alone; where it takes time, the others must not wait as well."""
+        for name, wait, asked in (("quickly", "", 2), ("slowly", "sleep 1.1\n", 1)):
+            with self.subTest(name), Room() as r:
+                r.with_verifier("echo asked >>'%s/asked'\n%sexit 75\n" % (r.dir, wait))
+                os.mkdir(r.dir + "/state/intake", 0o700)
+                for i, mail in enumerate((r.mail("a-8bit"), r.mail("a-qp"))):
+                    path = r.file("state/intake/0123456789abcde%d.msg" % i, "mailhook 1 2025-11-06T09:00:00Z from=- cut=0\n")
+                    with open(path, "ab") as f:
+                        f.write(mail)
+                r.run("run", "--once")
+                self.assertEqual(r.lines("asked"), asked * ["asked"])
+                self.assertEqual(r.rows("SELECT count(*) FROM verifications"), [(2,)], "both are judged again")
 
 
 if __name__ == "__main__":

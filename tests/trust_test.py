@@ -330,10 +330,29 @@ class Cases(unittest.TestCase):
             self.assertIn("given up", said)
             self.assertEqual(r.rows("SELECT count(*) FROM verifications"), [(0,)])
             self.assertIn("given up", r.events("unproven")[0])
+            self.assertEqual(r.jobs(), {"jira opened": "done", "turn opened": "waiting trust", "jira failed": "done"},
+                             "the ticket says so")
             r.names.start()
             r.at(4 * 24 * 60)
             r.run("run", "--once")
             self.assertEqual(r.rows("SELECT trust FROM cases"), [("unverified",)])
+
+    def test_more_copies_than_wait(self):
+        """While DNS is away false proofs fill the places of one message; that another is turned away is not silent."""
+        with Room() as r:
+            for i in range(16):
+                r.run("pipe", stdin=names.sign(sample("a-8bit"), r.other, "amazon.com", "none%d" % i))
+            r.run("run", "--once")
+            self.assertEqual(r.rows("SELECT count(*) FROM verifications"), [(16,)])
+            self.assertEqual(r.events("unproven"), [])
+            r.take(r.mail())
+            self.assertIn("one more is not judged", r.events("unproven")[0])
+            r.names.start()
+            r.at(2)
+            r.run("run", "--once")
+            self.assertEqual((r.rows("SELECT count(*) FROM verifications"), r.turned()), ([(0,)], []))
+            r.take(r.mail())
+            self.assertEqual(len(r.turned()), 1, "it may come again")
 
     def test_stripped_copy_first(self):
         """The very same message, first without its signature."""

@@ -56,6 +56,23 @@ struct again {
 	struct verify_answer answer;
 };
 
+/* A case whose effects wait for a proof that will not come: people hear of it where they look, in ticket and mail. */
+static enum mh_status
+tell_people(struct again *g, int64_t case_id, const char *words, struct mh_err *err)
+{
+	struct case_row c;
+	int64_t waiting = 0;
+	enum mh_status status = ledger_case_get(g->w->db, case_id, g->a, &c, err);
+
+	if (status == MH_OK)
+		status = db_one(g->w->db,
+		    "SELECT count(*) FROM jobs WHERE case_id = $1 AND state = 'waiting' AND waiting_for = 'trust'",
+		    DB_ARGS(db_int(case_id)), &waiting, err);
+	if (status != MH_OK || !c.open || waiting == 0)
+		return status;
+	return case_event(g->w, &c, "failed", "mailhook", words, NULL, g->now, err);
+}
+
 /* The cases that the message feeds hear of it. */
 static enum mh_status
 tell_cases(struct again *g, const char *what, const char *words, struct mh_err *err)
@@ -71,6 +88,8 @@ tell_cases(struct again *g, const char *what, const char *words, struct mh_err *
 		if (!told)
 			status = ledger_event_add(
 			    g->w->db, notices.items[i].case_id, g->now, what, "mailhook", words, NULL, err);
+		if (!told && status == MH_OK && strcmp(what, "unproven") == 0)
+			status = tell_people(g, notices.items[i].case_id, words, err);
 	}
 	return status;
 }
