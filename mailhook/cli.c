@@ -24,6 +24,13 @@ const struct command commands[] = {
 	    .help = "print what messages say, one line of JSON each, without any effect\n"
 		    "PATH is a message, a Maildir or an mbox; without one a message is read from standard input.",
 	    .run = front_parse },
+	{ .name = "test-notice",
+	    .arguments = "[--json] FILE.notice FOLDER",
+	    .help = "try a definition on a folder of mails\n"
+		    "Each NAME.eml is read with it and compared with NAME.json, which holds what matters of parse's "
+		    "line.\n"
+		    "Exit 0: all is as expected.",
+	    .run = front_test_notice },
 	{ .name = "verify",
 	    .arguments = "[PATH...]",
 	    .help = "print how far messages may be believed, and the way to that, one line of JSON each\n"
@@ -57,10 +64,15 @@ const struct command commands[] = {
 		    "With --alarm it says nothing while the work goes on, and mails at most once a day where it does "
 		    "not." },
 	{ .name = "approve",
-	    .arguments = "CASE [--vouch [--account ACCOUNT --expires TIME]]",
+	    .arguments = "CASE [--step STEP | --vouch [--account ACCOUNT --expires TIME]]",
 	    .help = "let what waits for approval go on\n"
+		    "With --step only what waits with that step, as tickets and 'mailhook show' name it. "
 		    "With --vouch you say that you saw account and expiry in AWS yourself, and nothing need prove the "
 		    "mail." },
+	{ .name = "handover",
+	    .arguments = "CASE",
+	    .help = "give an action what only it may see, such as a new token\n"
+		    "It is typed at the terminal, or read from a pipe; mailhook itself does not read it." },
 	{ .name = "retry",
 	    .arguments = "[--rule] CASE",
 	    .help = "try at once what failed or waits\n"

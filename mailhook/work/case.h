@@ -47,6 +47,10 @@ enum mh_status case_proved(
 enum mh_status case_close(struct work *w, int64_t case_id, const char *by, int64_t now, struct mh_err *err);
 /* A person approves: relayed counts as verified from now, what waits for approval or trust is woken. MH_BAD: closed. */
 enum mh_status case_approve(struct work *w, int64_t case_id, const char *by, int64_t now, struct mh_err *err);
+/* The same about one step that a job of the case waits with; NULL: the one that waits, or the case as a whole.
+ *   errors  MH_BAD also: nothing waits with that step, or several do and none is named */
+enum mh_status case_approve_step(
+    struct work *w, int64_t case_id, const char *step, const char *by, int64_t now, struct mh_err *err);
 /* What failed, or waits for its next try or for input, is tried at once; *ret_n: how many jobs. */
 enum mh_status case_retry(
     struct work *w, int64_t case_id, const char *by, int64_t now, size_t *ret_n, struct mh_err *err);

@@ -157,10 +157,11 @@ do_approve(const struct steering *s, struct mh_err *err)
 		    "' says what it waits for",
 		    c->id, c->approved_by, c->id);
 	if (status == MH_OK)
-		status = case_approve(s->w, c->id, s->by, clock_now(), err);
+		status = case_approve_step(s->w, c->id, s->o->step, s->by, clock_now(), err);
 	if (status != MH_OK)
 		return status;
-	(void)printf("case %" PRId64 " is approved\n", c->id);
+	(void)printf("case %" PRId64 " is approved%s%s\n", c->id, s->o->step == NULL ? "" : ": step ",
+	    s->o->step == NULL ? "" : s->o->step);
 	if (case_trust(c) == TRUST_UNVERIFIED)
 		(void)printf("no notice of it is trusted, so actions that need trust go on waiting: 'mailhook approve "
 			     "%" PRId64 " --vouch' says that you saw it in AWS\n",

@@ -17,6 +17,7 @@ struct options {
 	const char *within, *color;    /* of list; NULL: not given */
 	bool vouch, choose_rule;       /* approve --vouch, retry --rule */
 	const char *account, *expires; /* with vouch; NULL: not given */
+	const char *step;              /* of approve; NULL: not given */
 	const char *rule, *action;     /* of pause and resume; NULL: not given */
 	const char *operand;           /* the one argument that is no option; NULL: none */
 };
@@ -37,6 +38,7 @@ int status_command(const struct options *o);
 int alarm_command(const struct options *o); /* status --alarm */
 int close_command(const struct options *o);
 int approve_command(const struct options *o);
+int handover_command(const struct options *o);
 int retry_command(const struct options *o);
 int pause_command(const struct options *o);
 int resume_command(const struct options *o);

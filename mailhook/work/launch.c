@@ -284,7 +284,7 @@ static void
 give_answer(const struct launch *l, struct answer_line *ret)
 {
 	if (!l->answered || l->stopped == STOP_BROKEN) {
-		*ret = (struct answer_line){ OUTCOME_RETRY, l->why, NULL, -1, WAIT_NOTHING, MH_NONE };
+		*ret = (struct answer_line){ .outcome = OUTCOME_RETRY, .summary = l->why, .retry_after_s = -1 };
 		return;
 	}
 	*ret = (struct answer_line){
@@ -294,6 +294,9 @@ give_answer(const struct launch *l, struct answer_line *ret)
 		.retry_after_s = l->answer.retry_after_s,
 		.waiting_for = l->answer.waiting_for,
 		.state = l->answer.state.n > 0 ? buf_span(&l->answer.state) : MH_NONE,
+		.step = l->answer.step[0] == '\0' ? NULL : l->answer.step,
+		.renewed_expires = l->answer.renewed_expires,
+		.renewed_notice = l->answer.renewed_notice,
 	};
 }
 

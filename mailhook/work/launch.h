@@ -21,7 +21,9 @@ struct answer_line { /* the last line of an action, checked; strings point into 
 	const char *summary, *url; /* summary is never NULL; control characters are gone; cut at 1,000 bytes */
 	int64_t retry_after_s;     /* -1: not said */
 	enum waiting_for waiting_for;
-	struct mh_span state; /* JSON text of "state", or p == NULL */
+	struct mh_span state;                    /* JSON text of "state", or p == NULL */
+	const char *step;                        /* with waiting: what a person is asked for or told; NULL: not said */
+	int64_t renewed_expires, renewed_notice; /* with done; 0: not said */
 };
 
 struct credential_line {  /* what an action says of a credential of its own */
@@ -33,9 +35,11 @@ struct credential_line {  /* what an action says of a credential of its own */
 
 struct launch_spec {
 	const char *program;    /* absolute path */
-	const char *verb;       /* run, check, describe */
+	const char *verb;       /* run, check, describe, input */
 	struct mh_span request; /* one JSON object, one line, without line end */
 	struct mh_span raw;     /* the mail for descriptor 3; p == NULL: descriptor 3 is closed */
+	bool
+	    person; /* in place of raw: descriptor 3 is our standard input, a person's; a terminal listens to the action */
 	const char *const *env; /* NULL-ended "NAME=value"; all that the action sees */
 	const char *dir;        /* its working folder */
 	int deadline_ms;        /* on the monotonic clock; then SIGTERM to the group, 2 s later SIGKILL */

@@ -82,6 +82,33 @@ read_url(const char *url, struct buf *ret)
 	buf_put(ret, s);
 }
 
+/* A word that a person can type. */
+static enum mh_status
+read_step(const char *step, char ret[MH_MAX_ACTION_STEP_BYTES + 1], struct mh_err *err)
+{
+	const size_t n = step == NULL ? 0 : strlen(step);
+
+	if (step == NULL)
+		return MH_OK;
+	if (n == 0 || n > MH_MAX_ACTION_STEP_BYTES || strspn(step, "abcdefghijklmnopqrstuvwxyz0123456789-") != n)
+		return mh_fail(err, MH_BAD, "waits with a step that is no word of a-z, 0-9 and '-'");
+	memcpy(ret, step, n + 1);
+	return MH_OK;
+}
+
+static enum mh_status
+read_renewed(const cJSON *j, struct action_line *ret, struct mh_err *err)
+{
+	const char *expires = json_string(j, "expires"), *notice = json_string(j, "notice");
+
+	if (j == NULL)
+		return MH_OK;
+	if (expires == NULL || time_read(span_of(expires), &ret->renewed_expires, NULL) != MH_OK ||
+	    (notice != NULL && time_read(span_of(notice), &ret->renewed_notice, NULL) != MH_OK))
+		return mh_fail(err, MH_BAD, "told of a renewal whose times are none");
+	return MH_OK;
+}
+
 static enum mh_status
 read_outcome(const cJSON *j, struct action_line *ret, struct mh_err *err)
 {
@@ -105,6 +132,13 @@ read_outcome(const cJSON *j, struct action_line *ret, struct mh_err *err)
 		if (wait == n_waits)
 			return mh_fail(err, MH_BAD, "waits for something unknown");
 		ret->waiting_for = (enum waiting_for)wait;
+		const enum mh_status status = read_step(json_string(j, "step"), ret->step, err);
+		if (status != MH_OK)
+			return status;
+	} else if (ret->outcome == OUTCOME_DONE) {
+		const enum mh_status status = read_renewed(json_object(j, "renewed"), ret, err);
+		if (status != MH_OK)
+			return status;
 	}
 
 	const cJSON *state = cJSON_GetObjectItemCaseSensitive(j, "state");

@@ -31,7 +31,9 @@ struct action_line {
 	enum outcome outcome;
 	int64_t retry_after_s;
 	enum waiting_for waiting_for;
-	struct credential_line credential; /* without its name */
+	char step[MH_MAX_ACTION_STEP_BYTES + 1]; /* "": not said */
+	int64_t renewed_expires, renewed_notice; /* 0: not said */
+	struct credential_line credential;       /* without its name */
 };
 
 /* Reads one line without its line end. MH_BAD or MH_LIMIT with a reason that fits behind "the action ".

@@ -162,7 +162,11 @@ spawn_action(const struct launch_spec *spec, struct spawned *ret, struct mh_err 
 		(void)mh_fail_errno(err, MH_RETRY, "cannot make pipes for an action");
 		goto out;
 	}
-	if (spec->raw.p != NULL && (e.raw = raw_file(spec->raw)) < 0) {
+	if (spec->person && (e.raw = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)) < 0) {
+		(void)mh_fail_errno(err, MH_RETRY, "cannot hand standard input to an action");
+		goto out;
+	}
+	if (!spec->person && spec->raw.p != NULL && (e.raw = raw_file(spec->raw)) < 0) {
 		(void)mh_fail_errno(err, MH_RETRY, "cannot hand the mail to an action");
 		goto out;
 	}
@@ -183,6 +187,9 @@ spawn_action(const struct launch_spec *spec, struct spawned *ret, struct mh_err 
 		(void)mh_fail_errno(err, MH_RETRY, "cannot run %s", spec->program);
 		goto out;
 	}
+	/* Before it is told anything: a group in the background that reads a terminal is stopped. */
+	if (spec->person && isatty(STDIN_FILENO) == 1)
+		(void)tcsetpgrp(STDIN_FILENO, pid);
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (pidfd < 0) {
 		(void)mh_fail_errno(err, MH_RETRY, "cannot watch an action");

@@ -39,11 +39,16 @@ const struct work_command work_commands[] = {
 	    .alarm = true,
 	    .run = status_command },
 	{ .name = "approve",
-	    .arguments = "CASE [--vouch [--account ACCOUNT --expires TIME]]",
+	    .arguments = "CASE [--step STEP | --vouch [--account ACCOUNT --expires TIME]]",
 	    .help = "let what waits for approval go on",
 	    .operand = true,
 	    .vouch = true,
 	    .run = approve_command },
+	{ .name = "handover",
+	    .arguments = "CASE",
+	    .help = "give an action what only it may see",
+	    .operand = true,
+	    .run = handover_command },
 	{ .name = "retry",
 	    .arguments = "[--rule] CASE",
 	    .help = "try at once what failed or waits",
@@ -159,7 +164,8 @@ read_options(const struct work_command *c, int argc, char **argv, struct options
 		} else if (set_switch(c, argv[i], o) ||
 			   (c->views && (set_value("--within", argc, argv, &i, &o->within) ||
 					    set_value("--color", argc, argv, &i, &o->color))) ||
-			   (c->vouch && (set_value("--account", argc, argv, &i, &o->account) ||
+			   (c->vouch && (set_value("--step", argc, argv, &i, &o->step) ||
+					    set_value("--account", argc, argv, &i, &o->account) ||
 					    set_value("--expires", argc, argv, &i, &o->expires))) ||
 			   (c->scope && (set_value("--rule", argc, argv, &i, &o->rule) ||
 					    set_value("--action", argc, argv, &i, &o->action))) ||
@@ -178,6 +184,8 @@ read_options(const struct work_command *c, int argc, char **argv, struct options
 		return wrong_usage(c, "goes with --alarm:", "--mail");
 	if (o->sendmail != NULL && o->mail == NULL)
 		return wrong_usage(c, "goes with --mail:", "--sendmail");
+	if (o->step != NULL && o->vouch)
+		return wrong_usage(c, "does not go with --vouch:", "--step");
 	if ((o->account != NULL || o->expires != NULL) && !o->vouch)
 		return wrong_usage(c, "goes with --vouch:", o->account != NULL ? "--account" : "--expires");
 	if ((o->account != NULL) != (o->expires != NULL))

@@ -5,6 +5,7 @@
 
 #include "mailhook/work/digest.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/ledger/approvals.h"
 
 #define CASE_ARENA_BYTES ((size_t)16 << 20) /* a job, its case, and what is made of them */
 
@@ -155,6 +156,47 @@ follow_up(struct work *w, struct case_row *c, const struct job_row *j, int64_t n
 	return status;
 }
 
+/* What a person is asked for, or told, while a job waits: once, and again when it is something else. An attempt that came
+ * to nothing asks for nothing new. */
+static enum mh_status
+ask_person(struct work *w, const struct case_row *c, const struct job_row *j, const struct answer_line *answer,
+    struct arena *a, int64_t now, struct mh_err *err)
+{
+	const char *before = NULL;
+	struct mh_span detail;
+	enum mh_status status = MH_OK;
+
+	if (answer->outcome == OUTCOME_RETRY)
+		return MH_OK;
+	status = ledger_job_step(w->db, j->id, a, &before, err);
+	if (status != MH_OK ||
+	    (before == NULL ? answer->step == NULL : answer->step != NULL && strcmp(before, answer->step) == 0))
+		return status;
+	status = ledger_job_step_set(w->db, j->id, answer->step, err);
+	if (status != MH_OK || answer->step == NULL || j->state != JOB_WAITING || !c->open)
+		return status;
+	status = arena_printf(a, &detail, err, "%s: %s", j->action, j->summary == NULL ? "" : j->summary);
+	return status == MH_OK ? case_event(w, c, "reminded", j->action, detail.p, j, now, err) : status;
+}
+
+/* The new end is what the next cycle's notice is expected by. */
+static enum mh_status
+note_renewal(struct work *w, const struct case_row *c, const struct job_row *j, const struct answer_line *answer,
+    int64_t now, struct mh_err *err)
+{
+	const struct renewal_row r = { answer->renewed_expires, answer->renewed_notice, answer->renewed_notice != 0 };
+	char expires[MH_TIME_TEXT], notice[MH_TIME_TEXT], detail[160];
+
+	if (j->state != JOB_DONE || j->role != ROLE_EFFECT || r.expires == 0)
+		return MH_OK;
+	(void)snprintf(detail, sizeof(detail), "expires %s%s%s", time_text(expires, r.expires),
+	    r.has_notice ? "; the next notice is due about " : "", r.has_notice ? time_text(notice, r.notice) : "");
+	enum mh_status status = ledger_renewal_set(w->db, c->id, &r, err);
+	if (status == MH_OK)
+		status = ledger_case_update(w->db, c, err); /* it is looked at again: pass.c expects another time now */
+	return status == MH_OK ? ledger_event_add(w->db, c->id, now, "renewed", j->action, detail, NULL, err) : status;
+}
+
 static enum mh_status
 record(struct work *w, const struct job_row *j, const char *outcome, int64_t now, struct mh_err *err)
 {
@@ -208,6 +250,10 @@ outcome_in(struct work *w, struct arena *a, struct buf *summary, int64_t job_id,
 	}
 	if (status == MH_OK)
 		status = record(w, &j, outcome_names[answer->outcome], now, err);
+	if (status == MH_OK && !observed)
+		status = ask_person(w, &c, &j, answer, a, now, err);
+	if (status == MH_OK && !observed)
+		status = note_renewal(w, &c, &j, answer, now, err);
 	if (status == MH_OK)
 		status = follow_up(w, &c, &j, now, err);
 	if (status == MH_OK)

@@ -8,6 +8,7 @@
 #include "mailhook/work/case_impl.h"
 #include "mailhook/work/digest.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/ledger/approvals.h"
 #include "mailhook/work/ledger/times.h"
 #include "mailhook/work/ledger/upkeep.h"
 
@@ -15,6 +16,7 @@
 #define PASS_ARENA_BYTES ((size_t)64 << 20)
 #define DERIVED_DAYS 2 /* as in case.c: so far apart two dates may be and still mean one expiry */
 #define META_TIMES "times"
+#define RENEWED_SLACK_S (14 * DAY_S) /* AWS writes weekly at first: two weeks without a word are silence */
 
 struct passing { /* one case that is looked at */
 	struct work *w;
@@ -243,14 +245,18 @@ await(struct passing *p, struct mh_err *err)
 	if (p->t.awaited || expect_s == 0 || !p->c.has_expires || case_is_drill(&p->c) ||
 	    span_starts(span_of(p->c.kind), MH_LIT("mailhook.")) || (p->c.unlisted && p->c.trust == TRUST_UNVERIFIED))
 		return MH_OK;
+	struct renewal_row renewed = { 0 };
+	enum mh_status status = ledger_renewal(p->w->db, p->c.id, &renewed, err);
+	if (status != MH_OK && status != MH_SKIP)
+		return status;
 	const int64_t end = p->c.has_closed && p->c.closed > p->c.expires ? p->c.closed : p->c.expires;
-	const int64_t due = end + expect_s;
+	/* What was put in its place says by itself when it is to be written of. */
+	const int64_t due = renewed.has_notice ? renewed.notice + RENEWED_SLACK_S : end + expect_s;
 	look_at(p, due);
 	if (due > p->now)
 		return MH_OK;
 	p->t.awaited = true;
-	const enum mh_status status =
-	    ledger_case_later(p->w->db, &p->c, p->c.expires + DERIVED_DAYS * DAY_S, &later, err);
+	status = ledger_case_later(p->w->db, &p->c, p->c.expires + DERIVED_DAYS * DAY_S, &later, err);
 	return status == MH_OK && !later ? open_silence(p, due, err) : status;
 }
 

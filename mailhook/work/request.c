@@ -7,6 +7,7 @@
 #include "mailhook/work/accounts.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/ledger/approvals.h"
 
 #define DAY_S 86400
 
@@ -144,6 +145,26 @@ add_outcomes(cJSON *parent, const struct job_row *own, const struct case_row *c,
 }
 
 static bool
+add_approvals(cJSON *parent, const struct approval_rows *rows)
+{
+	cJSON *list = cJSON_AddArrayToObject(parent, "approvals");
+
+	for (size_t i = 0; list != NULL && i < rows->n; i++) {
+		const struct approval_row *w = &rows->items[i];
+		cJSON *j = cJSON_CreateObject();
+
+		if (j == NULL || !cJSON_AddItemToArray(list, j)) {
+			cJSON_Delete(j);
+			return false;
+		}
+		if (!json_add_string(j, "step", w->step) || !json_add_string(j, "by", w->by) ||
+		    !json_add_time(j, "at", w->at))
+			return false;
+	}
+	return list != NULL;
+}
+
+static bool
 add_message(cJSON *parent, const struct message_row *m)
 {
 	if (m == NULL)
@@ -173,6 +194,7 @@ struct facts {
 	const struct notice_row *best; /* NULL: none could be read */
 	struct message_row message;
 	bool has_message;
+	struct approval_rows approvals;
 };
 
 /* The case stands on its best notice and that one's message; where none could be read, on its first message. */
@@ -183,6 +205,8 @@ gather(struct work *w, const struct case_row *c, struct arena *a, struct facts *
 
 	if (status == MH_OK)
 		status = ledger_jobs_of_case(w->db, c->id, a, &f->jobs, err);
+	if (status == MH_OK)
+		status = ledger_approvals(w->db, c->id, a, &f->approvals, err);
 	for (size_t i = 0; i < f->notices.n; i++)
 		if (f->notices.items[i].id == c->best_notice)
 			f->best = &f->notices.items[i];
@@ -196,7 +220,7 @@ gather(struct work *w, const struct case_row *c, struct arena *a, struct facts *
 
 enum mh_status
 request_job(struct work *w, const struct job_row *j, const struct case_row *c, int64_t now, int64_t deadline,
-    struct arena *a, struct buf *out, int64_t *ret_message, struct mh_err *err)
+    const char *by, struct arena *a, struct buf *out, int64_t *ret_message, struct mh_err *err)
 {
 	MH_AUTO(drop_json) cJSON *r = cJSON_CreateObject();
 	struct facts f = { 0 };
@@ -212,8 +236,9 @@ request_job(struct work *w, const struct job_row *j, const struct case_row *c, i
 	if (r == NULL || !add_head(r, w, conf_action(w->conf, j->action), j->action, now, deadline) ||
 	    !json_add_string(r, "event", j->event) || !json_add_integer(r, "attempt", j->attempt) ||
 	    !json_add_integer(r, "event_number", before) || !json_add_string(r, "job_key", j->job_key) ||
-	    !json_add_string(r, "case_key", c->key) || !add_case(r, w, c, f.notices.n, now) || !add_notice(r, f.best) ||
-	    !add_trust(r, c, m) || !add_outcomes(r, j, c, &f.jobs) || !add_message(r, m) ||
+	    !json_add_string(r, "case_key", c->key) || (by != NULL && !json_add_string(r, "by", by)) ||
+	    !add_case(r, w, c, f.notices.n, now) || !add_notice(r, f.best) || !add_trust(r, c, m) ||
+	    !add_outcomes(r, j, c, &f.jobs) || !add_approvals(r, &f.approvals) || !add_message(r, m) ||
 	    !add_state(r, j->action_state) || !json_print(r, out))
 		return mh_fail(err, MH_RETRY, "no memory for a request");
 	*ret_message = m == NULL ? 0 : m->id;

@@ -9,6 +9,7 @@
 #include "mailhook/clock.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/ledger/approvals.h"
 #include "mailhook/work/log.h"
 #include "mailhook/work/request.h"
 #include "mailhook/work/told.h"
@@ -232,7 +233,7 @@ launch_job(struct running *p, const struct job_row *j, const struct conf_action 
 		p->observed = p->observed || (case_is_drill(&c) && j->role == ROLE_EFFECT);
 	spec.verb = p->observed ? "describe" : "run";
 	if (status == MH_OK)
-		status = request_job(w, j, &c, now, now + act->deadline_s, a, request, &p->message_id, err);
+		status = request_job(w, j, &c, now, now + act->deadline_s, NULL, a, request, &p->message_id, err);
 	if (status == MH_OK && act->mail_raw && p->message_id != 0) {
 		status = ledger_message_raw(w->db, p->message_id, raw, err);
 		if (status == MH_OK)
@@ -322,6 +323,18 @@ start_one(struct runner *r, struct running *p, struct job_row *j, int64_t now, s
 	return status == MH_OK ? start_claimed(p, j, now, a, err) : status;
 }
 
+/* A person's terminal that went away in the middle: its job is anybody's again. */
+static enum mh_status
+take_back(struct work *w, int64_t now, struct arena *a, struct mh_err *err)
+{
+	struct lapsed_rows lapsed = { 0 };
+	enum mh_status status = ledger_handovers_lapsed(w->db, now, a, &lapsed, err);
+
+	for (size_t i = 0; i < lapsed.n && status == MH_OK; i++)
+		status = job_requeue(w, lapsed.items[i], "the handover was broken off", now, err);
+	return status;
+}
+
 enum mh_status
 runner_start(struct runner *r, int64_t now, bool *ret_more, struct mh_err *err)
 {
@@ -330,6 +343,7 @@ runner_start(struct runner *r, int64_t now, bool *ret_more, struct mh_err *err)
 
 	*ret_more = false;
 	arena_init(&a, RUN_ARENA_BYTES);
+	status = take_back(r->w, now, &a, err);
 	/* one at a time: starting one takes its case off the list, and an outcome may put others on it */
 	for (size_t i = 0; i < DUE_AT_ONCE && status == MH_OK; i++) {
 		struct job_rows due = { 0 };
@@ -528,6 +542,102 @@ runner_stop(struct runner *r, struct mh_err *err)
 		if (status == MH_OK && job_id != 0)
 			status = job_requeue(r->w, job_id, "stopped with the worker", clock_now(), err);
 	}
+	return status;
+}
+
+/* -- input --------------------------------------------------------------------------------------------------------- */
+
+static void
+on_say_person(void *user, struct mh_span text)
+{
+	char shown[600];
+
+	on_say(user, text);
+	(void)fprintf(stderr, "%s\n", mh_escape(shown, sizeof(shown), text));
+}
+
+/* Blocks until the action has ended, and keeps the lease meanwhile. MH_SKIP: the lease was lost. */
+static enum mh_status
+hear_out(struct running *p, struct mh_err *err)
+{
+	struct work *w = p->runner->w;
+	enum mh_status status = MH_OK;
+
+	while (status == MH_OK && launch_step(p->launch, &p->answer) != MH_OK) {
+		struct pollfd fds[4];
+		int timeout = -1;
+		const size_t n = launch_pollfds(p->launch, fds, &timeout);
+		const int64_t renew = p->renew_at_ms - clock_monotonic_ms();
+
+		if (renew <= 0) {
+			p->renew_at_ms = clock_monotonic_ms() + JOB_LEASE_S * 1000 / 3;
+			status = ledger_job_renew(w->db, p->job_id, w->owner, clock_now() + JOB_LEASE_S, err);
+			continue;
+		}
+		(void)poll(fds, n, timeout < 0 || timeout > renew ? (int)renew : timeout);
+	}
+	return status;
+}
+
+static enum mh_status
+input_in(struct running *p, const struct job_row *j, const char *by, struct arena *a, struct buf *request,
+    struct mh_err *err)
+{
+	struct work *w = p->runner->w;
+	const struct conf_action *act = conf_action(w->conf, j->action);
+	const int64_t now = clock_now();
+	struct case_row c;
+	struct launch_spec spec = { .verb = "input",
+		.person = true,
+		.dir = w->conf->state_dir,
+		.deadline_ms = RUNNER_INPUT_S * 1000,
+		.checkpoint = on_checkpoint,
+		.say = on_say_person,
+		.user = p };
+
+	if (act == NULL)
+		return mh_fail(err, MH_BAD, "action \"%s\" is not configured", j->action);
+	enum mh_status status = ledger_case_get(w->db, j->case_id, a, &c, err);
+	if (status == MH_OK)
+		status = request_job(w, j, &c, now, now + RUNNER_INPUT_S, by, a, request, &p->message_id, err);
+	if (status == MH_OK)
+		status = program_path(w, act, a, &spec.program, err);
+	if (status == MH_OK)
+		status = environment(act, a, &spec.env, err);
+	spec.request = buf_span(request);
+	if (status == MH_OK)
+		status = launch_start(&spec, &p->launch, err);
+	p->renew_at_ms = clock_monotonic_ms() + JOB_LEASE_S * 1000 / 3;
+	return status == MH_OK ? hear_out(p, err) : status;
+}
+
+enum mh_status
+runner_input(
+    struct work *w, const struct job_row *j, const char *by, bool *ret_taken, struct buf *out, struct mh_err *err)
+{
+	struct runner r = { .w = w };
+	struct running p = { .runner = &r, .job_id = j->id, .case_id = j->case_id };
+	struct arena a;
+	struct buf request;
+	struct mh_err why = { 0 };
+
+	arena_init(&a, RUN_ARENA_BYTES);
+	buf_init(&request, REQUEST_MAX_BYTES);
+	p.action = strdup(j->action);
+	enum mh_status status = p.action == NULL ? mh_fail(&why, MH_RETRY, "no memory for an action")
+						 : input_in(&p, j, by, &a, &request, &why);
+	if (status != MH_OK)
+		p.answer = (struct answer_line){ .outcome = OUTCOME_RETRY, .summary = why.text, .retry_after_s = -1 };
+	*ret_taken = p.answer.outcome == OUTCOME_DONE ||
+		     (p.answer.outcome == OUTCOME_WAITING && p.answer.waiting_for != WAIT_INPUT);
+	buf_puts(out, p.answer.summary);
+	if (status == MH_SKIP) /* somebody else has the job: nothing is written of this */
+		*err = why;
+	else
+		status = job_outcome(w, j->id, &p.answer, false, clock_now(), err);
+	buf_release(&request);
+	clear(&p);
+	arena_release(&a);
 	return status;
 }
 

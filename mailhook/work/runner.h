@@ -23,6 +23,14 @@ enum mh_status runner_step(struct runner *r, struct mh_err *err);
 /* Kills what runs and queues it again. */
 enum mh_status runner_stop(struct runner *r, struct mh_err *err);
 
+#define RUNNER_INPUT_S 900 /* a person at a terminal has so long */
+/* Runs `input` of a job that we have claimed, our standard input being the person's, and writes its outcome. What it says
+ * goes to stderr too.
+ *   out     ret_taken: it does not wait for input any more; out: its summary
+ *   errors  MH_SKIP the lease was lost: nothing was written */
+enum mh_status runner_input(
+    struct work *w, const struct job_row *j, const char *by, bool *ret_taken, struct buf *out, struct mh_err *err);
+
 struct runner_question {
 	bool online;
 	void (*say)(

@@ -5,6 +5,7 @@
 
 #include "mailhook/work/case_impl.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/ledger/approvals.h"
 
 #define STEER_ARENA_BYTES ((size_t)16 << 20)
 #define DERIVED_DAYS 2 /* as in case.c: a date that was counted from days may be off by so many */
@@ -69,6 +70,8 @@ vouch_in(struct work *w, struct arena *a, int64_t case_id, const struct seen *s,
 	if (status == MH_OK)
 		status = db_run(
 		    w->db, "UPDATE cases SET approved = $1 WHERE id = $2", DB_ARGS(db_time(t, now), db_int(c.id)), err);
+	if (status == MH_OK)
+		status = ledger_approval_add(w->db, c.id, NULL, by, now, err);
 	(void)snprintf(detail, sizeof(detail), "vouched for by a person: seen in AWS: account %.40s, expires %s",
 	    c.account, time_text(t, s->expires));
 	if (status == MH_OK)

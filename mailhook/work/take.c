@@ -6,6 +6,7 @@
 #include "mailhook/work/case_impl.h"
 #include "mailhook/work/digest.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/ledger/approvals.h"
 #include "mailhook/work/log.h"
 #include "mailhook/work/prove.h"
 
@@ -404,11 +405,40 @@ case_close(struct work *w, int64_t case_id, const char *by, int64_t now, struct 
 	return status;
 }
 
+/* Which step a word is about: the one that is named, if a job waits with it; else the one that waits, or the case. */
 static enum mh_status
-approve_in(struct work *w, struct arena *a, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
+step_of(struct work *w, struct arena *a, int64_t case_id, const char *named, const char **ret, struct mh_err *err)
+{
+	struct step_rows waiting = { 0 };
+	const enum mh_status status = ledger_steps_waiting(w->db, case_id, a, &waiting, err);
+
+	if (status != MH_OK)
+		return status;
+	if (named == NULL && waiting.n > 1)
+		return mh_fail(err, MH_BAD, "case %" PRId64 " waits with several steps: say which by --step %.40s",
+		    case_id, waiting.items[0]);
+	if (named == NULL) {
+		*ret = waiting.n == 1 ? waiting.items[0] : NULL;
+		return MH_OK;
+	}
+	for (size_t i = 0; i < waiting.n; i++)
+		if (strcmp(waiting.items[i], named) == 0) {
+			*ret = waiting.items[i];
+			return MH_OK;
+		}
+	char shown[48];
+	return mh_fail(err, MH_BAD, "case %" PRId64 ": nothing waits for approval with step \"%s\"%s%.40s", case_id,
+	    mh_escape(shown, sizeof(shown), span_of(named)), waiting.n == 0 ? "" : "; what waits is ",
+	    waiting.n == 0 ? "" : waiting.items[0]);
+}
+
+static enum mh_status
+approve_in(struct work *w, struct arena *a, int64_t case_id, const char *named, const char *by, int64_t now,
+    struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
-	char t[MH_TIME_TEXT];
+	char t[MH_TIME_TEXT], detail[100];
+	const char *step = NULL;
 	struct case_row c;
 	enum mh_status status = db_tx_begin(w->db, &tx, err);
 
@@ -416,6 +446,12 @@ approve_in(struct work *w, struct arena *a, int64_t case_id, const char *by, int
 		status = ledger_case_get(w->db, case_id, a, &c, err);
 	if (status == MH_OK && !c.open)
 		status = mh_fail(err, MH_BAD, "case %" PRId64 " is closed: there is nothing to approve", c.id);
+	if (status == MH_OK)
+		status = step_of(w, a, case_id, named, &step, err);
+	if (status == MH_OK)
+		status = ledger_approval_add(w->db, c.id, step, by, now, err);
+	(void)snprintf(detail, sizeof(detail), "approved by a person%s%s", step == NULL ? "" : ": step ",
+	    step == NULL ? "" : step);
 	if (status == MH_OK) {
 		c.approved_by = by;
 		status = ledger_case_update(w->db, &c, err);
@@ -424,17 +460,23 @@ approve_in(struct work *w, struct arena *a, int64_t case_id, const char *by, int
 		status = db_run(
 		    w->db, "UPDATE cases SET approved = $1 WHERE id = $2", DB_ARGS(db_time(t, now), db_int(c.id)), err);
 	if (status == MH_OK)
-		status = case_event(w, &c, "approved", by, "approved by a person", NULL, now, err);
+		status = case_event(w, &c, "approved", by, detail, NULL, now, err);
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
 
 enum mh_status
 case_approve(struct work *w, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
 {
+	return case_approve_step(w, case_id, NULL, by, now, err);
+}
+
+enum mh_status
+case_approve_step(struct work *w, int64_t case_id, const char *step, const char *by, int64_t now, struct mh_err *err)
+{
 	struct arena a;
 
 	arena_init(&a, TAKE_ARENA_BYTES);
-	const enum mh_status status = approve_in(w, &a, case_id, by, now, err);
+	const enum mh_status status = approve_in(w, &a, case_id, step, by, now, err);
 	arena_release(&a);
 	return status;
 }

@@ -119,7 +119,8 @@ CREATE TABLE jobs (
   lease_until TEXT,
   action_state TEXT NOT NULL DEFAULT '{}', -- the last checkpoint, JSON
   summary     TEXT,
-  url         TEXT
+  url         TEXT,
+  step        TEXT                    -- what its outcome asked a person for, or told one, last; NULL: nothing
 ) STRICT;
 CREATE INDEX jobs_due ON jobs (state, due);
 CREATE INDEX jobs_case ON jobs (case_id);
@@ -142,6 +143,21 @@ CREATE TABLE credentials (            -- what actions told of credentials of the
   told      TEXT NOT NULL,            -- when the action said so last
   asked     TEXT NOT NULL,            -- when its check was started last for this, or told
   PRIMARY KEY (action, name)
+) STRICT;
+
+CREATE TABLE approvals (              -- who said yes to what; never changed
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  case_id INTEGER NOT NULL REFERENCES cases (id),
+  step    TEXT,                       -- of a job that waited with it; NULL: the case as a whole
+  by      TEXT NOT NULL,              -- a login name
+  at      TEXT NOT NULL
+) STRICT;
+CREATE INDEX approvals_case ON approvals (case_id);
+
+CREATE TABLE renewals (               -- what an action put in the place of what expires
+  case_id INTEGER PRIMARY KEY REFERENCES cases (id),
+  expires TEXT NOT NULL,
+  notice  TEXT                        -- when the issuer writes of it next; NULL: not known
 ) STRICT;
 
 CREATE TABLE pauses (                 -- while a row is here, no job of it starts

@@ -23,6 +23,8 @@ purge_cases(struct db *db, size_t max, struct purge *p, bool *ret_more, struct m
 	static const char *const steps[] = {
 		"DELETE FROM jobs WHERE case_id IN (SELECT id FROM purged)",
 		"DELETE FROM events WHERE case_id IN (SELECT id FROM purged)",
+		"DELETE FROM approvals WHERE case_id IN (SELECT id FROM purged)",
+		"DELETE FROM renewals WHERE case_id IN (SELECT id FROM purged)",
 		"CREATE TEMP TABLE orphans AS SELECT DISTINCT message_id AS id FROM notices WHERE case_id IN "
 		"(SELECT id FROM purged)",
 		"DELETE FROM notices WHERE case_id IN (SELECT id FROM purged)",

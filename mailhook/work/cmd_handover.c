@@ -1,0 +1,135 @@
+/* cmd_handover.c: a person gives an action what nobody but that action may see.
+ *
+ * The action has our standard input as descriptor 3, and the terminal while it runs; what goes through here is its
+ * protocol: checkpoints, in which the secret is sealed, and words. */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "mailhook/clock.h"
+#include "mailhook/work/case.h"
+#include "mailhook/work/commands.h"
+#include "mailhook/work/job.h"
+#include "mailhook/work/ledger/approvals.h"
+#include "mailhook/work/runner.h"
+#include "mailhook/work/upkeep.h"
+
+struct terminal { /* as it was: an action that is killed leaves it without echo, and to a group that is gone */
+	bool there;
+	struct termios before;
+};
+
+static void
+terminal_keep(struct terminal *t)
+{
+	t->there = isatty(STDIN_FILENO) == 1 && tcgetattr(STDIN_FILENO, &t->before) == 0;
+}
+
+static void
+terminal_restore(const struct terminal *t)
+{
+	if (!t->there)
+		return;
+	(void)signal(SIGTTOU, SIG_IGN); /* we are in the background until this is done */
+	(void)tcsetpgrp(STDIN_FILENO, getpgrp());
+	(void)tcsetattr(STDIN_FILENO, TCSANOW, &t->before);
+}
+
+static enum mh_status
+find_job(struct work *w, const struct case_row *c, struct arena *a, struct job_row *ret, struct mh_err *err)
+{
+	struct job_rows jobs = { 0 };
+	const enum mh_status status = ledger_jobs_of_case(w->db, c->id, a, &jobs, err);
+
+	if (status != MH_OK)
+		return status;
+	if (!c->open)
+		return mh_fail(err, MH_BAD, "case %" PRId64 " is closed: nothing is asked for", c->id);
+	for (size_t i = 0; i < jobs.n; i++)
+		if (jobs.items[i].state == JOB_WAITING && jobs.items[i].waiting_for == JOB_WAIT_INPUT) {
+			*ret = jobs.items[i];
+			return MH_OK;
+		}
+	return mh_fail(err, MH_BAD,
+	    "case %" PRId64 ": nothing waits for input: 'mailhook show %" PRId64 "' says what it waits for", c->id,
+	    c->id);
+}
+
+static enum mh_status
+claim(struct work *w, const struct job_row *j, struct arena *a, struct job_row *ret, struct mh_err *err)
+{
+	const int64_t now = clock_now();
+	const size_t n = strlen(w->owner);
+
+	if (w->conf->observe)
+		return mh_fail(err, MH_BAD, "observe = true: nothing is done, so nothing is asked for");
+	(void)snprintf(w->owner + n, sizeof(w->owner) - n, "%s", LEDGER_HANDOVER);
+	const enum mh_status status = ledger_job_claim(w->db, j->id, w->owner, now, now + JOB_LEASE_S, err);
+	if (status == MH_SKIP)
+		return mh_fail(err, MH_BAD, "action \"%s\" is paused, or somebody else is at it", j->action);
+	return status == MH_OK ? ledger_job_get(w->db, j->id, a, ret, err) : status;
+}
+
+static enum mh_status
+hand_over(
+    struct work *w, const struct case_row *c, struct arena *a, const char *by, bool *ret_taken, struct mh_err *err)
+{
+	struct job_row j;
+	struct terminal t;
+	struct buf summary;
+	enum mh_status status = find_job(w, c, a, &j, err);
+
+	if (status == MH_OK)
+		status = claim(w, &j, a, &j, err);
+	if (status != MH_OK)
+		return status;
+	buf_init(&summary, 8192);
+	terminal_keep(&t);
+	status = runner_input(w, &j, by, ret_taken, &summary, err);
+	terminal_restore(&t);
+	if (status == MH_OK && *ret_taken)
+		status = ledger_event_add(w->db, c->id, clock_now(), "handover", by, j.action, NULL, err);
+	if (status == MH_OK)
+		(void)printf("case %" PRId64 ", %s: %s\n", c->id, j.action, summary.p == NULL ? "" : summary.p);
+	buf_release(&summary);
+	return status;
+}
+
+int
+handover_command(const struct options *o)
+{
+	struct work w = { 0 };
+	struct mh_err err = { 0 };
+	struct arena a;
+	struct case_row c;
+	char by[100];
+	bool taken = false;
+	enum mh_status status = work_load(&w, o->config, &err);
+
+	arena_init(&a, WORK_ARENA_BYTES);
+	who_steers(by, sizeof(by));
+	if (status == MH_OK) {
+		status = work_open_ledger(&w, false, &err);
+		if (status == MH_SKIP)
+			mh_fail(&err, MH_SKIP, "no case %.40s: no message was taken in yet", o->operand);
+	}
+	if (status == MH_OK)
+		status = mark_look(&w, clock_now(), &err);
+	if (status == MH_OK)
+		status = ledger_case_find(w.db, o->operand, &a, &c, &err);
+	if (status == MH_OK)
+		status = hand_over(&w, &c, &a, by, &taken, &err);
+	if (status != MH_OK) {
+		work_log("%s", err.text);
+	} else {
+		work_wake(w.conf);
+		if (!lock_held(w.conf->state_dir))
+			(void)puts("no worker runs: what follows is done by the next 'mailhook run'");
+	}
+	arena_release(&a);
+	work_release(&w);
+	return status == MH_OK && !taken ? EXIT_ATTENTION : work_exit(status);
+}
