@@ -119,6 +119,34 @@ time_counts_anew(void **state)
 	room_close(&r);
 }
 
+/* The very same mail, but for fields that keep it from being read: the readable copy counts, however much both are
+ * trusted, and only once. */
+static void
+unreadable_copy_first(void **state)
+{
+	(void)state;
+	for (int level = TRUST_UNVERIFIED; level <= TRUST_VERIFIED; level++) {
+		struct room r;
+		struct taken taken;
+
+		room_open(&r, RULES);
+		(void)room_take(&r,
+		    &(struct say){ .verdict = MH_UNRECOGNISED, .reason = "no date", .trust = (enum trust_level)level },
+		    NULL);
+		for (int i = 0; i < 2; i++)
+			(void)room_take(&r, &(struct say){ .same_as = 1, .trust = (enum trust_level)level }, &taken);
+		if (taken.as != TAKEN_COPY || room_count(&r, "SELECT copies FROM messages") != 3)
+			fail_msg("%s: not the same message", trust_names[level]);
+		if (room_count(&r, "SELECT count(*) FROM cases WHERE kind = '" TEST_KIND "'") != 1)
+			fail_msg("%s: the notice has no case of its own", trust_names[level]);
+		if (strcmp(room_text(&r, "SELECT verdict || quarantined FROM messages"), "notice0") != 0)
+			fail_msg("%s: the message is still the one that was not read", trust_names[level]);
+		if (room_count(&r, "SELECT count(*) FROM jobs WHERE role = 'effect'") != 1)
+			fail_msg("%s: not one effect", trust_names[level]);
+		room_close(&r);
+	}
+}
+
 /* Forgeries fill their room; a mail of AWS in words that no definition knows is kept all the same. */
 static void
 quarantine_keeps_the_proved(void **state)
@@ -150,6 +178,7 @@ main(void)
 		cmocka_unit_test(none_blocks_the_real_one),
 		cmocka_unit_test(done_is_done),
 		cmocka_unit_test(time_counts_anew),
+		cmocka_unit_test(unreadable_copy_first),
 		cmocka_unit_test(quarantine_keeps_the_proved),
 	};
 

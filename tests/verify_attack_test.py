@@ -94,6 +94,8 @@ def rows(keys):
     yield 'transfer encoding added', swap(b'X-Filler', b'Content-Transfer-Encoding: base64\nX-Filler', signed(
         swap(b'Content-Transfer-Encoding: 7bit\n', b''), include_headers=unsigned(b'content-transfer-encoding'))), NAMED, 'unverified', \
         'Content-Transfer-Encoding is not signed'
+    yield 'disposition added', swap(b'X-Filler', b'Content-Disposition: attachment\nX-Filler', good), NAMED, 'unverified', \
+        'Content-Disposition is not signed'
     yield 'no transfer encoding at all', signed(swap(b'Content-Transfer-Encoding: 7bit\n', b''),
                                                 include_headers=unsigned(b'content-transfer-encoding')), NAMED, 'verified', ''
     yield 'body changed', swap(b'89 days', b'88 days', good), NAMED, 'unverified', 'body is not'

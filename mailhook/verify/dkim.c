@@ -143,7 +143,8 @@ dkim_covers(const struct verify_mail *m, const struct signature *s, bool whole, 
 		const char *name;
 		bool always, whole; /* always: h= must name it though the mail has none, or it could be added */
 	} read[] = { { "From", true, false }, { "Subject", true, false }, { "Date", true, false },
-		{ "Content-Type", true, true }, { "Content-Transfer-Encoding", false, true } };
+		{ "Content-Type", true, true }, { "Content-Transfer-Encoding", false, true },
+		{ "Content-Disposition", false, true } };
 
 	for (size_t i = 0; i < sizeof(read) / sizeof(read[0]); i++) {
 		const size_t n = message_count(m, read[i].name);

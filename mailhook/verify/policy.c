@@ -442,7 +442,8 @@ judge_arc(struct judge *j)
 static bool
 look_at_header(struct judge *j)
 {
-	static const char *const once[] = { "From", "Subject", "Date", "Content-Type", "Content-Transfer-Encoding" };
+	static const char *const once[] = { "From", "Subject", "Date", "Content-Type", "Content-Transfer-Encoding",
+		"Content-Disposition" };
 	struct mh_err why = { 0 };
 	bool sound = true;
 

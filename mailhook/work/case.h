@@ -33,7 +33,8 @@ struct taken {
 };
 
 /* Takes one message in, in one transaction: message, notices, cases, events, jobs. Again with the same message: a copy is
- * counted and nothing else changes, unless its trust is better: then its bytes and facts replace the first copy's.
+ * counted and nothing else changes, unless its trust is better, or it is a notice and the first copy could not be read:
+ * then its bytes and facts replace the first copy's.
  *   errors  those of db.h; nothing has changed then */
 enum mh_status case_take(struct work *w, const struct incoming *in, int64_t now, struct taken *ret, struct mh_err *err);
 

@@ -263,10 +263,16 @@ static enum mh_status
 take_copy(struct take *t, const struct message_row *first, const struct message_row *m, struct mh_err *err)
 {
 	enum mh_status status = ledger_message_copied(t->w->db, first->id, err);
+	/* Fields that are in no digest may have kept the first copy from being read. */
+	const bool readable = t->in->reading->verdict == MH_NOTICE && m->trust == first->trust &&
+			      strcmp(first->verdict, mh_verdict_names[MH_NOTICE]) != 0;
 
 	t->ret.as = TAKEN_COPY;
 	t->ret.message_id = first->id;
-	if (status == MH_OK && m->trust > first->trust)
+	if (status == MH_OK && readable)
+		status = db_run(
+		    t->w->db, "UPDATE messages SET quarantined = 0 WHERE id = $1", DB_ARGS(db_int(first->id)), err);
+	if (status == MH_OK && (readable || m->trust > first->trust))
 		status = replace_copy(t, m, err);
 	if (status == MH_OK && t->in->temporary && first->trust < TRUST_VERIFIED)
 		status = judge_later(t, m->trust > first->trust ? MH_NONE : t->in->raw, err);
