@@ -24,7 +24,8 @@ static const struct key {
 	{ "ok", SHAPE_NUMBERS }, { "retry", SHAPE_NUMBERS }, { "skip", SHAPE_NUMBERS },
 	{ "retry_if", SHAPE_CONDITIONS }, { "skip_if", SHAPE_CONDITIONS }, { "already_if", SHAPE_CONDITIONS },
 	{ "refused_if", SHAPE_CONDITIONS }, { "done_if", SHAPE_CONDITIONS }, { "failed_if", SHAPE_CONDITIONS },
-	{ "take", SHAPE_TEXTS }, { "words", SHAPE_LIST }, { "idempotent", SHAPE_FLAG }, { NULL, SHAPE_ANY } },
+	{ "take", SHAPE_TEXTS }, { "words", SHAPE_LIST }, { "when", SHAPE_TEXT }, { "idempotent", SHAPE_FLAG },
+	{ NULL, SHAPE_ANY } },
   top_keys[] = { { "title", SHAPE_TEXT }, { "source", SHAPE_TEXT }, { "needs", SHAPE_TEXTS },
 	  { "defaults", SHAPE_TEXTS }, { "maps", SHAPE_ANY }, { "requests", SHAPE_ANY }, { NULL, SHAPE_ANY } };
 
@@ -137,6 +138,8 @@ check_shape(const struct preset *p, const char *const *requests, struct mh_err *
 	const cJSON *all = json_object(p->json, "requests"), *item;
 	enum mh_status status = check_keys(p->name, p->json, top_keys, err);
 
+	if (status == MH_OK && json_string(p->json, "title") == NULL)
+		return mh_fail(err, MH_BAD, "%s: \"title\" is missing", p->name);
 	if (status == MH_OK && !preset_has(p, requests[0]))
 		return mh_fail(err, MH_BAD, "%s: there is no request \"%s\"", p->name, requests[0]);
 	cJSON_ArrayForEach(item, json_object(p->json, "maps"))
@@ -219,6 +222,25 @@ bool
 preset_has(const struct preset *p, const char *request)
 {
 	return request_of(p, request) != NULL;
+}
+
+const char *
+preset_title(const struct preset *p)
+{
+	return json_string(p->json, "title");
+}
+
+bool
+preset_is_aws(const struct preset *p)
+{
+	const cJSON *request;
+
+	cJSON_ArrayForEach(request, json_object(p->json, "requests"))
+	{
+		if (json_string(request, "aws") != NULL)
+			return true;
+	}
+	return false;
 }
 
 bool
@@ -392,7 +414,7 @@ judge(const struct preset_context *c, const cJSON *request, const struct preset_
 	status = judge_state(request, &s, v, &ret->state, err);
 	if (status == MH_OK)
 		status = take(request, &s, v, ret->taken, err);
-	return status == MH_SKIP ? mh_fail(err, MH_SKIP, "not there") : status;
+	return status == MH_SKIP ? mh_fail(err, MH_SKIP, "an answer without what it should hold") : status;
 }
 
 static enum mh_status
@@ -401,19 +423,20 @@ ask(const struct preset_context *c, const cJSON *request, const struct preset_va
 {
 	MH_AUTO(preset_request_release) struct preset_request built;
 	MH_AUTO(http_answer_release) struct http_answer a;
-	const char *keep[PRESET_MAX_HEADERS], *aws = json_string(request, "aws");
+	const char *aws = json_string(request, "aws");
+	struct preset_kept kept;
 
 	http_answer_init(&a);
 	enum mh_status status = preset_build(c, request, v, &built, err);
 	if (status != MH_OK)
 		return status;
-	preset_kept_headers(request, keep);
+	preset_kept_headers(request, &kept);
 	const struct http_request q = { .method = json_string(request, "method"),
 		.url = built.url.p == NULL ? "" : built.url.p,
 		.headers = built.headers,
 		.n_headers = built.n_headers,
 		.body = built.body.n == 0 ? MH_NONE : buf_span(&built.body),
-		.keep = keep,
+		.keep = kept.list,
 		.now = c->now };
 	status = c->send != NULL ? c->send(c->user, &q, aws, &a, err) : http_try(&c->settings->wire, &q, &a, err);
 	ret->sent = a.sent;
@@ -433,6 +456,21 @@ preset_ask(const struct preset_context *c, const char *request, struct preset_an
 	if (status == MH_OK && ret->taken == NULL)
 		status = mh_fail(err, MH_RETRY, "no memory for an answer");
 	return status == MH_OK ? ask(c, request_of(c->preset, request), &v, ret, err) : status;
+}
+
+enum mh_status
+preset_can_ask(const struct preset_context *c, const char *request, bool *ret, struct mh_err *err)
+{
+	MH_AUTO(preset_vars_release) struct preset_vars v;
+	MH_AUTO(buf_release) struct buf text;
+	const char *when = json_string(request_of(c->preset, request), "when");
+	enum mh_status status = preset_vars_make(c, &v, err);
+
+	buf_init(&text, MAX_TAKEN_BYTES);
+	if (status == MH_OK && when != NULL)
+		status = preset_text(&v, when, &text, err);
+	*ret = preset_has(c->preset, request) && (when == NULL || text.n > 0);
+	return status;
 }
 
 /* All of a request's paths are looked up once in nothing, for the templates of their filters. */
@@ -470,7 +508,7 @@ preset_check(const struct preset_context *c, struct mh_err *err)
 		MH_AUTO(wire_url_release) struct wire_url u = { 0 };
 
 		status = preset_build(c, request, &v, &built, err);
-		if (status == MH_OK)
+		if (status == MH_OK && json_string(request, "aws") == NULL)
 			status = wire_url_read(built.url.p, &u, err);
 		if (status == MH_OK)
 			status = check_paths(request, &v, err);

@@ -31,6 +31,9 @@ enum mh_status preset_read(const char *name, const struct preset_shipped *shippe
     struct preset **ret, struct mh_err *err);
 void drop_preset(struct preset **p);
 bool preset_has(const struct preset *p, const char *request);
+const char *preset_title(const struct preset *p);
+/* Whether a request of it is signed for AWS. */
+bool preset_is_aws(const struct preset *p);
 /* What may run twice by the service's own word: a request with a key that the service knows again. */
 bool preset_is_idempotent(const struct preset *p, const char *request);
 
@@ -105,6 +108,9 @@ void preset_answer_release(struct preset_answer *a);
  *           also with HTTP 200 ("refused_if"), or a variable that is unknown; MH_LIMIT something too long */
 enum mh_status preset_ask(
     const struct preset_context *c, const char *request, struct preset_answer *ret, struct mh_err *err);
+
+/* Whether it has such a request, and the request's "when" renders to something: all that it needs is known. */
+enum mh_status preset_can_ask(const struct preset_context *c, const char *request, bool *ret, struct mh_err *err);
 
 /* A request as it would be sent, a line each, the secret as "***". Asks nobody. */
 enum mh_status preset_show(const struct preset_context *c, const char *request, struct buf *out, struct mh_err *err);

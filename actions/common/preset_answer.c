@@ -1,9 +1,10 @@
 /* preset_answer.c: what stands where in an answer, and the conditions on it.
  *
- *   a.b.0.c             keys, and indexes of lists
+ *   a.{x}.0.c           keys, which may be templates, and indexes of lists
  *   list.[key=text].id  the first element whose key is that text; [key~text]: whose key holds it
  *   header:NAME         a header; header:NAME#last: the last segment of a path or URL in it
  *   xml:NAME            the text of the first element of that name
+ *   http:status         the number
  *   body                all of it
  */
 #include <inttypes.h>
@@ -110,6 +111,26 @@ filter(const struct preset_vars *v, const cJSON *list, struct mh_span inside, co
 	return MH_OK;
 }
 
+/* A key may be a template: "versions.{job_uuid}". */
+static enum mh_status
+step(const struct preset_vars *v, const cJSON *j, struct mh_span s, const cJSON **ret, struct mh_err *err)
+{
+	MH_AUTO(buf_release) struct buf template;
+	MH_AUTO(buf_release) struct buf key;
+	enum mh_status status = MH_OK;
+
+	buf_init(&template, MAX_FILTER_BYTES);
+	buf_init(&key, MAX_FILTER_BYTES);
+	if (span_find(s, MH_LIT("{"), 0) != SIZE_MAX) {
+		buf_put(&template, s);
+		status = preset_text(v, template.p, &key, err);
+		*ret = status == MH_OK ? member(j, buf_span(&key)) : NULL;
+		return status;
+	}
+	*ret = cJSON_IsArray(j) ? element(j, s) : member(j, s);
+	return MH_OK;
+}
+
 static enum mh_status
 walk(const struct preset_vars *v, const cJSON *j, struct mh_span path, const cJSON **ret, struct mh_err *err)
 {
@@ -121,7 +142,7 @@ walk(const struct preset_vars *v, const cJSON *j, struct mh_span path, const cJS
 		if (s.n > 1 && s.p[0] == '[' && s.p[s.n - 1] == ']')
 			status = filter(v, j, span_head(span_from(s, 1), s.n - 2), &j, err);
 		else
-			j = cJSON_IsArray(j) ? element(j, s) : member(j, s);
+			status = step(v, j, s, &j, err);
 	}
 	*ret = j;
 	return status;
@@ -162,6 +183,8 @@ preset_look(
 		look_at_header(s->http, span_from(p, 7), out);
 	else if (span_starts(p, MH_LIT("xml:")))
 		status = xml_text(buf_span(&s->http->body), path + 4, out, err);
+	else if (span_eq(p, MH_LIT("http:status")))
+		buf_printf(out, "%ld", s->http->status);
 	else if (span_eq(p, MH_LIT("body")))
 		buf_put(out, buf_span(&s->http->body));
 	else
@@ -212,28 +235,26 @@ preset_holds(
 /* -- headers ------------------------------------------------------------------------------------------------------ */
 
 static void
-keep(const char *path, const char *names[PRESET_MAX_HEADERS])
+keep(const char *path, struct preset_kept *to, size_t *n)
 {
-	if (path == NULL || strncmp(path, "header:", 7) != 0)
+	if (path == NULL || strncmp(path, "header:", 7) != 0 || *n == PRESET_MAX_HEADERS)
 		return;
-	for (size_t i = 0; i + 1 < PRESET_MAX_HEADERS; i++)
-		if (names[i] == NULL) {
-			names[i] = path + 7;
-			return;
-		}
+	(void)snprintf(to->names[*n], sizeof(to->names[*n]), "%.*s", (int)strcspn(path + 7, "#"), path + 7);
+	to->list[*n] = to->names[*n];
+	(*n)++;
 }
 
 void
-preset_kept_headers(const cJSON *request, const char *names[PRESET_MAX_HEADERS])
+preset_kept_headers(const cJSON *request, struct preset_kept *ret)
 {
 	static const char *const parts[] = { "retry_if", "refused_if", "done_if", "failed_if", "already_if",
 		"skip_if" };
 	const cJSON *item;
+	size_t n = 0;
 
-	for (size_t i = 0; i < PRESET_MAX_HEADERS; i++)
-		names[i] = NULL;
-	cJSON_ArrayForEach(item, json_object(request, "take")) keep(item->valuestring, names);
-	cJSON_ArrayForEach(item, json_array(request, "words")) keep(item->valuestring, names);
+	*ret = (struct preset_kept){ .list = { NULL } };
+	cJSON_ArrayForEach(item, json_object(request, "take")) keep(item->valuestring, ret, &n);
+	cJSON_ArrayForEach(item, json_array(request, "words")) keep(item->valuestring, ret, &n);
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		cJSON_ArrayForEach(item, json_object(request, parts[i])) keep(item->string, names);
+		cJSON_ArrayForEach(item, json_object(request, parts[i])) keep(item->string, ret, &n);
 }

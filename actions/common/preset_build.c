@@ -31,7 +31,13 @@ put_text(struct buf *out, const struct template_var *v)
 	}
 }
 
-/* "url" is the one value that is a URL itself. A segment of dots would climb, encoded or not: failed. */
+static void
+put_whole_url(struct buf *out, const struct template_var *v)
+{
+	buf_put(out, v->value);
+}
+
+/* "url" is the one value that is a URL itself: what follows begins with a slash. A segment of dots would climb, encoded or not: failed. */
 static void
 put_url(struct buf *out, const struct template_var *v)
 {
@@ -98,7 +104,7 @@ put_member(cJSON *to, const char *key, size_t n_key, cJSON **value, struct mh_er
 	return MH_OK;
 }
 
-/* A key's last sign: '?' leaves out what is empty, '#' is a number or a truth value, '$' is JSON within a string. */
+/* A key's last sign: '?' leaves out what is empty, '#' is JSON and not a string (or left out), '$' is JSON within a string. */
 static enum mh_status
 fill_member(
     const struct preset_vars *v, const cJSON *from, const struct template_var *pair, cJSON *to, struct mh_err *err)
@@ -114,14 +120,12 @@ fill_member(
 	if ((sign == '?' || sign == '#') && cJSON_IsString(value) && value->valuestring[0] == '\0')
 		return MH_OK;
 	if (sign == '#' && cJSON_IsString(value)) {
-		cJSON *number = json_parse(span_of(value->valuestring), NULL);
+		cJSON *parsed = json_parse(span_of(value->valuestring), NULL);
 
-		if (!cJSON_IsNumber(number) && !cJSON_IsBool(number)) {
-			drop_json(&number);
-			return mh_fail(err, MH_BAD, "%s: \"%.40s\" is no number", v->file, from->string);
-		}
+		if (parsed == NULL)
+			return mh_fail(err, MH_BAD, "%s: \"%.40s\" is no JSON", v->file, from->string);
 		drop_json(&value);
-		value = number;
+		value = parsed;
 	} else if (sign == '$') {
 		MH_AUTO(buf_release) struct buf text;
 
@@ -379,8 +383,9 @@ preset_build(const struct preset_context *c, const cJSON *request, const struct 
 	for (size_t i = 0; i < PRESET_MAX_HEADERS; i++)
 		buf_init(&ret->values[i], HTTP_MAX_HEADER_BYTES);
 
-	enum mh_status status =
-	    template_render(v->file, 1, span_of(json_string(request, "url")), &v->vars, put_url, &ret->url, err);
+	const char *url = json_string(request, "url");
+	enum mh_status status = template_render(
+	    v->file, 1, span_of(url), &v->vars, strcmp(url, "{url}") == 0 ? put_whole_url : put_url, &ret->url, err);
 	if (status == MH_LIMIT)
 		return mh_fail(err, MH_BAD, "%s: a value cannot stand in a URL, or is too long for one", v->file);
 	if (status == MH_OK)

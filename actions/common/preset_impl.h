@@ -52,8 +52,12 @@ enum mh_status preset_look(
 /* Whether one of {"PATH": ["value", "~part", "*"], ...} holds. */
 enum mh_status preset_holds(
     const struct preset_said *s, const struct preset_vars *v, const cJSON *conditions, bool *ret, struct mh_err *err);
-/* The names of headers that the request's paths look at, NULL-ended. */
-void preset_kept_headers(const cJSON *request, const char *names[PRESET_MAX_HEADERS]);
+struct preset_kept { /* names of headers */
+	char names[PRESET_MAX_HEADERS][64];
+	const char *list[PRESET_MAX_HEADERS + 1]; /* of names; NULL-ended */
+};
+/* The headers that the request's paths look at. */
+void preset_kept_headers(const cJSON *request, struct preset_kept *ret);
 
 /* -- webhook.c: Standard Webhooks. The value of webhook-signature for each key of secret, separated by blanks. */
 enum mh_status webhook_sign(

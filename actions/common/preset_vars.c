@@ -1,4 +1,5 @@
-/* preset_vars.c: what a preset's templates may name, gathered from all who know something. The first to name it wins. */
+/* preset_vars.c: what a preset's templates may name, gathered from all who know something. The first to name it wins: what
+ * the preset asks the user for, what it takes from answers, then the facts of the case ("owner" is GitHub's too). */
 #include <string.h>
 
 #include "actions/common/preset_impl.h"
@@ -46,8 +47,8 @@ add_settings(struct preset_vars *v, const struct preset_settings *s, const cJSON
 	const cJSON *item;
 	enum mh_status status = MH_OK;
 
-	if (s->user != NULL && s->secret.p != NULL) {
-		http_basic(&v->basic, span_of(s->user), secret_span(&s->secret));
+	if (s->secret.p != NULL) { /* some services want no user before the ':' */
+		http_basic(&v->basic, s->user == NULL ? MH_LIT("") : span_of(s->user), secret_span(&s->secret));
 		if (!buf_ok(&v->basic))
 			return mh_fail(err, MH_RETRY, "no memory for a request");
 	}
@@ -67,7 +68,7 @@ add_settings(struct preset_vars *v, const struct preset_settings *s, const cJSON
 		if (status == MH_OK)
 			status = add_text(v, item->string, item->valuestring, err);
 	}
-	return status == MH_OK ? add_text(v, "url", NULL, err) : status;
+	return status;
 }
 
 /* What answers gave, and the names that answers may still give. */
@@ -182,14 +183,16 @@ preset_vars_make(const struct preset_context *c, struct preset_vars *ret, struct
 	arena_init(&ret->arena, ARENA_BYTES);
 	buf_init(&ret->basic, 2 * SECRET_MAX_BYTES);
 	enum mh_status status = check_settings(c, needs, defaults, err);
-	for (size_t i = 0; i < c->vars->n && status == MH_OK; i++)
-		status = add(ret, &c->vars->items[i], err);
 	if (status == MH_OK)
 		status = add_settings(ret, c->settings, defaults, err);
 	if (status == MH_OK)
-		status = check_needs(ret, needs, err);
-	if (status == MH_OK)
 		status = add_taken(ret, c->taken, json_object(json, "requests"), err);
+	for (size_t i = 0; i < c->vars->n && status == MH_OK; i++)
+		status = add(ret, &c->vars->items[i], err);
+	if (status == MH_OK) /* so that {url} is known where nothing sets it */
+		status = add_text(ret, "url", NULL, err);
+	if (status == MH_OK)
+		status = check_needs(ret, needs, err);
 	cJSON_ArrayForEach(map, json_object(json, "maps"))
 	{
 		if (status == MH_OK)

@@ -1,0 +1,465 @@
+#!/usr/bin/env python3
+"""The action "trigger": every preset against a stand-in with state and the vendor's traps."""
+import json
+import os
+import shutil
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(HERE, "servers"))
+import action  # noqa: E402
+import aws_server  # noqa: E402
+import job_servers  # noqa: E402
+
+PROGRAM = os.path.join(os.environ["MAILHOOK_BUILD"], "libexec/mailhook/actions/trigger")
+NOW = "2026-01-04T04:05:06Z"
+LATER = "2026-01-04T04:10:06Z"
+KEY = "0123456789abcdef" * 2
+UUID = "01234567-89ab-cdef-0123-456789abcdef"
+SANITIZERS = {k: v for k, v in os.environ.items() if k.startswith(("ASAN", "UBSAN", "LSAN"))}
+AWS_SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+AWS_ENV = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": AWS_SECRET}
+MACHINE = "arn:aws:states:eu-west-1:111122223333:stateMachine:rotate"
+EXECUTION = "arn:aws:states:eu-west-1:111122223333:execution:rotate:" + UUID
+TOPIC, QUEUE = "arn:aws:sns:eu-west-1:111122223333:t", "https://sqs.eu-west-1.amazonaws.com/111122223333/q"
+FACTS = {"action": "go", "job_key": KEY, "case_key": "fedcba9876543210" * 2, "kind": "aws.identity-center.scim-token",
+         "account": "123456789012", "account_name": None, "owner": None, "region": "eu-west-1", "resource": None,
+         "expires": "2026-02-03T04:05:06Z", "who": "account 123456789012"}
+
+
+class Trigger(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="mailhook-trigger.")
+        self.confs = 0
+        self.aws = aws_server.AwsServer()
+        self.jobs = job_servers.JobServers()
+        self.s = self.aws.services
+        self.s.topics.update({TOPIC: {}, TOPIC + ".fifo": {}})
+        self.s.queues.update({QUEUE: {}, QUEUE + ".fifo": {}})
+        self.s.secrets["scim"] = {"rotation": True, "versions": {"v" * 32: ("old", {"AWSCURRENT"})}}
+
+    def tearDown(self):
+        self.jobs.stop()
+        self.aws.stop()
+        shutil.rmtree(self.dir)
+
+    def write(self, name, text, mode=0o600):
+        path = os.path.join(self.dir, name)
+        with open(path, "w") as f:
+            f.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def conf(self, preset, settings=(), values=("who=account {account}",), aws="", **more):
+        self.confs += 1
+        lists = {"settings": settings, "values": values}
+        text = "preset = \"%s\"\n" % preset if preset else ""
+        text += "".join("%s = {%s}\n" % (k, ", ".join(json.dumps(x) for x in v)) for k, v in lists.items() if v)
+        text += "".join("%s = %s\n" % (k, v if isinstance(v, (int, bool)) else "{%s}" % ", ".join(map(json.dumps, v))
+                                       if isinstance(v, list) else json.dumps(v)) for k, v in more.items()).replace("= True", "= true").replace("= False", "= false")
+        text += "aws { region = \"eu-west-1\" endpoint = \"%s\" %s }\n" % (self.aws.url, aws)
+        return self.write("go%d.conf" % self.confs, text)
+
+    def http_conf(self, preset, settings, secret=job_servers.SECRET, **more):
+        return self.conf(preset, settings, url=more.pop("url", self.jobs.url), secret_file=self.write("secret", secret), **more)
+
+    def run_action(self, conf, state=None, now=NOW, verb="run", lease=lambda: True, **values):
+        asked = action.request(conf, now, action="go", state=state or {}, **values)
+        r = action.run(PROGRAM, verb, asked, lease=lease, env={**SANITIZERS, **AWS_ENV, "AWS_EC2_METADATA_DISABLED": "true"})
+        self.assertIsNotNone(r.last, "no outcome: " + r.stderr)
+        told = json.dumps(r.lines) + r.stderr
+        for secret in (AWS_SECRET, job_servers.SECRET, job_servers.WEBHOOK_SECRET):
+            self.assertNotIn(secret, told)
+        r.state = r.checkpoints[-1] if r.checkpoints else (state or {})
+        return r
+
+    def expect(self, name, r, outcome, words="", waiting_for=None, step=None):
+        self.assertEqual((r.last["outcome"], r.last.get("waiting_for"), r.last.get("step")), (outcome, waiting_for, step),
+                         "%s: %s" % (name, r.last))
+        self.assertIn(words, r.last["summary"], name)
+        return r
+
+    # -- AWS
+
+    def aws_rows(self):
+        facts = {**FACTS}
+        return (  # preset, settings, effect, has an end, idempotent
+            ("lambda", ["function=rotate"], ("lambda", "rotate", facts), False, False),
+            ("step-functions", ["state_machine=" + MACHINE], ("states", EXECUTION, facts), True, True),
+            ("ssm-automation", ["document=Rotate-Scim"], ("ssm", None, {"who": ["account 123456789012"]}), True, True),
+            ("eventbridge", [], ("events", "Credential Expiry", facts), False, False),
+            ("sns", ["topic=" + TOPIC], ("sns", None, facts), False, False),
+            ("sns-fifo", ["topic=" + TOPIC + ".fifo"], ("sns", None, facts), False, True),
+            ("sqs", ["queue=" + QUEUE], ("sqs", None, facts), False, False),
+            ("sqs-fifo", ["queue=" + QUEUE + ".fifo"], ("sqs", None, facts), False, True),
+            ("rotate-secret", ["secret_id=scim"], ("rotate-secret", "scim", UUID), True, True),
+        )
+
+    def check_effects(self, name, effect, n=1):
+        self.assertEqual(len(self.s.effects), n, name)
+        for kind, identity, what in self.s.effects:
+            self.assertEqual((kind, what), (effect[0], effect[2]), name)
+            if effect[1] is not None:
+                self.assertEqual(identity, effect[1], name)
+
+    def test_aws_started(self):
+        for preset, settings, effect, has_end, _ in self.aws_rows():
+            self.s.effects.clear()
+            r = self.run_action(self.conf(preset, settings))
+            if has_end:
+                self.expect(preset, r, "waiting", "has not ended yet", "time")
+                self.assertEqual(r.last["retry_after_s"], 60)
+            else:
+                self.expect(preset, r, "waiting", "approve with --step renewed", "approval", "renewed")
+            self.check_effects(preset, effect)
+            r = self.run_action(self.conf(preset, settings), r.state, LATER)
+            self.assertEqual(r.last["outcome"], "waiting", preset)
+            self.check_effects(preset + ", looked at again", effect)
+            if not has_end:
+                r = self.run_action(self.conf(preset, settings), r.state, LATER,
+                                    approvals=[{"step": "renewed", "by": "ops", "at": LATER}])
+                self.expect(preset, r, "done", "a person says that it is renewed")
+                r = self.run_action(self.conf(preset, settings, confirm=False), now=NOW)
+                self.expect(preset + ", where the start is enough", r, "done", "started")
+
+    def test_aws_lost_answers(self):
+        for preset, settings, effect, _, idempotent in self.aws_rows():
+            target = {"lambda": "Lambda.Invoke", "step-functions": "AWSStepFunctions.StartExecution", "sns": "Publish",
+                      "ssm-automation": "AmazonSSM.StartAutomationExecution", "eventbridge": "AWSEvents.PutEvents",
+                      "sns-fifo": "Publish", "sqs": "AmazonSQS.SendMessage", "sqs-fifo": "AmazonSQS.SendMessage",
+                      "rotate-secret": "secretsmanager.RotateSecret"}[preset]
+            for fault in ("lost", "drop", "broken", "killed"):
+                name = preset + " " + fault
+                self.s.effects.clear()
+                self.s.executions.clear()
+                self.s.automations.clear()
+                for known in (*self.s.topics.values(), *self.s.queues.values()):
+                    known.clear()
+                self.s.secrets["scim"]["versions"].pop(UUID, None)
+                if fault == "killed":  # behind the checkpoint, before the request
+                    alive = iter((True, False))
+                    r = self.run_action(self.conf(preset, settings), lease=lambda: next(alive))
+                    r.state = r.checkpoints[0]
+                    self.assertEqual(r.state["step"], "starting", name)
+                else:
+                    self.aws.fault(target, fault)
+                    r = self.run_action(self.conf(preset, settings))
+                done = 1 if fault in ("lost", "killed") else 0
+                self.assertEqual(len(self.s.effects), done, name)
+                if idempotent:
+                    if fault != "killed":
+                        self.expect(name, r, "retry", "with the same key")
+                    r = self.run_action(self.conf(preset, settings), r.state, LATER)
+                    self.assertEqual(r.last["outcome"], "waiting", name)
+                    self.check_effects(name, effect)
+                    continue
+                if fault == "killed":
+                    r = self.run_action(self.conf(preset, settings), r.state, LATER)
+                self.expect(name, r, "waiting", "approve with --step start-again", "approval", "start-again")
+                self.assertEqual(len(self.s.effects), done, name)
+                r = self.run_action(self.conf(preset, settings), r.state, LATER)
+                self.expect(name + ", not approved", r, "waiting", "", "approval", "start-again")
+                before = [{"step": "start-again", "by": "ops", "at": "2026-01-01T00:00:00Z"}, {"step": None, "by": "ops", "at": LATER}]
+                r = self.run_action(self.conf(preset, settings), r.state, LATER, approvals=before)
+                self.expect(name + ", approved before it was asked", r, "waiting", "", "approval", "start-again")
+                r = self.run_action(self.conf(preset, settings), r.state, LATER,
+                                    approvals=[{"step": "start-again", "by": "ops", "at": LATER}])
+                self.expect(name + ", approved", r, "waiting", "", "approval", "renewed")
+                self.check_effects(name, effect, done + 1)
+
+    def test_aws_refusals(self):
+        def row(fault, outcome, words):
+            return fault, outcome, words
+        rows = (row("throttle", "retry", "ThrottlingException"), row("skew", "failed", "clock is wrong"),
+                row("denied", "failed", "AccessDeniedException"),
+                row((503, b"", {"Retry-After": "90"}), "retry", "HTTP 503"), row((404, b"<html>", {}), "failed", "HTTP 404"))
+        for fault, outcome, words in rows:
+            self.aws.fault("Lambda.Invoke", fault)
+            r = self.expect(str(fault), self.run_action(self.conf("lambda", ["function=rotate"])), outcome, words)
+            self.assertEqual(r.state["step"], "none", "%s: the next attempt begins anew" % (fault,))
+        self.assertEqual(self.s.effects, [])
+        self.aws.fault("Lambda.Invoke", "expired", "expired")
+        self.expect("ended credentials", self.run_action(self.conf("lambda", ["function=rotate"])), "failed", "ExpiredTokenException")
+        self.aws.fault("Lambda.Invoke", "expired")
+        self.expect("credentials that another look renews", self.run_action(self.conf("lambda", ["function=rotate"])), "waiting",
+                    "", "approval", "renewed")
+        rows = (  # preset, settings, more, outcome, words
+            ("lambda", ["function=none"], {}, "failed", "Function not found"),
+            ("lambda", ["function=arn:aws:lambda:eu-west-1:1:function:rotate"], {}, "failed", "cannot sign right"),
+            ("eventbridge", ["event_source=aws.x"], {}, "failed", "Not authorized for the source"),
+            ("eventbridge", ["bus=none"], {}, "failed", "does not exist"),
+            ("step-functions", ["state_machine=" + MACHINE + "x"], {}, "failed", "Does Not Exist"),
+            ("step-functions", ["state_machine=rotate"], {}, "failed", "needs execution"),
+            ("sns", ["topic=" + TOPIC + ".fifo"], {}, "failed", "MessageGroupId"),
+            ("sqs", ["queue=x"], {}, "failed", "does not exist"),
+            ("ssm-automation", ["document=x"], {}, "failed", "Document not found"),
+            ("rotate-secret", ["secret_id=x"], {}, "failed", "can't find"),
+            ("lambda", [], {}, "failed", "needs function"),
+            ("lambda", ["function=rotate", "functions=x"], {}, "failed", "no setting \"functions\""),
+            ("lambda", ["function=rotate"], {"aws": "role = \"arn:aws:iam::{account}:role/r\" accounts = {\"210987654321\"}"}, "failed",
+             "123456789012 is not among accounts"),
+            ("none", [], {}, "failed", "there is no preset \"none\""),
+            ("", [], {}, "failed", "one of preset and command"),
+        )
+        self.s.effects.clear()
+        for preset, settings, more, outcome, words in rows:
+            self.expect(preset + str(settings), self.run_action(self.conf(preset, settings, **more)), outcome, words)
+        self.assertEqual(self.s.effects, [])
+
+    def test_aws_ends(self):
+        def steps(status):
+            self.s.executions[EXECUTION].update(status=status, cause="States.TaskFailed: x")
+
+        def ssm(status):
+            list(self.s.automations.values())[0].update(status=status, words="Step 1 failed")
+
+        def secret(done):
+            if done:
+                self.s.make_current(self.s.secrets["scim"], UUID)
+        rows = (
+            ("step-functions", ["state_machine=" + MACHINE], steps, "SUCCEEDED", "done", "ended well"),
+            ("step-functions", ["state_machine=" + MACHINE], steps, "ABORTED", "failed", "States.TaskFailed: x"),
+            ("ssm-automation", ["document=Rotate-Scim"], ssm, "Success", "done", "ended well"),
+            ("ssm-automation", ["document=Rotate-Scim"], ssm, "TimedOut", "failed", "Step 1 failed"),
+            ("ssm-automation", ["document=Rotate-Scim"], ssm, "Waiting", "waiting", "has not ended yet: Step 1"),
+            ("rotate-secret", ["secret_id=scim"], secret, True, "done", "ended well"),
+            ("rotate-secret", ["secret_id=scim"], secret, False, "waiting", "has not ended yet"),
+        )
+        for preset, settings, change, to, outcome, words in rows:
+            self.s.executions.clear()
+            self.s.automations.clear()
+            self.s.secrets["scim"]["versions"] = {"v" * 32: ("old", {"AWSCURRENT"})}
+            conf = self.conf(preset, settings)
+            r = self.run_action(conf)
+            change(to)
+            r = self.run_action(conf, r.state, LATER)
+            self.expect("%s %s" % (preset, to), r, outcome, words, "time" if outcome == "waiting" else None)
+            if outcome == "waiting":
+                self.expect(preset + " for ever", self.run_action(conf, r.state, "2026-01-06T04:05:06Z"), "failed",
+                            "has not ended for 24 hours")
+            elif outcome == "failed":
+                self.assertEqual(r.state["step"], "none", preset)
+        self.s.executions.clear()
+        conf = self.conf("step-functions", ["state_machine=" + MACHINE])
+        self.aws.fault("AWSStepFunctions.StartExecution", "lost")
+        r = self.run_action(conf)
+        self.s.executions[EXECUTION]["status"] = "SUCCEEDED"
+        r = self.run_action(conf, r.state, LATER)
+        self.expect("ended before the start was repeated", r, "waiting", "has not ended yet", "time")
+        self.expect("and then", self.run_action(conf, r.state, LATER), "done", "ended well")
+        self.aws.fault("AWSStepFunctions.DescribeExecution", "throttle", "denied")
+        self.expect("a look that is refused for now", self.run_action(conf, r.state, LATER), "retry", "Throttling")
+        self.expect("a look that is refused", self.run_action(conf, r.state, LATER), "failed", "cannot be followed")
+
+    def test_lambda_wait(self):
+        conf = self.conf("lambda-wait", ["function=rotate"])
+        self.expect("good", self.run_action(conf), "done", "ended well")
+        self.s.functions["rotate"] = lambda payload: (200, {"errorMessage": "no tenant", "errorType": "X"}, "Unhandled")
+        self.expect("HTTP 200, and the function failed", self.run_action(conf), "failed", "started, and failed: no tenant")
+
+    def test_previous_rotation(self):
+        self.s.secrets["scim"]["versions"]["w" * 32] = ("x", {"AWSPENDING"})
+        self.expect("pending", self.run_action(self.conf("rotate-secret", ["secret_id=scim"])), "retry", "previous rotation")
+
+    # -- others
+
+    def http_rows(self):
+        who = {"who": "account 123456789012"}
+        return (  # preset, settings, more, what was started, [(state, outcome, words)], link
+            ("github-workflow", ["owner=o", "repository=r", "workflow=rotate.yml"], {}, who,
+             [(("in_progress", None), "waiting", "in_progress"), (("completed", "success"), "done", "ended well"),
+              (("completed", "timed_out"), "failed", "timed_out")], "https://github.example/runs/1"),
+            ("github-dispatch", ["owner=o", "repository=r"], {}, {"event_type": "mailhook", "client_payload": {"mailhook": FACTS}}, None, None),
+            ("gitlab-pipeline", ["project=g/p"], {}, who, None, "https://gitlab.example/p/1"),
+            ("jenkins", ["job=rotate scim"], {"user": "bob"}, who,
+             [(None, "waiting", "has not ended"), ("SUCCESS", "done", "ended well"), ("ABORTED", "failed", "ABORTED")],
+             "http://jenkins.example/1/"),
+            ("azure-devops", ["organization=org", "project=proj", "pipeline=7"], {}, who,
+             [({"state": "inProgress"}, "waiting", "inProgress"), ({"state": "completed", "result": "succeeded"}, "done", "well"),
+              ({"state": "completed", "result": "canceled"}, "failed", "canceled")], "https://dev.azure.example/1"),
+            ("rundeck", ["job=j"], {}, who, [("running", "waiting", "running"), ("succeeded", "done", "well"), ("aborted", "failed", "aborted")],
+             "https://rundeck.example/1"),
+            ("awx", ["template=9"], {}, who, [("running", "waiting", "running"), ("successful", "done", "well"), ("error", "failed", "error")], None),
+        )
+
+    def test_http_started_and_followed(self):
+        for preset, settings, more, started, states, link in self.http_rows():
+            conf = self.http_conf(preset, settings, **more)
+            for state, outcome, words in states or [(None, "waiting", "approve with --step renewed")]:
+                self.jobs.runs.clear()
+                self.jobs.state.clear()
+                r = self.run_action(conf)
+                self.assertEqual(self.jobs.runs, [started], preset)
+                if states:
+                    self.expect(preset, r, "waiting", "has not ended yet", "time")
+                    self.jobs.state[1] = state
+                    r = self.run_action(conf, r.state, LATER)
+                    self.expect("%s %s" % (preset, state), r, outcome, words, "time" if outcome == "waiting" else None)
+                else:
+                    self.expect(preset, r, "waiting", words, "approval", "renewed")
+                self.assertEqual(r.last.get("url"), link, preset)
+                self.assertEqual(self.jobs.runs, [started], preset)
+
+    def test_http_lost(self):
+        for preset, settings, more, started, _, _ in self.http_rows():
+            for fault in ("lost", "drop", (502, b"", {})):
+                self.jobs.runs.clear()
+                self.jobs.faults = [fault]
+                conf = self.http_conf(preset, settings, **more)
+                name = "%s %s" % (preset, fault)
+                r = self.expect(name, self.run_action(conf), "waiting", "is not known", "approval", "start-again")
+                r = self.expect(name, self.run_action(conf, r.state, LATER), "waiting", "is not known", "approval", "start-again")
+                self.assertEqual(len(self.jobs.runs), 1 if fault == "lost" else 0, name)
+                self.jobs.faults = [fault]
+                conf = self.http_conf(preset, settings, repeat=True, **more)
+                r = self.expect(name + ", where the receiver knows the key", self.run_action(conf), "retry", "with the same key")
+            for fault in ((429, b"", {"Retry-After": "77"}), (503, b"", {"Retry-After": "77"})):
+                self.jobs.faults = [fault]
+                r = self.expect(preset, self.run_action(conf), "retry", "not started")
+                self.assertEqual((r.state["step"], r.last["retry_after_s"]), ("none", 77), preset)
+            conf = self.http_conf(preset, settings, url="http://127.0.0.1:1", **more)
+            r = self.expect(preset + ", nobody there", self.run_action(conf), "retry", "not started")
+            self.assertEqual(r.state["step"], "none", preset)
+            conf = self.http_conf(preset, settings, secret="wrong", **more)
+            self.jobs.runs.clear()
+            r = self.expect(preset + ", a wrong secret", self.run_action(conf), "failed", "not started: HTTP ")
+            self.assertEqual(self.jobs.runs, [], preset)
+
+    def test_http_details(self):
+        github = ["owner=o", "repository=r", "workflow=rotate.yml"]
+        self.jobs.details = False
+        self.expect("GitHub without run details", self.run_action(self.http_conf("github-workflow", github)), "waiting", "--step renewed",
+                    "approval", "renewed")
+        self.jobs.details = True
+        r = self.run_action(self.http_conf("github-workflow", github))
+        self.jobs.state.clear()
+        self.expect("a run that is not to be seen yet", self.run_action(self.http_conf("github-workflow", github), r.state, LATER),
+                    "waiting", "has not ended yet", "time")
+        self.jobs.faults = [(403, {"message": "API rate limit exceeded for user ID 1."}, {})]
+        self.expect("GitHub's rate limit", self.run_action(self.http_conf("github-workflow", github)), "retry", "rate limit")
+        self.jobs.faults = [(403, {"message": "you sent Bearer " + job_servers.SECRET}, {})]
+        self.expect("an echo of the secret", self.run_action(self.http_conf("github-workflow", github)), "failed", "HTTP 403")
+        self.jobs.faults = [(302, b"", {"Location": self.jobs.url + "/x"})]
+        self.expect("a redirect", self.run_action(self.http_conf("github-workflow", github)), "failed", "HTTP 302")
+        self.jobs.faults = [(200, b"<html>please log in</html>", {})]
+        self.expect("a portal's page", self.run_action(self.http_conf("github-workflow", github)), "waiting", "not JSON", "approval", "start-again")
+        self.expect("a path that climbs", self.run_action(self.http_conf("github-workflow", ["owner=o", "repository=..", "workflow=x"])),
+                    "failed", "cannot stand in a URL")
+        self.expect("a name that is a path", self.run_action(self.http_conf("github-workflow", ["owner=o/../x", "repository=r", "workflow=x"])),
+                    "failed", "HTTP 404")
+        self.assertEqual(self.jobs.requests[-1][1], "/repos/o%2F..%2Fx/r/actions/workflows/x/dispatches")
+        conf = self.http_conf("jenkins", ["job=rotate scim"], user="bob")
+        r = self.run_action(conf)
+        self.jobs.queued = True
+        r = self.run_action(conf, r.state, LATER)
+        self.expect("Jenkins in the quiet period", r, "waiting", "has not ended yet", "time")
+        self.jobs.queued, self.jobs.state[len(self.jobs.runs)] = False, "SUCCESS"
+        self.expect("and after", self.run_action(conf, r.state, LATER), "done", "ended well")
+        self.jobs.runs.clear()
+        hostile = "{account} \"},{\"x\":\"\u00e4\u2603'&=%\n\\"
+        conf = self.http_conf("github-dispatch", ["owner=o", "repository=r"], values=("v={resource}",))
+        self.run_action(conf, case={**action.CASE, "resource": hostile})
+        self.assertEqual(self.jobs.runs[-1]["client_payload"]["mailhook"]["v"], hostile.replace("\n", " "))
+        conf = self.http_conf("gitlab-pipeline", ["project=1"], values=("v={resource}", "w={{x}"))
+        self.run_action(conf, case={**action.CASE, "resource": hostile})
+        self.assertEqual(self.jobs.runs[-1], {"v": hostile.replace("\n", " "), "w": "{x}"})
+
+    def test_webhook(self):
+        conf = self.conf("webhook", url=self.jobs.url + "/hook/", secret_file=self.write("hook", job_servers.WEBHOOK_SECRET))
+        self.jobs.faults = ["lost", (410, b"", {}), None]
+        r = self.expect("lost", self.run_action(conf), "retry", "with the same key")
+        r = self.expect("gone", self.run_action(conf, r.state, LATER), "failed", "HTTP 410")
+        r = self.run_action(conf, self.run_action(conf).state, LATER)
+        self.assertEqual(len(self.jobs.runs), 1, "the receiver knows the id again")
+        (body,) = self.jobs.runs
+        self.assertEqual(body, {"type": "mailhook.credential.expiring", "timestamp": NOW, "data": FACTS})
+        old = "whsec_" + "b" * 32
+        conf = self.conf("webhook", url=self.jobs.url + "/hook/", secret_file=self.write("hooks", old + "\n" + job_servers.WEBHOOK_SECRET))
+        self.expect("two keys", self.run_action(conf, job_key="f" * 32), "waiting", "", "approval", "renewed")
+        for name, secret, words in (("another key", old, "HTTP 401"), ("no base64", "whsec_!!!!", "base64"), ("no key", "whsec_", "base64")):
+            conf = self.conf("webhook", url=self.jobs.url + "/hook/", secret_file=self.write("other", secret))
+            self.expect(name, self.run_action(conf), "failed", words)
+
+    # -- a program
+
+    def test_program(self):
+        log = os.path.join(self.dir, "log")
+        rows = (
+            ("good", "cat >> %s\necho done it\n" % log, "done", "ended well"),
+            ("bad", "cat > /dev/null; echo 'no tenant' >&2; exit 3", "failed", "ended with status 3: no tenant"),
+            ("not now", "exit 75", "retry", "not now"),
+            ("killed", "kill -9 $$", "waiting", "is not known"),
+        )
+        for name, script, outcome, words in rows:
+            program = self.write("program", "#!/bin/sh\n" + script, 0o700)
+            r = self.run_action(self.conf("", command=[program, name]))
+            self.expect(name, r, outcome, words, "approval" if outcome == "waiting" else None,
+                        "start-again" if outcome == "waiting" else None)
+        with open(log) as f:
+            self.assertEqual(json.loads(f.read()), FACTS)
+        self.expect("none", self.run_action(self.conf("", command=["/nonexistent"])), "failed", "/nonexistent")
+        self.expect("no path", self.run_action(self.conf("", command=["x"])), "failed", "whole path")
+        self.expect("both", self.run_action(self.conf("lambda", command=["/bin/true"])), "failed", "one of preset and command")
+
+    # -- dry
+
+    def test_describe_and_check(self):
+        for preset, settings, *_ in self.aws_rows():
+            r = self.expect(preset, self.run_action(self.conf(preset, settings), verb="describe"), "done", "would be started")
+            self.assertTrue(any("123456789012" in said or UUID in said for said in r.said), preset)
+            self.expect(preset, self.run_action(self.conf(preset, settings), observe=True), "done", "would be started")
+            self.expect(preset, self.run_action(self.conf(preset, settings), verb="check"), "done", "configuration is right")
+        self.assertEqual(self.aws.calls, [])
+        for preset, settings, *_ in self.aws_rows():
+            r = self.expect(preset, self.run_action(self.conf(preset, settings), verb="check", online=True), "done", "can be started")
+            self.assertIn("signed in by the environment, in eu-west-1", " ".join(r.said), preset)
+        self.assertEqual(self.s.effects, [])
+        for preset, settings, more, *_ in self.http_rows():
+            for secret in (job_servers.SECRET, "wrong-secret"):
+                conf = self.http_conf(preset, settings, secret=secret, **more)
+                r = self.expect(preset, self.run_action(conf, verb="describe"), "done", "would be started")
+                self.assertNotIn(secret, json.dumps(r.lines), preset)
+                self.expect(preset, self.run_action(conf, verb="check"), "done", "configuration is right")
+                good = secret == job_servers.SECRET or preset in ("gitlab-pipeline",)  # a trigger token can do nothing else
+                self.expect(preset, self.run_action(conf, verb="check", online=True), "done" if good else "failed")
+        self.assertEqual(self.jobs.runs, [])
+        self.expect("a template that is wrong", self.run_action(self.conf("lambda", ["function=rotate"], values=("x={nothing}",)), verb="check"),
+                    "failed", "no variable {nothing}")
+        self.expect("a name twice", self.run_action(self.conf("lambda", ["function=rotate"], values=("x=1", "x=2")), verb="check"), "failed", "twice")
+        self.s.secrets["scim"]["rotation"] = False
+        self.expect("a secret without rotation", self.run_action(self.conf("rotate-secret", ["secret_id=scim"]), verb="check", online=True),
+                    "failed", "HTTP 200")
+        self.expect("a function that is not there", self.run_action(self.conf("lambda", ["function=x"]), verb="check", online=True),
+                    "failed", "Function not found")
+        self.expect("input", self.run_action(self.conf("lambda", ["function=rotate"]), verb="input"), "skipped")
+
+    def test_own_preset(self):
+        rows = (
+            ("good", {"title": "mine", "requests": {"start": {"method": "POST", "url": "{url}/hook/", "json": {"a?": "{owner}", "b": ["{kind}", 1]}}}},
+             "failed", "mine: not started: HTTP 4"),
+            ("an unknown key", {"title": "x", "requests": {"start": {"method": "POST", "url": "{url}", "bodie": {}}}}, "failed", "not known here"),
+            ("no start", {"title": "x", "requests": {"poll": {"method": "GET", "url": "{url}"}}}, "failed", "no request \"start\""),
+            ("another request", {"title": "x", "requests": {"start": {"method": "GET", "url": "{url}"}, "stop": {"method": "GET", "url": "{url}"}}},
+             "failed", "nobody asks for"),
+            ("two bodies", {"title": "x", "requests": {"start": {"method": "POST", "url": "{url}", "json": {}, "text": ""}}}, "failed", "more than one body"),
+            ("a method", {"title": "x", "requests": {"start": {"method": "BREW", "url": "{url}"}}}, "failed", "needs a method"),
+            ("a variable", {"title": "x", "requests": {"start": {"method": "POST", "url": "{url}", "text": "{x}"}}}, "failed", "no variable {x}"),
+            ("no title", {"requests": {"start": {"method": "POST", "url": "{url}"}}}, "failed", "title"),
+            ("no JSON", "{", "failed", "JSON"),
+        )
+        for name, preset, outcome, words in rows:
+            path = self.write("own.preset", preset if isinstance(preset, str) else json.dumps(preset))
+            self.expect(name, self.run_action(self.http_conf(path, [], secret="x")), outcome, words)
+        self.expect("not there", self.run_action(self.http_conf("/nonexistent", [])), "failed", "no such preset")
+
+    def test_no_effect_without_the_lease(self):
+        for preset, settings, *_ in self.aws_rows():
+            self.expect(preset, self.run_action(self.conf(preset, settings), lease=lambda: False), "retry", "taken away")
+        self.assertEqual((self.s.effects, self.aws.calls), ([], []))
+
+
+if __name__ == "__main__":
+    unittest.main()
