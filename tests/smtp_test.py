@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -34,9 +35,11 @@ ENV = {k: v for k, v in os.environ.items() if k.startswith(("ASAN", "UBSAN", "LS
 class Scripted:
     """An SMTP server of one session after the other that says what it is told to: for faults that Postfix has not."""
 
-    def __init__(self, answers):
-        """answers: command: reply; "<": the greeting, ".": the answer to the mail; None: hangs up; "": says nothing."""
+    def __init__(self, answers, tls=None, implicit=False, cuts=0):
+        """answers: command: reply; "<": the greeting, ".": the answer to the mail; None: hangs up; "": says nothing.
+        tls: a context, by STARTTLS or at once. cuts: so many sessions end when TLS has begun."""
         self.answers, self.heard, self.mails = answers, [], []
+        self.tls, self.implicit, self.cuts, self.sessions = tls, implicit, cuts, 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -47,11 +50,21 @@ class Scripted:
                 conn, _ = self.listener.accept()
             except OSError:
                 return
+            self.sessions += 1
             try:
+                conn = self.secure(conn) if self.implicit else conn
                 self.session(conn, conn.makefile("rb"))
             except OSError:
                 pass
             conn.close()
+
+    def secure(self, conn):
+        conn = self.tls.wrap_socket(conn, server_side=True)
+        self.cuts -= 1
+        if self.cuts >= 0:
+            conn.close()
+            raise OSError("cut")
+        return conn
 
     def say(self, conn, key, default):
         text = self.answers.get(key, default)
@@ -59,15 +72,21 @@ class Scripted:
             conn.sendall(text.replace("\n", "\r\n").encode("latin-1") + b"\r\n")
         return text
 
-    def session(self, conn, lines):
+    def session(self, conn, lines, greeting=True):
         conn.settimeout(30)
-        if self.say(conn, "<", "220 scripted") is None:
+        if greeting and self.say(conn, "<", "220 scripted") is None:
             return
         for line in lines:
             verb = line.split(b" ")[0].strip().upper().decode("latin-1")
             self.heard.append(line.decode("latin-1").rstrip("\r\n"))
             defaults = {"EHLO": "250-scripted\n250 SIZE 1000000", "DATA": "354 go on", "QUIT": "221 bye"}
+            if self.tls and not isinstance(conn, ssl.SSLSocket):
+                defaults.update({"EHLO": "250-scripted\n250 STARTTLS", "STARTTLS": "220 go on"})
             if self.say(conn, verb, defaults.get(verb, "250 2.0.0 ok")) is None or verb == "QUIT":
+                return
+            if verb == "STARTTLS":
+                conn = self.secure(conn)
+                self.session(conn, conn.makefile("rb"), greeting=False)
                 return
             if verb == "DATA" and self.answers.get("DATA", "354").startswith("354"):
                 text = b""
@@ -214,7 +233,7 @@ class SmtpTest(unittest.TestCase):
                            "scope = \"https://graph.example/.default\"\nclient_secret_file = \"%s\"\ncache_file = \"%s\"\n"
                            % (self.tokens.url, self.write("client", "s3cret"), os.path.join(self.tmp, "token.json")))
         xoauth2 = {"smtp_auth": "xoauth2", "password_file": None, "token": token}
-        client = {"cert_file": self.pki + "/client.pem", "key_file": self.pki + "/client.key"}
+        client = self.client("client")
         command = ["/bin/cat", self.write("password2", PASSWORD)]
         rows = (
             ("STARTTLS, PLAIN", "submission", {}),
@@ -259,11 +278,49 @@ class SmtpTest(unittest.TestCase):
             ("a helo name with a line end", 25, {"smtp_helo": "x\r\nMAIL FROM:<>"}, "failed", "not a helo name"),
             ("auth without user", "submission", {"smtp_user": None}, "failed", "needs a user"),
             ("a token with PLAIN", "submission", {"password_file": None, "token": "/x"}, "failed", "xoauth2"),
-            ("client certificate missing", "client", {}, "retry", "localhost: "),
+            ("client certificate missing", "client", {}, "failed", "421 4.7.1 mx.example.com Error: No client certificate"),
+            ("client certificate of another CA", "client", self.client("unknown"), "failed", "Client certificate not trusted"),
+            ("client certificate that has ended", "client", self.client("expired"), "failed", "Client certificate not trusted"),
         )
         for name, service, values, outcome, words in rows:
             self.outcome(name, self.conf(service, **values), outcome, words)
         self.assertEqual(self.mails(), [])
+
+    def client(self, name):
+        return {"cert_file": "%s/%s.pem" % (self.pki, name), "key_file": "%s/%s.key" % (self.pki, name)}
+
+    def tls_server(self, version=ssl.TLSVersion.TLSv1_3, need=ssl.CERT_REQUIRED, **kind):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.maximum_version, context.verify_mode = version, need
+        context.load_cert_chain(self.pki + "/server.pem", self.pki + "/server.key")
+        context.load_verify_locations(self.pki + "/ca.pem")
+        s = Scripted({}, tls=context, **kind)
+        self.scripted.append(s)
+        return s
+
+    def test_client_certificate_refused_in_tls(self):
+        """By an alert, that may or may not arrive: with TLS 1.3 after the handshake, with 1.2 while our side still writes."""
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            for implicit in (False, True):
+                kind = {"smtp_tls": "implicit" if implicit else "starttls"}
+                for name, values, outcome, words in (
+                        ("none", {}, "failed", "it may want a client certificate"),
+                        ("of another CA", self.client("unknown"), "failed", "it may not accept our client certificate"),
+                        ("one that has ended", self.client("expired"), "failed", "it may not accept our client certificate"),
+                        ("the right one", self.client("client"), "done", "reply sent")):
+                    s = self.tls_server(version, implicit=implicit)
+                    self.outcome("%s, %s, implicit: %s" % (name, version.name, implicit),
+                                 self.no_auth(s.port, **kind, **values), outcome, words)
+                    self.assertEqual(len(s.mails), outcome == "done")
+
+    def test_line_that_breaks(self):
+        """No certificate is wanted. Once is chance, twice is not; what is begun anew is not sent twice."""
+        for implicit in (False, True):
+            for cuts, outcome, sessions in ((0, "done", 1), (1, "done", 2), (2, "failed", 2)):
+                s = self.tls_server(need=ssl.CERT_NONE, implicit=implicit, cuts=cuts)
+                self.outcome("%d cuts" % cuts, self.no_auth(s.port, smtp_tls="implicit" if implicit else "starttls"), outcome,
+                             "reply sent" if outcome == "done" else "the server ended TLS")
+                self.assertEqual((len(s.mails), s.sessions), (outcome == "done", sessions))
 
     def test_token_refused(self):
         token = self.write("token.conf", "grant = client_credentials\ntoken_url = \"%s\"\nclient_id = client-1\n"

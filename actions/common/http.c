@@ -329,7 +329,9 @@ run_try(const struct wire *w, const struct http_request *q, const struct wire_ur
 		return mh_fail(err, MH_RETRY, "no memory for an answer");
 	if (code == CURLE_OK)
 		code = curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &ret->status);
-	return code == CURLE_OK ? MH_OK : wire_error(code, error_text, u->host, err);
+	long head_bytes = 0;
+	const bool answered = curl_easy_getinfo(c, CURLINFO_HEADER_SIZE, &head_bytes) != CURLE_OK || head_bytes > 0;
+	return code == CURLE_OK ? MH_OK : wire_error(w, code, answered, error_text, u->host, err);
 }
 
 enum mh_status

@@ -134,8 +134,12 @@ no_output(char *p, size_t size, size_t n, void *user)
 static enum mh_status
 by_code(const struct smtp_server *s, const struct smtp_talk *t, const struct smtp_reply *r, struct mh_err *err)
 {
-	return mh_fail(
-	    err, r->code >= 500 ? MH_BAD : MH_RETRY, "%s: %s refused: %s", s->host, smtp_stage_names[t->at], r->words);
+	/* Postfix says 421 to a certificate that it does not trust, or to none; that passes no sooner than one is configured. */
+	const bool certificate =
+	    t->tls && t->at == SMTP_AT_HELLO && span_ifind(span_of(r->words), MH_LIT("certificate"), 0) != SIZE_MAX;
+
+	return mh_fail(err, r->code >= 500 || certificate ? MH_BAD : MH_RETRY, "%s: %s refused: %s", s->host,
+	    smtp_stage_names[t->at], r->words);
 }
 
 /* Nobody was taken: one that may be taken later makes it "later". */
@@ -159,7 +163,8 @@ judge(const struct smtp_server *s, const struct smtp_talk *t, CURLcode code, con
 		return mh_fail(err, MH_BAD, "%s: no AUTH %s offered", s->host, smtp_auth_names[s->auth]);
 	if (code == CURLE_OK)
 		return MH_OK;
-	if (t->answered && t->last.code >= 400)
+	/* Where EHLO is refused libcurl says HELO, and a server that has hung up answers no more. */
+	if ((t->answered || t->at == SMTP_AT_HELLO) && t->last.code >= 400)
 		return t->at == SMTP_AT_RECIPIENT ? no_recipient(s, t, err) : by_code(s, t, &t->last, err);
 	if (code == CURLE_LOGIN_DENIED && t->at == SMTP_AT_AUTH) /* the challenge that says why is an answer of 334 */
 		return mh_fail(err, MH_BAD, "%s: login refused", s->host);
@@ -168,7 +173,7 @@ judge(const struct smtp_server *s, const struct smtp_talk *t, CURLcode code, con
 	if (code == CURLE_USE_SSL_FAILED)
 		return mh_fail(err, MH_BAD, "%s: no STARTTLS offered", s->host);
 
-	const enum mh_status status = wire_error(code, error_text, s->host, &net);
+	const enum mh_status status = wire_error(&s->wire, code, !t->tls || t->tls_heard, error_text, s->host, &net);
 	return mh_fail(err, status, "%s%s", net.text,
 	    t->at == SMTP_AT_TEXT && t->text.n == 0 ? " (the mail may have been taken)" : "");
 }
@@ -381,7 +386,7 @@ listen_for(const struct login *l, struct smtp_talk *t)
 
 /* m == NULL: only as far as the login. */
 static enum mh_status
-session(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span text, const struct secret *secret,
+session_once(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span text, const struct secret *secret,
     struct smtp_talk *t, struct mh_err *err)
 {
 	char error_text[CURL_ERROR_SIZE], from[260] = "";
@@ -391,7 +396,9 @@ session(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span t
 	MH_AUTO(drop_login) struct login login = { 0 };
 	MH_AUTO(drop_curl) CURL *c = NULL;
 
-	*t = (struct smtp_talk){ .text = text, .fresh = true, .must_log_in = s->auth != SMTP_AUTH_NONE };
+	*t = (struct smtp_talk){
+		.text = text, .fresh = true, .must_log_in = s->auth != SMTP_AUTH_NONE, .tls = s->tls == SMTP_IMPLICIT
+	};
 	enum mh_status status = build_url(s, &url, &parts, err);
 	if (status == MH_OK && !write_login(s, secret, &login))
 		status = mh_fail(err, MH_RETRY, "no memory for a login");
@@ -417,7 +424,23 @@ session(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span t
 		code = curl_easy_perform(c);
 	for (size_t i = 0; i < SMTP_TALK_SECRETS; i++)
 		t->secrets[i] = MH_NONE; /* they end here */
+	t->hung_up = t->tls && !t->tls_heard && wire_hung_up(&s->wire, code, error_text);
 	return judge(s, t, code, error_text, err);
+}
+
+/* A server that hangs up where it wants another client certificate looks like a line that breaks: but hardly twice in a row.
+ * No mail was given away in either. */
+static enum mh_status
+session(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span text, const struct secret *secret,
+    struct smtp_talk *t, struct mh_err *err)
+{
+	enum mh_status status = session_once(s, m, text, secret, t, err);
+
+	if (status == MH_RETRY && t->hung_up)
+		status = session_once(s, m, text, secret, t, err);
+	if (status == MH_RETRY && t->hung_up)
+		status = err->code = MH_BAD;
+	return status;
 }
 
 static enum mh_status

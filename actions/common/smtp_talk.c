@@ -71,6 +71,7 @@ smtp_talk_reply(struct smtp_talk *t, struct mh_span line)
 	line = span_trim(line);
 	if (t->over || line.n < 3 || line.p[0] < '2' || line.p[0] > '5' || !is_digit(line.p[1]) || !is_digit(line.p[2]))
 		return;
+	t->tls_heard = t->tls;
 	t->last.code = (line.p[0] - '0') * 100 + (line.p[1] - '0') * 10 + (line.p[2] - '0');
 	if (t->fresh && holds_secret(t, line))
 		(void)snprintf(t->last.words, sizeof(t->last.words), "%d with words that hold the login", t->last.code);
@@ -80,6 +81,7 @@ smtp_talk_reply(struct smtp_talk *t, struct mh_span line)
 	if (line.n > 3 && line.p[3] == '-')
 		return;
 	t->fresh = t->answered = true;
+	t->tls = t->tls || (t->at == SMTP_AT_STARTTLS && t->last.code == 220);
 	if (t->at == SMTP_AT_RECIPIENT && t->n_recipients > 0 && t->n_recipients <= SMTP_MAX_RECIPIENTS)
 		t->recipients[t->n_recipients - 1] = t->last;
 	if (t->at == SMTP_AT_DATA && t->last.code == 354) {

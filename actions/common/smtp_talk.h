@@ -30,7 +30,10 @@ struct smtp_talk { /* begins as { .fresh = true } */
 	bool fresh;     /* the next line that comes in begins a reply */
 	bool logged_in; /* a login was tried, at least */
 	bool must_log_in;
-	bool over; /* QUIT was sent: what follows says nothing of the mail */
+	bool tls;       /* what comes in now comes inside TLS */
+	bool tls_heard; /* something did */
+	bool hung_up;   /* nothing did, and the server hung up (wire_hung_up) */
+	bool over;      /* QUIT was sent: what follows says nothing of the mail */
 	struct smtp_reply last;
 	struct smtp_reply recipients[SMTP_MAX_RECIPIENTS]; /* in the order of RCPT commands; code 0: not answered */
 	size_t n_recipients;                               /* commands sent */

@@ -176,8 +176,45 @@ wire_open(const struct wire *w, char *error_text, CURL **ret, struct mh_err *err
 	return MH_OK;
 }
 
+static bool
+holds_one(const char *text, const char *const words[], size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (span_ifind(span_of(text), span_of(words[i]), 0) != SIZE_MAX)
+			return true;
+	return false;
+}
+
+/* The server's alert before it said anything: what it minds is our certificate, or that there is none. With TLS 1.3 it comes
+ * when the handshake is over for us, and GnuTLS names an alert only in the handshake. */
+static bool
+minds_certificate(CURLcode code, const char *error_text)
+{
+	static const char *const later[] = { "alert" };
+	static const char *const reasons[] = { "certificate", "CA is unknown", "unknown ca", "Access was denied",
+		"access denied", "Handshake failed", "handshake failure" };
+
+	if (code == CURLE_RECV_ERROR)
+		return holds_one(error_text, later, sizeof(later) / sizeof(later[0]));
+	return code == CURLE_SSL_CONNECT_ERROR && holds_one(error_text, reasons, sizeof(reasons) / sizeof(reasons[0]));
+}
+
+bool
+wire_hung_up(const struct wire *w, CURLcode code, const char *error_text)
+{
+	/* Our side writes on in the handshake, and may not come to read why the other has ended it. */
+	static const char *const written[] = { "Send failure", "push function" };
+	static const char *const read[] = { "Recv failure", "pull function", "terminated" };
+
+	if (code == CURLE_SSL_CONNECT_ERROR)
+		return holds_one(error_text, written, sizeof(written) / sizeof(written[0])) ||
+		       (w->cert_file != NULL && holds_one(error_text, read, sizeof(read) / sizeof(read[0])));
+	return code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_GOT_NOTHING;
+}
+
 enum mh_status
-wire_error(CURLcode code, const char *error_text, const char *host, struct mh_err *err)
+wire_error(
+    const struct wire *w, CURLcode code, bool answered, const char *error_text, const char *host, struct mh_err *err)
 {
 	char who[80], why[200];
 	bool lasting = false, detail = false; /* detail: libcurl's own text holds names and reasons only */
@@ -208,8 +245,16 @@ wire_error(CURLcode code, const char *error_text, const char *host, struct mh_er
 	default:
 		break;
 	}
-	if (!detail || error_text == NULL || error_text[0] == '\0')
+	const bool minds = !answered && minds_certificate(code, error_text);
+	const bool hung_up = !answered && wire_hung_up(w, code, error_text);
+	if ((!detail && !minds) || error_text[0] == '\0')
 		error_text = curl_easy_strerror(code);
-	return mh_fail(err, lasting ? MH_BAD : MH_RETRY, "%s: %s", mh_escape(who, sizeof(who), span_of(host)),
-	    mh_escape(why, sizeof(why), span_of(error_text)));
+	(void)mh_escape(who, sizeof(who), span_of(host));
+	(void)mh_escape(why, sizeof(why), span_of(error_text));
+	if (minds || hung_up)
+		return mh_fail(err, minds ? MH_BAD : MH_RETRY, "%s: the server ended TLS: %s (%s)", who,
+		    w->cert_file == NULL ? "it may want a client certificate"
+					 : "it may not accept our client certificate",
+		    why);
+	return mh_fail(err, lasting ? MH_BAD : MH_RETRY, "%s: %s", who, why);
 }

@@ -42,8 +42,13 @@ enum mh_status wire_url_read(const char *url, struct wire_url *ret, struct mh_er
 enum mh_status wire_open(const struct wire *w, char *error_text, CURL **ret, struct mh_err *err);
 
 /* Words what a failed transfer came to, naming the host.
+ *   in      answered: the server had said something inside TLS
  *   errors  MH_RETRY: name not resolved, not connected, time over, connection or handshake broken
- *           MH_BAD: certificate refused, protocol not allowed, own files unusable */
-enum mh_status wire_error(CURLcode code, const char *error_text, const char *host, struct mh_err *err);
+ *           MH_BAD: certificate refused by either side, protocol not allowed, own files unusable */
+enum mh_status wire_error(
+    const struct wire *w, CURLcode code, bool answered, const char *error_text, const char *host, struct mh_err *err);
+/* Of a transfer in which the server said nothing inside TLS: it hung up in the handshake or right after it, as servers do
+ * that want another client certificate, or one at all, and say so by no alert that arrives. */
+bool wire_hung_up(const struct wire *w, CURLcode code, const char *error_text);
 
 #endif
