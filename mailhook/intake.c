@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "mailhook/durable.h"
 #include "mailhook/intake.h"
 
 #define NAME_BYTES 64 /* as struct intake_list has it */
@@ -240,10 +241,13 @@ intake_put(const char *folder, struct mh_span raw, const struct envelope *e, str
 {
 	MH_AUTO(drop_fd) int dir = open_folder(folder, err);
 	char tmp[NAME_BYTES], msg[NAME_BYTES];
+	struct stat sb;
 	struct buf head;
 
 	if (dir < 0)
 		return MH_RETRY;
+	if (fstat(dir, &sb) == 0 && durable_begun(&sb))
+		return mh_fail(err, MH_RETRY, "the intake is not made to its end");
 	enum mh_status st = make_names(tmp, msg, err);
 	if (st != MH_OK)
 		return st;
@@ -262,6 +266,29 @@ intake_put(const char *folder, struct mh_span raw, const struct envelope *e, str
 		(void)unlinkat(dir, msg, 0);
 	}
 	(void)unlinkat(dir, tmp, 0); /* what is left of it after a crash goes with the next scan */
+	return st;
+}
+
+enum mh_status
+intake_count(const char *folder, size_t *ret, struct mh_err *err)
+{
+	size_t n = 0;
+	const struct dirent *d;
+	const int fd = open_folder(folder, err);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (fd >= 0 && dir == NULL) {
+		(void)mh_fail_errno(err, MH_RETRY, "the intake cannot be read");
+		(void)close(fd);
+	}
+	if (dir == NULL)
+		return MH_RETRY;
+	for (errno = 0; (d = readdir(dir)) != NULL; errno = 0)
+		n += is_message_name(d->d_name);
+	const enum mh_status st = errno == 0 ? MH_OK : mh_fail_errno(err, MH_RETRY, "the intake cannot be read");
+	(void)closedir(dir);
+	if (st == MH_OK)
+		*ret = n;
 	return st;
 }
 

@@ -17,9 +17,12 @@ struct envelope {
 };
 
 /* Makes a message durable. MH_OK means: it is on disk under its name, whatever happens next.
- *   errors  MH_RETRY it could not be made durable (no such folder, no space, no permission, quota); no file is left */
+ *   errors  MH_RETRY it could not be made durable (no such folder or one that is only begun, see durable.h; no space, no
+ *           permission, quota); no file is left */
 enum mh_status intake_put(const char *folder, struct mh_span raw, const struct envelope *e, struct mh_err *err);
 
+/* How many files of the folder are named as messages. */
+enum mh_status intake_count(const char *folder, size_t *ret, struct mh_err *err);
 /* Names of the messages in the folder, oldest first by mtime, at most max; *ret_more: there are others.
  * Removes ".tmp" files older than an hour by now. */
 struct intake_list {

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mailhook/durable.h"
 #include "mailhook/intake.h"
 
 #define NOBODY 65534
@@ -208,6 +209,89 @@ put_in_child(const char *folder, uid_t uid, rlim_t file_bytes)
 	assert_true(WIFEXITED(status));
 	assert_int_not_equal(WEXITSTATUS(status), 99);
 	return (enum mh_status)WEXITSTATUS(status);
+}
+
+/* A folder that was made, and whose maker was killed before its name was on the disk. */
+static void
+test_begun(void **state)
+{
+	const struct place *p = *state;
+	static const struct {
+		const char *name;
+		mode_t mode;
+		bool begun;
+	} rows[] = {
+		{ "begun", 01700, true },
+		{ "begun under a mask that took all", 01000, true },
+		{ "made to its end", 0700, false },
+		{ "of many users", 03777, false },
+		{ "sticky, and open to its group", 01750, false },
+	};
+	const struct envelope e = { .received = 0 };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char path[128];
+		struct stat st;
+		struct mh_err err = { 0 };
+
+		(void)snprintf(path, sizeof(path), "%s/new", p->folder);
+		assert_int_equal(mkdir(path, 0700), 0);
+		assert_int_equal(chmod(path, rows[i].mode), 0);
+		if (rows[i].begun && intake_put(path, MH_LIT("x"), &e, &err) != MH_RETRY)
+			fail_msg("%s: a message was stored in it", rows[i].name);
+		if (rows[i].begun && count(path) != 0)
+			fail_msg("%s: something is left in it", rows[i].name);
+		if (durable_folder(path, &err) != MH_OK)
+			fail_msg("%s: %s", rows[i].name, err.text);
+		assert_int_equal(stat(path, &st), 0);
+		if ((st.st_mode & 07777) != (rows[i].begun ? 0700 : rows[i].mode))
+			fail_msg("%s: mode %o", rows[i].name, (unsigned)st.st_mode & 07777);
+		if (intake_put(path, MH_LIT("x"), &e, &err) != MH_OK)
+			fail_msg("%s: %s", rows[i].name, err.text);
+		assert_int_equal(nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	}
+}
+
+static void
+test_durable_folder(void **state)
+{
+	const struct place *p = *state;
+	char path[128];
+	struct stat st;
+	struct mh_err err = { 0 };
+	const mode_t mask = umask(0);
+
+	(void)snprintf(path, sizeof(path), "%s/new", p->folder);
+	assert_int_equal(durable_folder(path, &err), MH_OK);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	assert_int_equal(durable_folder(path, &err), MH_OK);
+	(void)snprintf(path, sizeof(path), "%s/none/new", p->folder);
+	assert_int_equal(durable_folder(path, &err), MH_RETRY);
+	assert_int_equal(durable_name(path, &err), MH_RETRY);
+	(void)umask(mask);
+}
+
+static void
+test_count(void **state)
+{
+	const struct place *p = *state;
+	const struct envelope e = { .received = 0 };
+	char path[160];
+	size_t n = 7;
+	struct mh_err err = { 0 };
+
+	assert_int_equal(intake_count(p->folder, &n, &err), MH_OK);
+	assert_int_equal(n, 0);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(intake_put(p->folder, MH_LIT("x"), &e, &err), MH_OK);
+	(void)snprintf(path, sizeof(path), "%s/.00.tmp", p->folder);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/README", p->folder);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(intake_count(p->folder, &n, &err), MH_OK);
+	assert_int_equal(n, 5);
+	assert_int_equal(intake_count("/nonexistent", &n, &err), MH_RETRY);
 }
 
 static void
@@ -413,6 +497,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_there_and_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_mode, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_begun, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_durable_folder, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_count, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cannot, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_disk_full, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many_users, set_up, tear_down),

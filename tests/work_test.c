@@ -267,7 +267,8 @@ second_worker_gives_way(void **state)
 	(void)snprintf(path, sizeof(path), "%s/state/worker.lock", r.dir);
 	const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(flock(fd, LOCK_EX), 0);
-	assert_int_equal(write(fd, "service\n", 8), 8);
+	struct flock first = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1 };
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &first), 0);
 	assert_int_equal(run(&r, "run", "--once"), 0); /* a service does what we came for */
 	assert_int_equal(intake_holds(&r, ".msg"), 1);
 	assert_int_equal(run(&r, "run", NULL), 75);
@@ -275,6 +276,8 @@ second_worker_gives_way(void **state)
 	assert_int_equal(run(&r, "status", NULL), 0);
 	assert_true(printed(&r, "out", "worker      runs"));
 
+	first.l_type = F_UNLCK;
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &first), 0);
 	/* a look at the lock, as mailhook pipe takes it, is no worker */
 	assert_int_equal(flock(fd, LOCK_UN), 0);
 	assert_false(lock_held(r.w.conf->state_dir));
@@ -310,6 +313,27 @@ once_waits_for_once(void **state)
 	assert_int_equal(waitpid(holder, &status, 0), holder);
 	assert_int_equal(status, 0);
 	assert_int_equal(close(fd), 0);
+	room_close(&r);
+}
+
+/* The service must not be taken for one that lives on in whoever has the lock next. */
+static void
+killed_service_leaves_no_trace(void **state)
+{
+	struct room r;
+	char *argv[] = { (char[]){ "mailhook-work" }, (char[]){ "run" }, (char[]){ "--config" }, NULL, NULL };
+
+	(void)state;
+	stage(&r, CONF);
+	argv[3] = r.conf;
+	const pid_t service = start(&r, argv);
+	const int64_t until = clock_monotonic_ms() + 30000;
+	while (!lock_is_service(r.w.conf->state_dir) && clock_monotonic_ms() < until)
+		(void)poll(NULL, 0, 5);
+	assert_true(lock_is_service(r.w.conf->state_dir));
+	assert_int_equal(kill(service, SIGKILL), 0);
+	assert_int_equal(ended(service), 128 + SIGKILL);
+	assert_false(lock_is_service(r.w.conf->state_dir));
 	room_close(&r);
 }
 
@@ -620,6 +644,7 @@ main(void)
 		cmocka_unit_test(no_wake_up_is_lost),
 		cmocka_unit_test(second_worker_gives_way),
 		cmocka_unit_test(once_waits_for_once),
+		cmocka_unit_test(killed_service_leaves_no_trace),
 		cmocka_unit_test(crashed_job_goes_on),
 		cmocka_unit_test(newer_ledger_keeps_the_intake),
 		cmocka_unit_test(broken_conf_keeps_the_intake),

@@ -15,18 +15,37 @@ drop_fd(int *fd)
 	*fd = -1;
 }
 
+/* A folder that its maker did not come to sync is marked by the sticky bit: mailhook/durable.h says why. */
+static bool
+begun(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (st.st_mode & S_ISVTX) != 0 && (st.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+}
+
+/* The folder that holds it, whichever way name goes to it. */
+static bool
+sync_above(int fd)
+{
+	MH_AUTO(drop_fd) int above = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return above >= 0 && fsync(above) == 0;
+}
+
 enum mh_status
 folder_open_at(int parent, const char *name, mode_t mode, int *ret_fd, struct mh_err *err)
 {
-	const bool made = mkdirat(parent, name, mode) == 0;
+	const bool made = mkdirat(parent, name, S_ISVTX | S_IRWXU) == 0;
 
 	if (!made && errno != EEXIST)
 		return mh_fail_errno(err, MH_RETRY, "cannot make the folder %s", name);
 	const int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return mh_fail_errno(err, MH_RETRY, "cannot open the folder %s", name);
-	if (made && fchmod(fd, mode) != 0) { /* the core's mask of 077 is for what nobody thought about */
-		(void)mh_fail_errno(err, MH_RETRY, "cannot set the mode of the folder %s", name);
+	/* the core's mask of 077 is for what nobody thought about */
+	if ((made || begun(fd)) && (!sync_above(fd) || fchmod(fd, mode) != 0)) {
+		(void)mh_fail_errno(err, MH_RETRY, "cannot make the folder %s durable", name);
 		(void)close(fd);
 		return MH_RETRY;
 	}

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "mailhook/clock.h"
+#include "mailhook/durable.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/ledger/upkeep.h"
 #include "mailhook/work/upkeep.h"
@@ -55,7 +56,7 @@ purge_command(const struct options *o)
 /* -- backup -------------------------------------------------------------------------------------------------------- */
 
 struct copy {
-	char path[PATH_MAX], part[PATH_MAX], folder[PATH_MAX];
+	char path[PATH_MAX], part[PATH_MAX];
 	int fd; /* of part, locked; -1: none */
 };
 
@@ -69,11 +70,6 @@ open_part(const char *path, struct copy *c, struct mh_err *err)
 		return mh_fail(err, MH_BAD, "the file's name is too long");
 	(void)snprintf(c->path, sizeof(c->path), "%s", path);
 	(void)snprintf(c->part, sizeof(c->part), "%s.part", path);
-	(void)snprintf(c->folder, sizeof(c->folder), "%.*s",
-	    slash == NULL   ? 1
-	    : slash == path ? 1
-			    : (int)(slash - path),
-	    slash == NULL ? "." : path);
 	if (path[0] == '\0' || (slash != NULL && slash[1] == '\0'))
 		return mh_fail(err, MH_BAD, "backup needs the name of a file that is not there yet");
 	if (lstat(path, &st) == 0)
@@ -112,18 +108,6 @@ prove(const struct copy *c, int64_t *ret_cases, struct mh_err *err)
 	return status;
 }
 
-static enum mh_status
-sync_folder(const struct copy *c, struct mh_err *err)
-{
-	const int fd = open(c->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	const bool ok = fd >= 0 && fsync(fd) == 0;
-	const enum mh_status status = ok ? MH_OK : mh_fail_errno(err, MH_RETRY, "%s", c->folder);
-
-	if (fd >= 0)
-		(void)close(fd);
-	return status;
-}
-
 /* Under its name only when it is whole and on the disk: killed anywhere, there is FILE.part or a right FILE. */
 static enum mh_status
 copy_ledger(struct work *w, struct copy *c, int64_t *ret_cases, struct mh_err *err)
@@ -137,7 +121,7 @@ copy_ledger(struct work *w, struct copy *c, int64_t *ret_cases, struct mh_err *e
 	if (status == MH_OK && link(c->part, c->path) != 0) /* unlike rename it replaces nothing */
 		status = mh_fail_errno(err, MH_RETRY, "%s", c->path);
 	(void)unlink(c->part);
-	return status == MH_OK ? sync_folder(c, err) : status;
+	return status == MH_OK ? durable_name(c->path, err) : status;
 }
 
 static void

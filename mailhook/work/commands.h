@@ -81,7 +81,7 @@ enum mh_status pause_json(struct work *w, const struct case_row *c, cJSON *j, st
 
 /* -- the lock (lock.c) --------------------------------------------------------------------------------------------- */
 
-/* STATE_DIR/worker.lock, exclusively. MH_SKIP: another worker holds it. The file says which kind: a service stays. */
+/* STATE_DIR/worker.lock, exclusively. MH_SKIP: another worker holds it. A service locks its first byte as well. */
 enum mh_status lock_take(const char *state_dir, bool service, int *ret_fd, struct mh_err *err);
 bool lock_held(const char *state_dir);       /* by a worker; a look only */
 bool lock_is_service(const char *state_dir); /* of a lock that is held */

@@ -29,27 +29,24 @@ open_lock(const char *state_dir, int flags)
 	return open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
-/* For those who wonder whether to wait for us. */
-static void
-say_kind(int fd, bool service)
+/* The first byte is locked too, by a service, for those who wonder whether to wait for us. A lock, and no word in the file:
+ * the kernel takes it back from a service that is killed. */
+static struct flock
+first_byte(void)
 {
-	const struct mh_span kind = service ? MH_LIT("service\n") : MH_LIT("once\n");
-
-	if (ftruncate(fd, 0) != 0 || pwrite(fd, kind.p, kind.n, 0) != (ssize_t)kind.n)
-		log_event(LOG_WARNING, "lock", NULL,
-		    "worker.lock cannot be written: others take this worker for one that ends soon");
+	return (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1 };
 }
 
 bool
 lock_is_service(const char *state_dir)
 {
-	char kind[8] = "";
 	const int fd = open_lock(state_dir, O_RDONLY);
-	const ssize_t n = fd < 0 ? -1 : pread(fd, kind, sizeof(kind), 0);
+	struct flock l = first_byte();
+	const bool held = fd >= 0 && fcntl(fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
 
 	if (fd >= 0)
 		(void)close(fd);
-	return n == (ssize_t)sizeof(kind) && memcmp(kind, "service\n", sizeof(kind)) == 0;
+	return held;
 }
 
 enum mh_status
@@ -61,7 +58,10 @@ lock_take(const char *state_dir, bool service, int *ret_fd, struct mh_err *err)
 		return mh_fail_errno(err, MH_RETRY, "%s/worker.lock", state_dir);
 	for (int i = 0; i < MAX_LOOKS; i++) {
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-			say_kind(fd, service);
+			struct flock l = first_byte();
+
+			if (service && fcntl(fd, F_OFD_SETLK, &l) != 0)
+				log_event(LOG_WARNING, "lock", NULL, "others take this worker for one that ends soon");
 			*ret_fd = fd;
 			return MH_OK;
 		}

@@ -22,12 +22,14 @@
 #include "mailhook/work/runner.h"
 #include "mailhook/work/upkeep.h"
 
-#define BATCH 1000                   /* names of one look at the intake */
-#define LOOK_AFTER 32                /* messages between two looks at actions that run and at signals */
-#define LONGEST_SLEEP_MS 60000       /* a jump of the clock, or a wake-up that a crash swallowed, costs at most this */
-#define TROUBLE_MS 5000              /* how long to leave a full disk or a locked ledger alone */
-#define STOP_PATIENCE_MS 15000       /* SIGTERM: so long may actions take to their end; systemd kills after 90 s */
-#define LOCK_PATIENCE_MS 5000        /* another worker */
+#define BATCH 1000             /* messages of one round */
+#define LIST_SHARE 8           /* of a long intake an eighth is listed at a time: n files cost 8 n looks, not n * n */
+#define LIST_MOST 100000       /* names, of 80 bytes each, twice while they are sorted */
+#define LOOK_AFTER 32          /* messages between two looks at actions that run and at signals */
+#define LONGEST_SLEEP_MS 60000 /* a jump of the clock, or a wake-up that a crash swallowed, costs at most this */
+#define TROUBLE_MS 5000        /* how long to leave a full disk or a locked ledger alone */
+#define STOP_PATIENCE_MS 15000 /* SIGTERM: so long may actions take to their end; systemd kills after 90 s */
+#define LOCK_PATIENCE_MS 5000  /* another worker */
 #define LOCK_ONCE_PATIENCE_MS 120000 /* an action's deadline is 60 s by default */
 #define LOCK_LOOK_MS 50
 #define MAX_FDS 512
@@ -39,6 +41,8 @@ struct loop {
 	struct notify notify;
 	struct outlet outlet;
 	struct pass pass;
+	struct intake_list waiting; /* own: of the intake, from the oldest; those before next were taken */
+	size_t next;
 	int lock, signals, watch; /* -1: none */
 	int wd_intake;
 	bool stopping, stop_now;
@@ -162,16 +166,34 @@ hear_signals(struct loop *l)
 	}
 }
 
-static enum mh_status
-take_intake(struct loop *l, bool *ret_more, struct mh_err *err)
+static void
+forget_list(struct loop *l)
 {
-	struct intake_list list = { 0 };
-	enum mh_status status = intake_scan(l->w->conf->intake_dir, clock_now(), BATCH, &list, err);
+	intake_list_release(&l->waiting);
+	l->next = 0;
+}
+
+static enum mh_status
+list_intake(struct loop *l, struct mh_err *err)
+{
+	size_t there = 0;
+
+	forget_list(l);
+	const enum mh_status status = intake_count(l->w->conf->intake_dir, &there, err);
+	const size_t share = there / LIST_SHARE < LIST_MOST ? there / LIST_SHARE : LIST_MOST;
 
 	if (status != MH_OK)
 		return status;
-	for (size_t i = 0; i < list.n && status == MH_OK && !l->stopping; i++) {
-		status = intake_take(l->w, list.names[i], err);
+	return intake_scan(l->w->conf->intake_dir, clock_now(), share > BATCH ? share : BATCH, &l->waiting, err);
+}
+
+static enum mh_status
+take_intake(struct loop *l, bool *ret_more, struct mh_err *err)
+{
+	enum mh_status status = l->next < l->waiting.n ? MH_OK : list_intake(l, err);
+
+	for (size_t i = 0; i < BATCH && l->next < l->waiting.n && status == MH_OK && !l->stopping; i++) {
+		status = intake_take(l->w, l->waiting.names[l->next++], err);
 		if (status == MH_OK)
 			notify_progress(&l->notify);
 		if (i % LOOK_AFTER != LOOK_AFTER - 1 || status != MH_OK)
@@ -179,8 +201,9 @@ take_intake(struct loop *l, bool *ret_more, struct mh_err *err)
 		status = runner_step(l->runner, err);
 		hear_signals(l);
 	}
-	*ret_more = list.more;
-	intake_list_release(&list);
+	*ret_more = l->next < l->waiting.n || l->waiting.more;
+	if (status != MH_OK)
+		forget_list(l); /* the one that could not be taken is the oldest again */
 	return status;
 }
 
@@ -448,6 +471,7 @@ loop_run(struct work *w, const struct loop_options *o)
 		/* who stored a message while we held the lock started no worker; we had looked already: so look again */
 		again = o->once && status == MH_OK && !l.stopping && intake_waits(&l);
 	} while (again);
+	forget_list(&l);
 	if (l.watch >= 0)
 		(void)close(l.watch);
 	if (l.signals >= 0)

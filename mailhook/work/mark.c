@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mailhook/durable.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/ledger/upkeep.h"
 #include "mailhook/work/upkeep.h"
@@ -140,6 +141,7 @@ mark_look(struct work *w, int64_t now, struct mh_err *err)
 {
 	struct mark beside = { .last = 0 }, own;
 	const char *why = NULL;
+	char path[4096];
 
 	if (!w->db->engine->local)
 		return MH_OK;
@@ -156,7 +158,11 @@ mark_look(struct work *w, int64_t now, struct mh_err *err)
 		why = "it is an older copy of the one that was at work here";
 	if (why != NULL)
 		status = start_paused(w, why, now, err);
-	if (status == MH_OK && (!known || why != NULL))
-		status = mark_write(w, err);
+	if (status != MH_OK || (known && why == NULL))
+		return status;
+	status = mark_write(w, err);
+	/* later ones need not be durable: an older mark only notices less. But none at all would look like a restore */
+	if (status == MH_OK && mark_path(w, "", path, sizeof(path)))
+		status = durable_name(path, err);
 	return status;
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mailhook/durable.h"
 #include "mailhook/work/accounts.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/log.h"
@@ -42,8 +43,9 @@ make_folder(const char *path, struct mh_err *err)
 			return mh_fail(err, MH_BAD, "a folder's name is too long");
 		memcpy(part, path, n);
 		part[n] = '\0';
-		if (mkdir(part, 0700) != 0 && errno != EEXIST)
-			return mh_fail_errno(err, MH_RETRY, "%s", part);
+		const enum mh_status status = durable_folder(part, err);
+		if (status != MH_OK)
+			return status;
 	}
 	return MH_OK;
 }
