@@ -13,6 +13,7 @@ struct batch_answer;
 int front_pipe(int argc, char **argv);
 int front_filter(int argc, char **argv);
 int front_parse(int argc, char **argv);
+int front_test_notice(int argc, char **argv);
 
 /* What reads a mail. The test of a hostile reader links its own in place of front_parser.c. */
 struct mh_parser;
@@ -22,12 +23,12 @@ const struct mh_parser *front_parser(void);
 
 struct front_options {
 	const char *config, *sender; /* NULL: not given */
-	bool explain;
+	bool explain, json;
 	char **paths; /* the rest, of argv */
 	size_t n_paths;
 };
 
-/* Reads the options of a command. flags: those which it has of "s" (--sender), "e" (--explain), "p" (paths). */
+/* Reads the options of a command. flags: those which it has of "s" (--sender), "e" (--explain), "j" (--json), "p" (paths). */
 enum mh_status front_options(int argc, char **argv, const char *flags, struct front_options *ret, struct mh_err *err);
 
 /* -- the envelope sender: front_sender.c -------------------------------------------------------------------------- */

@@ -39,6 +39,8 @@ front_options(int argc, char **argv, const char *flags, struct front_options *re
 		}
 		if (strchr(flags, 'e') != NULL && strcmp(argv[i], "--explain") == 0)
 			o.explain = true;
+		else if (strchr(flags, 'j') != NULL && strcmp(argv[i], "--json") == 0)
+			o.json = true;
 		else if (!takes_value("--config", argc, argv, &i, &o.config, &missing) &&
 			 !(strchr(flags, 's') != NULL && takes_value("--sender", argc, argv, &i, &o.sender, &missing)))
 			return mh_fail(err, MH_BAD, "%s: no such option: %s", argv[0],

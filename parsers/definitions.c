@@ -116,9 +116,9 @@ is_notice_file(const struct dirent *e)
 	return e->d_name[0] != '.' && span_iends(span_of(e->d_name), MH_LIT(".notice"));
 }
 
-static enum mh_status
-add_file(struct definitions *d, const char *path, void (*complain)(void *user, const char *line), void *user,
-    struct mh_err *err)
+enum mh_status
+definitions_add_file(struct definitions *d, const char *path, void (*complain)(void *user, const char *line),
+    void *user, struct mh_err *err)
 {
 	const size_t max = MH_MAX_NOTICE_FILE_BYTES + 1;
 	char message[4200];
@@ -167,7 +167,8 @@ definitions_add_folder(struct definitions *d, const char *folder, void (*complai
 		char path[4096];
 		const int length = snprintf(path, sizeof(path), "%s/%s", folder, names[i]->d_name);
 
-		if (length > 0 && (size_t)length < sizeof(path) && add_file(d, path, complain, user, NULL) != MH_OK)
+		if (length > 0 && (size_t)length < sizeof(path) &&
+		    definitions_add_file(d, path, complain, user, NULL) != MH_OK)
 			worst = MH_BAD;
 		free(names[i]);
 	}

@@ -51,6 +51,11 @@ void definitions_free(struct definitions *d);
 enum mh_status definitions_add_folder(struct definitions *d, const char *folder,
     void (*complain)(void *user, const char *line), void *user, struct mh_err *err);
 
+/* The same for one file.
+ *   errors  MH_BAD it was refused; MH_LIMIT there are too many; MH_RETRY no memory */
+enum mh_status definitions_add_file(struct definitions *d, const char *path,
+    void (*complain)(void *user, const char *line), void *user, struct mh_err *err);
+
 /* One definition's face, for check, rules and trust. Index from 0; NULL past the end. Strings live as long as d. */
 struct definition_info {
 	const char *name, *kind, *file; /* file: where it was read, or "(shipped)" */

@@ -170,9 +170,8 @@ drop_last(struct literal_reader *l)
 	end_run(l);
 }
 
-/* Offset behind the class that begins at r[0] == '['. */
-static size_t
-skip_class(const char *r)
+size_t
+pattern_skip_class(const char *r)
 {
 	size_t i = 1;
 
@@ -195,9 +194,8 @@ skip_class(const char *r)
 	return r[i] == ']' ? i + 1 : i;
 }
 
-/* Offset behind the group that begins at r[0] == '('. */
-static size_t
-skip_group(const char *r)
+size_t
+pattern_skip_group(const char *r)
 {
 	size_t depth = 0, i = 0;
 
@@ -207,7 +205,7 @@ skip_group(const char *r)
 			continue;
 		}
 		if (r[i] == '[') {
-			i += skip_class(r + i);
+			i += pattern_skip_class(r + i);
 			continue;
 		}
 		depth += r[i] == '(';
@@ -242,12 +240,12 @@ find_literal(const char *r, struct pattern_plan *plan)
 		case '(':
 			end_run(&l);
 			l.fixed = false;
-			i += skip_group(r + i);
+			i += pattern_skip_group(r + i);
 			break;
 		case '[':
 			end_run(&l);
 			l.fixed = false;
-			i += skip_class(r + i);
+			i += pattern_skip_class(r + i);
 			break;
 		case '?':
 		case '*':

@@ -16,6 +16,8 @@ extern const char *const fact_names[FACT_COUNT];
 
 #define PATTERN_MIN_LITERAL 6 /* bytes; less stands in every other mail */
 #define PATTERN_MAX_LITERAL 120
+#define PATTERN_LOOK_BACK_BYTES 256   /* how far before its literal a match may begin */
+#define PATTERN_LOOK_AHEAD_BYTES 3000 /* how far behind its literal a match may go */
 
 /* What can be said of a pattern without running it. */
 struct pattern_plan {
@@ -33,6 +35,10 @@ void pattern_free(struct pattern *p);
 
 /* errors  MH_BAD no literal of PATTERN_MIN_LITERAL bytes, a group that is no fact, or not a pattern at all */
 enum mh_status pattern_plan(const char *regex, struct pattern_plan *ret, struct mh_err *err);
+
+/* Bytes of the class that begins at r[0] == '[', and of the group that begins at r[0] == '('. */
+size_t pattern_skip_class(const char *r);
+size_t pattern_skip_group(const char *r);
 
 struct pattern_match {
 	size_t start, end;                /* in the subject */

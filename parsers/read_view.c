@@ -13,8 +13,6 @@
 
 #define MAX_PLACES (MH_MAX_NOTICES + 1)
 #define MAX_FACTS 600
-#define LOOK_BACK_BYTES 256   /* how far before its literal a match may begin */
-#define LOOK_AHEAD_BYTES 3000 /* how far behind its literal a match may go */
 #define MAX_SENTENCE_BYTES 400
 #define MAX_CHECKED 300                           /* literals that are looked at whether they were read */
 #define MAX_COST (10 * (uint64_t)MH_MAX_CALLOUTS) /* of one message: some 0.3 s */
@@ -203,12 +201,13 @@ run_pattern(struct view_reader *r, size_t number)
 		if (status != MH_OK)
 			return status;
 
-		size_t start = p->at_start ? at : at > LOOK_BACK_BYTES ? at - LOOK_BACK_BYTES : 0;
+		size_t start = p->at_start ? at : at > PATTERN_LOOK_BACK_BYTES ? at - PATTERN_LOOK_BACK_BYTES : 0;
 		if (start < from && !p->at_start)
 			start = from;
 		while (start > 0 && start < text.n && ((unsigned char)text.p[start] & 0xC0) == 0x80)
 			start--;
-		const struct mh_span window = span_head(text, utf8_cut(text, at + literal.n + LOOK_AHEAD_BYTES));
+		const struct mh_span window =
+		    span_head(text, utf8_cut(text, at + literal.n + PATTERN_LOOK_AHEAD_BYTES));
 		struct pattern_match m;
 
 		status = pattern_run(pattern, window, start, p->at_start, &m, r->e->err);

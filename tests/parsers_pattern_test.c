@@ -4,6 +4,7 @@
 
 #include "parsers/pattern.h"
 #include "parsers/prefilter.h"
+#include "parsers/sample.h"
 #include "tests/exact.h"
 
 struct plan_row {
@@ -227,6 +228,42 @@ test_prefilter(void **state)
 	prefilter_free(none);
 }
 
+static void
+test_samples(void **state)
+{
+	static const struct {
+		const char *regex, *text;
+		size_t n_runs, at, n; /* of the last run */
+	} rows[] = {
+		{ "expires on (?<expires>.{6,60})", "expires on aaaaaa", 1, 11, 1 },
+		{ "a(?:bc )+d", "abc d", 1, 1, 3 },
+		{ "(?:[a-z]+ ?)+x", "a x", 2, 0, 2 },
+		{ "x{3}y{2,4}z?", "xxxyyz", 0, 0, 0 },
+		{ "(?<days>\\d{1,4}) days?\\b", "0 days", 0, 0, 0 },
+		{ "ab|cd", "ab", 0, 0, 0 },
+		{ "(?:one|two) (?=three)(?!four)five", "one five", 0, 0, 0 },
+		{ "[^a0]{2,}?[\\d]*+[[:alpha:]]", "  0a", 2, 2, 1 },
+		{ "^\\Q", "Q", 0, 0, 0 },
+		{ "a{,3}{b", "a{,3}{b", 0, 0, 0 },
+		{ "(?'name'\\w+)\\W(?<!x)\\.", "a-.", 1, 0, 1 },
+	};
+	struct sample s;
+
+	(void)state;
+	sample_init(&s);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		expect_number(rows[i].regex, "status", sample_write(rows[i].regex, &s, NULL), MH_OK);
+		expect_span(rows[i].regex, buf_span(&s.text), span_of(rows[i].text));
+		expect_number(rows[i].regex, "runs", s.n_runs, rows[i].n_runs);
+		if (s.n_runs > 0) {
+			expect_number(rows[i].regex, "place of the last run", s.runs[s.n_runs - 1].at, rows[i].at);
+			expect_number(rows[i].regex, "bytes of the last run", s.runs[s.n_runs - 1].n, rows[i].n);
+		}
+	}
+	expect_number("grows", "status", sample_write("(?:(?:a{100}){100}){100}", &s, NULL), MH_LIMIT);
+	sample_release(&s);
+}
+
 int
 main(void)
 {
@@ -236,6 +273,7 @@ main(void)
 		cmocka_unit_test(test_budget),
 		cmocka_unit_test(test_subject_maximum),
 		cmocka_unit_test(test_prefilter),
+		cmocka_unit_test(test_samples),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

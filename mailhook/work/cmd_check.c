@@ -6,6 +6,7 @@
 #include "mailhook/work/commands.h"
 #include "mailhook/work/runner.h"
 #include "parsers/parser.h"
+#include "parsers/probe.h"
 
 static bool
 list_names(const struct conf_list *list, const char *action)
@@ -111,18 +112,20 @@ check_command(const struct options *o)
 	struct work w = { 0 };
 	struct mh_err err = { 0 };
 	bool right = true;
-	size_t wrong = 0;
+	size_t wrong = 0, slow = 0;
 	struct mh_err no_ledger = { 0 };
 	enum mh_status status = work_load(&w, o->config, &err);
 
 	if (status == MH_OK)
 		status = work_read_definitions(&w, &right, &err);
+	if (status == MH_OK)
+		status = definitions_probe(w.definitions, work_complain, NULL, &slow, &err);
 	if (status == MH_OK) /* for the ends of credentials, which actions tell; without one they are only shown */
 		(void)work_open_ledger(&w, false, &no_ledger);
 	if (status != MH_OK) {
 		work_log("%s", err.text);
 	} else {
-		wrong = check_rules(&w);
+		wrong = slow + check_rules(&w);
 		if (w.conf->embedded)
 			(void)puts(
 			    "no action and no rule is configured: tickets go into a folder, replies into a Maildir");

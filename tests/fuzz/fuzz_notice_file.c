@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "parsers/notice_file.h"
+#include "parsers/sample.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -28,6 +29,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	    "f.notice", (struct mh_span){ (const char *)data, n }, &a, complain, &complaints, &def, NULL);
 	if ((status == MH_OK) != (def != NULL) || (status == MH_BAD && complaints == 0))
 		abort();
+	struct sample sample;
+
+	sample_init(&sample);
+	for (size_t i = 0; status == MH_OK && i < def->n_patterns; i++) {
+		if (sample_write(def->patterns[i].regex, &sample, NULL) != MH_OK)
+			continue;
+		for (size_t k = 0; k < sample.n_runs; k++)
+			if (sample.runs[k].n == 0 || sample.runs[k].at + sample.runs[k].n > sample.text.n)
+				abort();
+	}
+	sample_release(&sample);
 	if (status == MH_OK && (def->info.name[0] == '\0' || def->info.kind[0] == '\0' || def->n_patterns == 0))
 		abort();
 	arena_release(&a);
