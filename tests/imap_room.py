@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -92,6 +93,8 @@ class Room:
 
     def close(self):
         self.stop()
+        if self.server.daemon is not None:
+            self.server.daemon.process.kill()  # its own end takes seconds, and nothing of it is kept
         self.server.stop()
         self.worker.close()
         shutil.rmtree(self.dir)
@@ -200,6 +203,7 @@ class Room:
             c = imaplib.IMAP4_SSL("localhost", self.server.port["imaps"], ssl_context=context)
         else:
             c = imaplib.IMAP4("127.0.0.1", self.server.port["imap"])
+        c.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or each APPEND waits for a delayed ACK
         c.login(user, self.users[user])
         return c
 
@@ -209,6 +213,17 @@ class Room:
             code, words = c.append(folder, None, date, mail.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
             assert code == "OK", words
         c.logout()
+
+    def fill(self, mails, user=USER):
+        """Many at once, into the Maildir itself, in their order."""
+        new = os.path.join(self.server.mail, user, "Maildir", "new")
+        for folder in (os.path.dirname(os.path.dirname(new)), os.path.dirname(new), new, new[:-3] + "cur", new[:-3] + "tmp"):
+            private.own(folder)
+        for i, mail in enumerate(mails):
+            path = "%s/%d.M%06dP%d.test" % (new, 1700000000 + i, i, os.getpid())
+            with open(path, "wb") as f:
+                f.write(mail)
+            os.chown(path, private.MAIL_UID, private.MAIL_GID)
 
     def in_folder(self, folder, user=USER):
         """Message-IDs of a folder, with their flags."""

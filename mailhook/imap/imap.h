@@ -22,6 +22,7 @@ struct imap {
 	struct reader reader, header_reader;
 	SSL_CTX **trust;          /* own: one a mailbox, NULL where its ca_file cannot be read */
 	struct mh_err *trust_err; /* own: why */
+	int told;                 /* an eventfd: a mailbox's process has something to tell; -1: nobody hears */
 	char libexec[4096];
 };
 

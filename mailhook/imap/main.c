@@ -79,6 +79,7 @@ imap_load(struct imap *im, const char *config, struct mh_err *err)
 	enum mh_status status = conf_load(config, complain, NULL, &im->conf, err);
 
 	im->config = config;
+	im->told = -1;
 	if (status != MH_OK)
 		return MH_BAD; /* a file that cannot be read is as wrong as one that cannot be understood */
 	if (!find_libexec(im->libexec, sizeof(im->libexec)))

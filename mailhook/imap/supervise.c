@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -78,6 +79,7 @@ open_signals(struct supervisor *s, struct mh_err *err)
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, &s->before) != 0)
 		return mh_fail_errno(err, MH_RETRY, "signals");
+	s->im->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return s->signals < 0 ? mh_fail_errno(err, MH_RETRY, "signals") : MH_OK;
 }
@@ -295,7 +297,9 @@ reload(struct supervisor *s, const char *config)
 	stop_all(s);
 	write_report(s, true); /* the new ones begin where the old ones were */
 	drop_boxes(s);
+	const int told = s->im->told;
 	imap_release(s->im);
+	fresh.told = told;
 	*s->im = fresh;
 	imap_aim(s->im);
 	log_open(s->im->conf, LOG_JOURNAL_SOCKET);
@@ -372,9 +376,11 @@ live(struct supervisor *s, const char *config)
 		say_read_again(s);
 		write_report(s, false);
 		tell_manager(s);
-		struct pollfd p = { .fd = s->signals, .events = POLLIN };
-		(void)poll(&p, 1, notify_sleep_ms(&s->notify, (int)start_due(s, now_ms)));
+		struct pollfd p[] = { { .fd = s->signals, .events = POLLIN }, { .fd = s->im->told, .events = POLLIN } };
+		(void)poll(p, 2, notify_sleep_ms(&s->notify, (int)start_due(s, now_ms)));
 		hear_signals(s);
+		if (p[1].revents != 0 && eventfd_read(s->im->told, &(eventfd_t){ 0 }) == 0)
+			s->report_ms = 0;
 	}
 	notify_stopping(&s->notify);
 	s->stopping = true;
@@ -401,6 +407,7 @@ code_of(const struct supervisor *s)
 int
 supervise(struct imap *im, const char *config, bool once)
 {
+	im->told = -1;
 	struct supervisor s = { .im = im, .once = once, .signals = -1, .lock = -1 };
 	struct mh_err err = { 0 };
 	int code = CLI_LATER;
@@ -427,6 +434,8 @@ supervise(struct imap *im, const char *config, bool once)
 	drop_boxes(&s);
 	if (s.signals >= 0)
 		(void)close(s.signals);
+	if (im->told >= 0)
+		(void)close(im->told);
 	if (s.lock >= 0)
 		(void)close(s.lock);
 	return code;

@@ -2,6 +2,7 @@
  * durable in the intake before the position moves over it, and filed only then. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -341,7 +342,8 @@ pass(struct watch *w, struct mh_err *err)
 	tell(w);
 	if (status == MH_OK) {
 		atomic_store(&w->slot->last_ok, clock_now());
-		atomic_store(&w->slot->watching, 1);
+		if (atomic_exchange(&w->slot->watching, 1) == 0 && w->im->told >= 0)
+			(void)eventfd_write(w->im->told, 1);
 	}
 	return status;
 }
