@@ -438,9 +438,9 @@ session(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span t
 
 	if (status == MH_RETRY && t->hung_up)
 		status = session_once(s, m, text, secret, t, err);
-	if (status == MH_RETRY && t->hung_up)
-		status = err->code = MH_BAD;
-	return status;
+	if (status != MH_RETRY || !t->hung_up)
+		return status;
+	return mh_fail(err, MH_BAD, "%s: the server ended TLS twice: %s", s->host, wire_client_doubt(&s->wire));
 }
 
 static enum mh_status

@@ -199,6 +199,12 @@ minds_certificate(CURLcode code, const char *error_text)
 	return code == CURLE_SSL_CONNECT_ERROR && holds_one(error_text, reasons, sizeof(reasons) / sizeof(reasons[0]));
 }
 
+const char *
+wire_client_doubt(const struct wire *w)
+{
+	return w->cert_file == NULL ? "it may want a client certificate" : "it may not accept our client certificate";
+}
+
 bool
 wire_hung_up(const struct wire *w, CURLcode code, const char *error_text)
 {
@@ -246,15 +252,11 @@ wire_error(
 		break;
 	}
 	const bool minds = !answered && minds_certificate(code, error_text);
-	const bool hung_up = !answered && wire_hung_up(w, code, error_text);
 	if ((!detail && !minds) || error_text[0] == '\0')
 		error_text = curl_easy_strerror(code);
 	(void)mh_escape(who, sizeof(who), span_of(host));
 	(void)mh_escape(why, sizeof(why), span_of(error_text));
-	if (minds || hung_up)
-		return mh_fail(err, minds ? MH_BAD : MH_RETRY, "%s: the server ended TLS: %s (%s)", who,
-		    w->cert_file == NULL ? "it may want a client certificate"
-					 : "it may not accept our client certificate",
-		    why);
+	if (minds)
+		return mh_fail(err, MH_BAD, "%s: the server ended TLS: %s (%s)", who, wire_client_doubt(w), why);
 	return mh_fail(err, lasting ? MH_BAD : MH_RETRY, "%s: %s", who, why);
 }

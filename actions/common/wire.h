@@ -50,5 +50,6 @@ enum mh_status wire_error(
 /* Of a transfer in which the server said nothing inside TLS: it hung up in the handshake or right after it, as servers do
  * that want another client certificate, or one at all, and say so by no alert that arrives. */
 bool wire_hung_up(const struct wire *w, CURLcode code, const char *error_text);
+const char *wire_client_doubt(const struct wire *w); /* in words, with "the server" as its subject: what it may mind */
 
 #endif
