@@ -418,9 +418,9 @@ aws_assume_web(struct aws *s, const struct aws_role *role, struct aws_keys *ret,
 	MH_AUTO(secret_release) struct secret token = { 0 };
 	char path[4096];
 
+	buf_init(&form, MAX_FORM_BYTES);
 	if ((size_t)snprintf(path, sizeof(path), "%.*s", (int)role->token_file.n, role->token_file.p) >= sizeof(path))
 		return mh_fail(err, MH_BAD, "the path of a web identity's token is too long");
-	buf_init(&form, MAX_FORM_BYTES);
 	const enum mh_status status = read_mounted(path, &token, err);
 	if (status != MH_OK)
 		return status;

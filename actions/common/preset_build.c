@@ -194,12 +194,10 @@ is_wanted(
 	MH_AUTO(buf_release) struct buf text;
 	enum mh_status status = MH_OK;
 
-	*ret = true;
-	if (condition == NULL)
-		return MH_OK;
 	buf_init(&text, MAX_LEAF_BYTES);
-	status = fill_text(v, condition, pair, &text, err);
-	*ret = text.n > 0;
+	if (condition != NULL)
+		status = fill_text(v, condition, pair, &text, err);
+	*ret = condition == NULL || text.n > 0;
 	return status;
 }
 
@@ -385,7 +383,7 @@ preset_build(const struct preset_context *c, const cJSON *request, const struct 
 
 	const char *url = json_string(request, "url");
 	enum mh_status status = template_render(
-	    v->file, 1, span_of(url), &v->vars, strcmp(url, "{url}") == 0 ? put_whole_url : put_url, &ret->url, err);
+	    v->file, 1, span_of(url), &v->vars, strcmp(url, "{url}") == 0 || strcmp(url, "{secret}") == 0 ? put_whole_url : put_url, &ret->url, err);
 	if (status == MH_LIMIT)
 		return mh_fail(err, MH_BAD, "%s: a value cannot stand in a URL, or is too long for one", v->file);
 	if (status == MH_OK)

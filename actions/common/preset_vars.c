@@ -11,6 +11,7 @@ void
 preset_vars_release(struct preset_vars *v)
 {
 	secret_buf_release(&v->basic);
+	secret_buf_release(&v->basic_key);
 	arena_release(&v->arena);
 }
 
@@ -49,13 +50,15 @@ add_settings(struct preset_vars *v, const struct preset_settings *s, const cJSON
 
 	if (s->secret.p != NULL) { /* some services want no user before the ':' */
 		http_basic(&v->basic, s->user == NULL ? MH_LIT("") : span_of(s->user), secret_span(&s->secret));
-		if (!buf_ok(&v->basic))
+		http_basic(&v->basic_key, secret_span(&s->secret), MH_LIT("X"));
+		if (!buf_ok(&v->basic) || !buf_ok(&v->basic_key))
 			return mh_fail(err, MH_RETRY, "no memory for a request");
 	}
 	const struct template_var own[] = {
 		{ "user", span_of(s->user), LINES_ONE },
 		{ "secret", secret_span(&s->secret), LINES_ONE },
 		{ "basic", v->basic.n == 0 ? MH_NONE : buf_span(&v->basic), LINES_ONE },
+		{ "basic_key", v->basic_key.n == 0 ? MH_NONE : buf_span(&v->basic_key), LINES_ONE },
 	};
 	if (s->url != NULL)
 		status = add_text(v, "url", s->url, err);
@@ -130,9 +133,9 @@ add_pairs(struct preset_vars *v, const struct preset_settings *s, struct mh_err 
 	MH_AUTO(buf_release) struct buf text;
 	enum mh_status status = MH_OK;
 
+	buf_init(&text, MAX_VALUE_BYTES);
 	if (pairs == NULL)
 		return mh_fail(err, MH_RETRY, "no memory for a request");
-	buf_init(&text, MAX_VALUE_BYTES);
 	for (size_t i = 0; i < s->n_pairs && status == MH_OK; i++) {
 		buf_clear(&text);
 		pairs[i] = s->pairs[i];
@@ -182,6 +185,7 @@ preset_vars_make(const struct preset_context *c, struct preset_vars *ret, struct
 	*ret = (struct preset_vars){ .file = c->preset->name };
 	arena_init(&ret->arena, ARENA_BYTES);
 	buf_init(&ret->basic, 2 * SECRET_MAX_BYTES);
+	buf_init(&ret->basic_key, 2 * SECRET_MAX_BYTES);
 	enum mh_status status = check_settings(c, needs, defaults, err);
 	if (status == MH_OK)
 		status = add_settings(ret, c->settings, defaults, err);
