@@ -1,6 +1,7 @@
-/* killer.c: runs a command and kills it, with all that it started, at its N-th call that changes something.
+/* killer.c: runs a command and kills it, with all that it started, at its N-th call that changes something; or lets that
+ * call fail.
  *
- *   killer [--after] [--seconds S] [--log FILE] --report FILE N COMMAND [ARG...]
+ *   killer [--after | --error NAME [--from]] [--seconds S] [--log FILE] --report FILE N COMMAND [ARG...]
  *
  * Counted are the calls that write, make, rename, link, remove, resize or sync, over all processes of the tree in the
  * order in which they enter. The N-th brings SIGKILL to every process of the tree: at its entry, so that it does not
@@ -9,7 +10,12 @@
  *   ended STATUS COUNT       it was not: the command's exit status (128 + signal) and how many calls there were
  *   late COUNT               the tree still ran after S seconds (default 60) and was killed
  * N = 0 kills never. Processes that outlive the command (a detached worker) are waited for as well.
+ *
+ * With --error (ENOSPC, EIO or EDQUOT) nothing is killed: the N-th call does not happen and fails so, with --from all that
+ * follow as well, as on a disk that stays full. Counted then are only calls on files and folders, and none of the
+ * command's own process, which is the shell that notes what was answered.
  */
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,8 +25,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,7 +38,8 @@
 
 struct process {
 	pid_t pid;
-	bool doomed; /* at the exit of the call that it is in, the tree is killed */
+	bool doomed;  /* at the exit of the call that it is in, the tree is killed */
+	bool refused; /* the call that it is in does not happen, and fails */
 };
 
 struct tree {
@@ -39,13 +49,15 @@ struct tree {
 	int root_status; /* as waitpid gave it */
 	bool started;    /* the command's exec was seen: from here calls are counted */
 	unsigned long count, fatal;
-	bool after, killed, late;
+	bool after, killed, late, from;
+	int error; /* 0: kill */
 	const char *fatal_name;
 	FILE *log;
 };
 
 struct options {
-	bool after;
+	bool after, from;
+	int error;
 	unsigned long seconds, fatal;
 	const char *report, *log;
 	char **command;
@@ -54,57 +66,72 @@ struct options {
 /* -- which calls count -------------------------------------------------------------------------------------------- */
 
 #define OPEN_FLAGS_NONE (-1)
+#define BY_NAME (-1)
 
 static const struct call {
 	long nr;
 	const char *name;
 	int flags_at; /* the argument with open's flags: counted only where it may make or empty a file */
+	int fd_at;    /* the argument that is a descriptor of what changes; by name: a path says it */
 } calls[] = {
-	{ SYS_openat, "openat", 2 },
-	{ SYS_write, "write", OPEN_FLAGS_NONE },
-	{ SYS_pwrite64, "pwrite64", OPEN_FLAGS_NONE },
-	{ SYS_writev, "writev", OPEN_FLAGS_NONE },
-	{ SYS_pwritev, "pwritev", OPEN_FLAGS_NONE },
-	{ SYS_pwritev2, "pwritev2", OPEN_FLAGS_NONE },
-	{ SYS_sendto, "sendto", OPEN_FLAGS_NONE },
-	{ SYS_sendmsg, "sendmsg", OPEN_FLAGS_NONE },
-	{ SYS_sendfile, "sendfile", OPEN_FLAGS_NONE },
-	{ SYS_copy_file_range, "copy_file_range", OPEN_FLAGS_NONE },
-	{ SYS_ftruncate, "ftruncate", OPEN_FLAGS_NONE },
-	{ SYS_truncate, "truncate", OPEN_FLAGS_NONE },
-	{ SYS_fallocate, "fallocate", OPEN_FLAGS_NONE },
-	{ SYS_fsync, "fsync", OPEN_FLAGS_NONE },
-	{ SYS_fdatasync, "fdatasync", OPEN_FLAGS_NONE },
-	{ SYS_renameat, "renameat", OPEN_FLAGS_NONE },
-	{ SYS_renameat2, "renameat2", OPEN_FLAGS_NONE },
-	{ SYS_linkat, "linkat", OPEN_FLAGS_NONE },
-	{ SYS_symlinkat, "symlinkat", OPEN_FLAGS_NONE },
-	{ SYS_unlinkat, "unlinkat", OPEN_FLAGS_NONE },
-	{ SYS_mkdirat, "mkdirat", OPEN_FLAGS_NONE },
-	{ SYS_fchmod, "fchmod", OPEN_FLAGS_NONE },
-	{ SYS_fchmodat, "fchmodat", OPEN_FLAGS_NONE },
-	{ SYS_fchown, "fchown", OPEN_FLAGS_NONE },
-	{ SYS_utimensat, "utimensat", OPEN_FLAGS_NONE },
+	{ SYS_openat, "openat", 2, BY_NAME },
+	{ SYS_write, "write", OPEN_FLAGS_NONE, 0 },
+	{ SYS_pwrite64, "pwrite64", OPEN_FLAGS_NONE, 0 },
+	{ SYS_writev, "writev", OPEN_FLAGS_NONE, 0 },
+	{ SYS_pwritev, "pwritev", OPEN_FLAGS_NONE, 0 },
+	{ SYS_pwritev2, "pwritev2", OPEN_FLAGS_NONE, 0 },
+	{ SYS_sendto, "sendto", OPEN_FLAGS_NONE, 0 },
+	{ SYS_sendmsg, "sendmsg", OPEN_FLAGS_NONE, 0 },
+	{ SYS_sendfile, "sendfile", OPEN_FLAGS_NONE, 0 },
+	{ SYS_copy_file_range, "copy_file_range", OPEN_FLAGS_NONE, 2 },
+	{ SYS_ftruncate, "ftruncate", OPEN_FLAGS_NONE, 0 },
+	{ SYS_truncate, "truncate", OPEN_FLAGS_NONE, BY_NAME },
+	{ SYS_fallocate, "fallocate", OPEN_FLAGS_NONE, 0 },
+	{ SYS_fsync, "fsync", OPEN_FLAGS_NONE, 0 },
+	{ SYS_fdatasync, "fdatasync", OPEN_FLAGS_NONE, 0 },
+	{ SYS_renameat, "renameat", OPEN_FLAGS_NONE, BY_NAME },
+	{ SYS_renameat2, "renameat2", OPEN_FLAGS_NONE, BY_NAME },
+	{ SYS_linkat, "linkat", OPEN_FLAGS_NONE, BY_NAME },
+	{ SYS_symlinkat, "symlinkat", OPEN_FLAGS_NONE, BY_NAME },
+	{ SYS_unlinkat, "unlinkat", OPEN_FLAGS_NONE, BY_NAME },
+	{ SYS_mkdirat, "mkdirat", OPEN_FLAGS_NONE, BY_NAME },
+	{ SYS_fchmod, "fchmod", OPEN_FLAGS_NONE, 0 },
+	{ SYS_fchmodat, "fchmodat", OPEN_FLAGS_NONE, BY_NAME },
+	{ SYS_fchown, "fchown", OPEN_FLAGS_NONE, 0 },
+	{ SYS_utimensat, "utimensat", OPEN_FLAGS_NONE, BY_NAME },
 #ifdef SYS_open /* newer architectures have only the ...at calls */
-	{ SYS_open, "open", 1 },
-	{ SYS_creat, "creat", OPEN_FLAGS_NONE },
-	{ SYS_rename, "rename", OPEN_FLAGS_NONE },
-	{ SYS_link, "link", OPEN_FLAGS_NONE },
-	{ SYS_symlink, "symlink", OPEN_FLAGS_NONE },
-	{ SYS_unlink, "unlink", OPEN_FLAGS_NONE },
-	{ SYS_mkdir, "mkdir", OPEN_FLAGS_NONE },
-	{ SYS_rmdir, "rmdir", OPEN_FLAGS_NONE },
-	{ SYS_chmod, "chmod", OPEN_FLAGS_NONE },
+	{ SYS_open, "open", 1, BY_NAME },
+	{ SYS_creat, "creat", OPEN_FLAGS_NONE, BY_NAME },
+	{ SYS_rename, "rename", OPEN_FLAGS_NONE, BY_NAME },
+	{ SYS_link, "link", OPEN_FLAGS_NONE, BY_NAME },
+	{ SYS_symlink, "symlink", OPEN_FLAGS_NONE, BY_NAME },
+	{ SYS_unlink, "unlink", OPEN_FLAGS_NONE, BY_NAME },
+	{ SYS_mkdir, "mkdir", OPEN_FLAGS_NONE, BY_NAME },
+	{ SYS_rmdir, "rmdir", OPEN_FLAGS_NONE, BY_NAME },
+	{ SYS_chmod, "chmod", OPEN_FLAGS_NONE, BY_NAME },
 #endif
 };
 
-/* The call's name where it counts, else NULL. */
+/* A file or a folder, and no pipe or socket: only those have a disk that can be full. */
+static bool
+is_on_disk(pid_t pid, int fd)
+{
+	char path[64];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
+	return stat(path, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode));
+}
+
+/* The call's name where it counts, else NULL. disk: only where a disk can refuse it. */
 static const char *
-counted(const struct __ptrace_syscall_info *info)
+counted(pid_t pid, const struct __ptrace_syscall_info *info, bool disk)
 {
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		if ((long)info->entry.nr != calls[i].nr)
 			continue;
+		if (disk && calls[i].fd_at != BY_NAME && !is_on_disk(pid, (int)info->entry.args[calls[i].fd_at]))
+			return NULL;
 		if (calls[i].flags_at == OPEN_FLAGS_NONE)
 			return calls[i].name;
 		return (info->entry.args[calls[i].flags_at] & (O_CREAT | O_TRUNC)) != 0 ? calls[i].name : NULL;
@@ -171,6 +198,45 @@ go_on(pid_t pid, long request, int sig)
 		die("killer: ptrace");
 }
 
+/* At a call's entry: it is none. At its exit: that is what it came to. */
+static void
+refuse(pid_t pid, int error)
+{
+#if defined(__x86_64__)
+	struct user_regs_struct regs;
+
+	if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) != 0)
+		die("killer: registers");
+	if (error == 0)
+		regs.orig_rax = ~0ULL;
+	else
+		regs.rax = (unsigned long long)-(long long)error;
+	if (ptrace(PTRACE_SETREGS, pid, NULL, &regs) != 0)
+		die("killer: registers");
+#elif defined(__aarch64__)
+	struct user_regs_struct regs;
+	int none = -1;
+	struct iovec v = { .iov_base = &regs, .iov_len = sizeof(regs) },
+		     nr = { .iov_base = &none, .iov_len = sizeof(none) };
+
+	if (error == 0) {
+		if (ptrace((enum __ptrace_request)PTRACE_SETREGSET, pid, number_for(NT_ARM_SYSTEM_CALL), &nr) != 0)
+			die("killer: registers");
+		return;
+	}
+	if (ptrace((enum __ptrace_request)PTRACE_GETREGSET, pid, number_for(NT_PRSTATUS), &v) != 0)
+		die("killer: registers");
+	regs.regs[0] = (unsigned long long)-(long long)error;
+	if (ptrace((enum __ptrace_request)PTRACE_SETREGSET, pid, number_for(NT_PRSTATUS), &v) != 0)
+		die("killer: registers");
+#else
+	(void)pid;
+	(void)error;
+	errno = ENOSYS;
+	die("killer: --error on this machine");
+#endif
+}
+
 static void
 on_call(struct tree *t, struct process *p)
 {
@@ -183,14 +249,24 @@ on_call(struct tree *t, struct process *p)
 		kill_all(t);
 		return;
 	}
-	if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
+	if (info.op == PTRACE_SYSCALL_INFO_EXIT && p->refused) {
+		refuse(p->pid, t->error);
+		p->refused = false;
+	}
+	if (info.op != PTRACE_SYSCALL_INFO_ENTRY || (t->error != 0 && p->pid == t->root))
 		return;
-	const char *name = counted(&info);
+	const char *name = counted(p->pid, &info, t->error != 0);
 	if (name == NULL)
 		return;
 	t->count++;
 	if (t->log != NULL)
 		(void)fprintf(t->log, "%lu %d %s\n", t->count, (int)p->pid, name);
+	if (t->error != 0) {
+		p->refused = t->count == t->fatal || (t->from && t->fatal > 0 && t->count > t->fatal);
+		if (p->refused)
+			refuse(p->pid, 0);
+		return;
+	}
 	if (t->count != t->fatal)
 		return;
 	t->fatal_name = name;
@@ -315,6 +391,20 @@ number(const char *text, unsigned long *ret)
 	return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
 }
 
+static int
+error_of(const char *name)
+{
+	static const struct {
+		const char *name;
+		int error;
+	} errors[] = { { "ENOSPC", ENOSPC }, { "EIO", EIO }, { "EDQUOT", EDQUOT } };
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		if (strcmp(name, errors[i].name) == 0)
+			return errors[i].error;
+	return 0;
+}
+
 static bool
 arguments(int argc, char **argv, struct options *o)
 {
@@ -324,6 +414,10 @@ arguments(int argc, char **argv, struct options *o)
 	for (; i < argc && argv[i][0] == '-'; i++) {
 		if (strcmp(argv[i], "--after") == 0)
 			o->after = true;
+		else if (strcmp(argv[i], "--from") == 0)
+			o->from = true;
+		else if (strcmp(argv[i], "--error") == 0 && i + 1 < argc && (o->error = error_of(argv[i + 1])) != 0)
+			i++;
 		else if (strcmp(argv[i], "--report") == 0 && i + 1 < argc)
 			o->report = argv[++i];
 		else if (strcmp(argv[i], "--log") == 0 && i + 1 < argc)
@@ -331,7 +425,8 @@ arguments(int argc, char **argv, struct options *o)
 		else if (strcmp(argv[i], "--seconds") != 0 || i + 1 >= argc || !number(argv[++i], &o->seconds))
 			return false;
 	}
-	if (o->report == NULL || i + 1 >= argc || !number(argv[i], &o->fatal))
+	if ((o->from && o->error == 0) || (o->after && o->error != 0) || o->report == NULL || i + 1 >= argc ||
+	    !number(argv[i], &o->fatal))
 		return false;
 	o->command = argv + i + 1;
 	return true;
@@ -344,11 +439,12 @@ main(int argc, char **argv)
 	const struct sigaction alarmed = { .sa_handler = on_alarm };
 
 	if (!arguments(argc, argv, &o)) {
-		(void)fputs(
-		    "usage: killer [--after] [--seconds S] [--log FILE] --report FILE N COMMAND [ARG...]\n", stderr);
+		(void)fputs("usage: killer [--after | --error NAME [--from]] [--seconds S] [--log FILE] --report FILE "
+			    "N COMMAND [ARG...]\n",
+		    stderr);
 		return 2;
 	}
-	struct tree t = { .fatal = o.fatal, .after = o.after };
+	struct tree t = { .fatal = o.fatal, .after = o.after, .error = o.error, .from = o.from };
 	if (o.log != NULL && (t.log = fopen(o.log, "we")) == NULL)
 		die(o.log);
 	/* The alarm comes again each second: one that fell between the look and the wait would be lost. */

@@ -135,14 +135,17 @@ class World:
                 raise TimeoutError(otherwise)
             time.sleep(0.01)
 
-    def kill_at(self, number, script, after=False, log=None):
-        """Runs a shell script under the killer: ("killed"|"ended"|"late", words)."""
+    def kill_at(self, number, script, after=False, log=None, error=None, stays=False):
+        """Runs a shell script under the killer: ("killed"|"ended"|"late", words). error: that call fails so; stays: all
+        that follow it too."""
         report = os.path.join(self.dir, "report")
-        args = [self.killer, "--seconds", "30", "--report", report]
+        args = [self.killer, "--seconds", "60" if error else "30", "--report", report]
         args += ["--after"] if after else []
+        args += ["--error", error] if error else []
+        args += ["--from"] if stays else []
         args += ["--log", log] if log else []
         args += [str(number), "sh", "-c", script]
-        subprocess.run(args, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True)
+        subprocess.run(args, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=90, check=True)
         with open(report, encoding="utf-8") as f:
             words = f.read().split()
         return words[0], words[1:]
