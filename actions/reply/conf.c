@@ -78,7 +78,7 @@ reply_conf_read(const char *path, struct reply_conf *ret, struct mh_err *err)
 		{ "templates", check_absolute }, { "subject", check_line_template }, { "from", check_addresses },
 		{ "to", check_addresses }, { "sender_needs", check_needs }, { "ca_file", check_absolute },
 		{ "cert_file", check_absolute }, { "key_file", check_absolute }, { "token", check_absolute },
-		NET_CHECKS, { NULL, NULL } };
+		SMTP_CHECKS, { NULL, NULL } };
 	cfg_opt_t opts[] = {
 		OWN_CONF_HEAD,
 		CFG_STR("transport", "maildir", CFGF_NONE),

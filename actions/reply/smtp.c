@@ -25,7 +25,7 @@ smtp_deliver(const struct delivery *d, bool *ret_earlier, struct mh_err *err)
 	net_read(d->conf, d->protocol->deadline_ms, &net);
 	enum mh_status status = net_announce(d, err);
 	if (status == MH_OK)
-		status = smtp_send(&net.smtp, &mail, d->request->now, &refused, &d->told->retry_after_s, err);
+		status = smtp_send(&net.smtp.server, &mail, d->request->now, &refused, &d->told->retry_after_s, err);
 	if (status == MH_OK)
 		(void)snprintf(
 		    d->told->refused, sizeof(d->told->refused), "%.*s", (int)refused.n, buf_span(&refused).p);
@@ -42,7 +42,7 @@ smtp_check_conf(const struct reply_conf *c, const struct request *r, struct mh_e
 	if (from[0] != '\0' && !smtp_address_ok(span_of(from)))
 		return mh_fail(err, MH_BAD, "envelope_from is not a plain mail address");
 	net_read(c, clock_monotonic_ms() + WIRE_TOTAL_MS, &net);
-	return smtp_check(&net.smtp, net_online(r), r->now, &wait_s, err);
+	return smtp_check(&net.smtp.server, net_online(r), r->now, &wait_s, err);
 }
 
 const struct transport transport_smtp = {
