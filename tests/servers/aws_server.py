@@ -261,7 +261,7 @@ class AwsServer:
             return 401, b"", {}
         folder = "/latest/meta-data/iam/security-credentials/"
         if call.path == folder and self.ec2["role"]:
-            return 200, self.ec2["role"].encode() + b"\n", {}
+            return 200, self.ec2["role"].encode(), {}
         if call.path == folder + str(self.ec2["role"]):
             return 200, self.ec2["answer"](), {}
         return 404, b"", {}
