@@ -78,6 +78,12 @@ const struct command commands[] = {
 	    .help = "try at once what failed or waits\n"
 		    "With --rule the case's rule is chosen anew from the configuration of now." },
 	{ .name = "close", .arguments = "CASE", .help = "close a case" },
+	{ .name = "requeue",
+	    .arguments = "[--json] [--dry-run] [MESSAGE...]",
+	    .help =
+		"read again what could not be read, after a definition was added\n"
+		"MESSAGE is a number that 'mailhook show' names; without one all that is kept is read. With --dry-run "
+		"nothing is changed. Exit 1: something is still not read." },
 	{ .name = "pause",
 	    .arguments = "[--rule NAME | --action NAME]",
 	    .help = "start nothing new: of all, of a rule, of an action\n"

@@ -43,6 +43,13 @@ enum mh_status case_take(struct work *w, const struct incoming *in, int64_t now,
 enum mh_status case_proved(
     struct work *w, int64_t message_id, const struct incoming *in, int64_t now, struct mh_err *err);
 
+/* A message that could not be read is read now, by a definition that came since: its notices find their cases, and a case
+ * of unread mail that has no unread message left is closed.
+ *   in      in: its reading is a notice; trust: not below what the ledger has of it. by: who had it read again
+ *   errors  MH_SKIP it is a notice in the ledger too */
+enum mh_status case_reread(struct work *w, int64_t message_id, const struct incoming *in, const char *by, int64_t now,
+    struct taken *ret, struct mh_err *err);
+
 /* A person closes a case: its effects that have not begun are skipped, event "closed".
  *   errors  MH_BAD it is closed already */
 enum mh_status case_close(struct work *w, int64_t case_id, const char *by, int64_t now, struct mh_err *err);

@@ -19,13 +19,16 @@ struct options {
 	const char *account, *expires; /* with vouch; NULL: not given */
 	const char *step;              /* of approve; NULL: not given */
 	const char *rule, *action;     /* of pause and resume; NULL: not given */
-	const char *operand;           /* the one argument that is no option; NULL: none */
+	bool dry_run;                  /* of requeue */
+	char **operands;               /* the arguments that are no options, of a command that takes several */
+	size_t n_operands;
+	const char *operand; /* the one argument that is no option; NULL: none */
 };
 
 struct work_command {
 	const char *name, *arguments, *help;
 	bool operand, json, once, views, all, online, templates, alarm; /* what it takes */
-	bool vouch, choose_rule, scope;
+	bool vouch, choose_rule, scope, operands, dry_run;
 	int (*run)(const struct options *o);
 };
 extern const struct work_command work_commands[]; /* ends with a NULL name */
@@ -40,6 +43,7 @@ int close_command(const struct options *o);
 int approve_command(const struct options *o);
 int handover_command(const struct options *o);
 int retry_command(const struct options *o);
+int requeue_command(const struct options *o);
 int pause_command(const struct options *o);
 int resume_command(const struct options *o);
 int purge_command(const struct options *o);

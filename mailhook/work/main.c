@@ -56,6 +56,13 @@ const struct work_command work_commands[] = {
 	    .choose_rule = true,
 	    .run = retry_command },
 	{ .name = "close", .arguments = "CASE", .help = "close a case", .operand = true, .run = close_command },
+	{ .name = "requeue",
+	    .arguments = "[--json] [--dry-run] [MESSAGE...]",
+	    .help = "read again what could not be read",
+	    .operands = true,
+	    .json = true,
+	    .dry_run = true,
+	    .run = requeue_command },
 	{ .name = "pause",
 	    .arguments = "[--rule NAME | --action NAME]",
 	    .help = "start nothing new: of all, of a rule, of an action",
@@ -114,7 +121,7 @@ set_switch(const struct work_command *c, const char *arg, struct options *o)
 		{ "--prometheus", c->alarm, &o->prometheus }, { "--all", c->all, &o->all },
 		{ "--online", c->online, &o->online }, { "--show-templates", c->templates, &o->templates },
 		{ "--alarm", c->alarm, &o->alarm }, { "--vouch", c->vouch, &o->vouch },
-		{ "--rule", c->choose_rule, &o->choose_rule } };
+		{ "--rule", c->choose_rule, &o->choose_rule }, { "--dry-run", c->dry_run, &o->dry_run } };
 
 	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
 		if (switches[i].taken && strcmp(arg, switches[i].name) == 0) {
@@ -154,6 +161,7 @@ set_value(const char *name, int argc, char **argv, int *i, const char **to)
 static bool
 read_options(const struct work_command *c, int argc, char **argv, struct options *o)
 {
+	o->operands = argv + 2;
 	for (int i = 2; i < argc; i++) {
 		if (strcmp(argv[i], "--config") == 0) {
 			if (i + 1 == argc)
@@ -174,6 +182,8 @@ read_options(const struct work_command *c, int argc, char **argv, struct options
 			continue;
 		} else if (argv[i][0] == '-') {
 			return wrong_usage(c, "unknown option", argv[i]);
+		} else if (c->operands) {
+			argv[2 + o->n_operands++] = argv[i]; /* what stood there was read */
 		} else if (!c->operand || o->operand != NULL) {
 			return wrong_usage(c, "one argument too many,", argv[i]);
 		} else {

@@ -371,6 +371,22 @@ case_proved(struct work *w, int64_t message_id, const struct incoming *in, int64
 
 /* -- steering ------------------------------------------------------------------------------------------------------ */
 
+/* By a person: what it came to is theirs to say. */
+static enum mh_status
+close_case(struct work *w, struct case_row *c, const char *by, const char *why, int64_t now, struct mh_err *err)
+{
+	c->open = false;
+	c->has_closed = true;
+	c->closed = now;
+	c->closed_by = by;
+	c->closed_by_person = true;
+	c->closed_trust = c->vouched ? case_trust(c) : c->trust; /* who vouched saw what the best mail could say */
+	enum mh_status status = ledger_case_update(w->db, c, err);
+	if (status == MH_OK)
+		status = ledger_quarantine_release(w->db, c->id, err);
+	return status == MH_OK ? case_event(w, c, "closed", by, why, NULL, now, err) : status;
+}
+
 static enum mh_status
 close_in(struct work *w, struct arena *a, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
 {
@@ -386,17 +402,7 @@ close_in(struct work *w, struct arena *a, int64_t case_id, const char *by, int64
 		    time_text(t, c.closed), c.closed_by == NULL ? "somebody" : c.closed_by);
 	if (status != MH_OK)
 		return status;
-	c.open = false;
-	c.has_closed = true;
-	c.closed = now;
-	c.closed_by = by;
-	c.closed_by_person = true;
-	c.closed_trust = c.vouched ? case_trust(&c) : c.trust; /* who vouched saw what the best mail could say */
-	status = ledger_case_update(w->db, &c, err);
-	if (status == MH_OK)
-		status = ledger_quarantine_release(w->db, c.id, err);
-	if (status == MH_OK)
-		status = case_event(w, &c, "closed", by, "closed by a person", NULL, now, err);
+	status = close_case(w, &c, by, "closed by a person", now, err);
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
 
@@ -408,6 +414,70 @@ case_close(struct work *w, int64_t case_id, const char *by, int64_t now, struct 
 	arena_init(&a, TAKE_ARENA_BYTES);
 	const enum mh_status status = close_in(w, &a, case_id, by, now, err);
 	arena_release(&a);
+	return status;
+}
+
+/* A case of unread mail whose last message is read now has nothing left to ask of a person. */
+static enum mh_status
+settle_unread(struct take *t, int64_t case_id, const char *by, struct mh_err *err)
+{
+	struct case_row c;
+	int64_t unread = 0;
+	enum mh_status status = ledger_case_get(t->w->db, case_id, t->a, &c, err);
+
+	if (status != MH_OK || !c.open || strcmp(c.kind, CASE_UNRECOGNISED) != 0)
+		return status;
+	status = db_one(t->w->db,
+	    "SELECT count(*) FROM notices n JOIN messages m ON m.id = n.message_id WHERE n.case_id = $1 AND m.verdict "
+	    "<> 'notice'",
+	    DB_ARGS(db_int(case_id)), &unread, err);
+	if (status != MH_OK || unread > 0)
+		return status;
+	return close_case(t->w, &c, by, "all its messages are read now", t->now, err);
+}
+
+static enum mh_status
+reread_in(struct take *t, const char *by, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	struct notice_rows before = { 0 };
+	struct message_row m, first;
+	enum mh_status status = message_row(t, &m, err);
+
+	if (status == MH_OK)
+		status = db_tx_begin(t->w->db, &tx, err);
+	if (status == MH_OK)
+		status = ledger_message_get(t->w->db, t->ret.message_id, t->a, &first, err);
+	if (status == MH_OK && strcmp(first.verdict, mh_verdict_names[MH_NOTICE]) == 0)
+		return mh_fail(err, MH_SKIP, "it is a notice by now");
+	if (status == MH_OK)
+		status = ledger_notices_of_message(t->w->db, first.id, t->a, &before, err);
+	if (status == MH_OK)
+		status = db_run(
+		    t->w->db, "UPDATE messages SET quarantined = 0 WHERE id = $1", DB_ARGS(db_int(first.id)), err);
+	if (status == MH_OK)
+		status = replace_copy(t, &m, err);
+	for (size_t i = 0; i < before.n && status == MH_OK; i++)
+		status = settle_unread(t, before.items[i].case_id, by, err);
+	if (status == MH_OK && t->in->temporary)
+		status = judge_later(t, MH_NONE, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+enum mh_status
+case_reread(struct work *w, int64_t message_id, const struct incoming *in, const char *by, int64_t now,
+    struct taken *ret, struct mh_err *err)
+{
+	struct arena a;
+	struct take t = {
+		.w = w, .in = in, .a = &a, .now = now, .ret = { .as = TAKEN_COPY, .message_id = message_id }
+	};
+
+	arena_init(&a, TAKE_ARENA_BYTES);
+	const enum mh_status status = reread_in(&t, by, err);
+	arena_release(&a);
+	if (status == MH_OK)
+		*ret = t.ret;
 	return status;
 }
 

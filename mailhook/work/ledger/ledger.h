@@ -74,6 +74,8 @@ enum mh_status ledger_message_find(
     struct db *db, const char *digest, struct arena *a, struct message_row *ret, struct mh_err *err);
 enum mh_status ledger_message_get(
     struct db *db, int64_t id, struct arena *a, struct message_row *ret, struct mh_err *err);
+/* The first behind that id which could not be read and whose bytes are kept. MH_SKIP: none. */
+enum mh_status ledger_message_unread(struct db *db, int64_t after, int64_t *ret_id, struct mh_err *err);
 enum mh_status ledger_message_raw(
     struct db *db, int64_t id, struct buf *ret, struct mh_err *err); /* MH_SKIP: not kept */
 /* raw.p == NULL: the bytes are not kept. m->id and m->copies are not read. */

@@ -68,6 +68,21 @@ ledger_message_get(struct db *db, int64_t id, struct arena *a, struct message_ro
 }
 
 enum mh_status
+ledger_message_unread(struct db *db, int64_t after, int64_t *ret_id, struct mh_err *err)
+{
+	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
+	enum mh_status status = db_query(db,
+	    "SELECT id FROM messages WHERE id > $1 AND verdict <> 'notice' AND raw IS NOT NULL ORDER BY id LIMIT 1",
+	    DB_ARGS(db_int(after)), &rows, err);
+
+	if (status == MH_OK)
+		status = db_step(rows, err);
+	if (status == MH_OK)
+		*ret_id = db_get_int(rows, 0);
+	return status;
+}
+
+enum mh_status
 ledger_message_raw(struct db *db, int64_t id, struct buf *ret, struct mh_err *err)
 {
 	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
