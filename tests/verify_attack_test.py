@@ -245,6 +245,10 @@ def rows(keys):
     yield 'a signed forward, nothing configured', signed(typed, forward, domain='example.com'), NAMED, 'unverified', 'not a domain'
     yield 'a forward by a stranger', signed(from_field(b'x@evil.example'), forward, domain='evil.example'), ours, 'unverified', 'not a domain'
     yield 'a forward whose author is another', signed(HEADER, forward, domain='example.com'), ours, 'unverified', 'not of this forwarder'
+    for topic, level, words in ((TOPIC, 'relayed', ''), (EVIL_TOPIC, 'unverified', 'not among sns_topics')):
+        wrapped = footer(topic).replace(b'https://', b'> Unsubscribe: <https://').replace(b'@example.com', b'@example.com>')
+        yield f'a forward with the link of {topic} within a line', signed(typed, forward + wrapped, domain='example.com'), \
+            dict(ours, sns_topic=[TOPIC]), level, words
     yield "a forward of a stranger's topic", signed(typed, forward + footer(EVIL_TOPIC), domain='example.com'), dict(ours, sns_topic=[TOPIC]), \
         'unverified', 'not among sns_topics'
 

@@ -62,7 +62,8 @@ read_line(struct mh_span line, struct mh_span *ret_topic, struct mh_err *err)
 	return MH_OK;
 }
 
-/* One text after another is looked through for unsubscribe links that begin a line, quote marks of a forward aside. */
+/* One text after another is looked through for unsubscribe links: as SNS sent it those that begin a line, else all, since
+ * whoever sent it on may have written something in front of them. */
 struct links {
 	bool direct;
 	struct mh_span last;
@@ -70,31 +71,23 @@ struct links {
 	struct mh_span topic;
 };
 
-static bool
-is_link(struct mh_span line)
+/* The next link in a line at or behind an offset; SIZE_MAX where there is none. */
+static size_t
+find_link(struct mh_span line, size_t from)
 {
-	return span_istarts(line, MH_LIT("https://sns.")) &&
-	       span_ifind(line, MH_LIT("SubscriptionArn="), 0) != SIZE_MAX;
+	const size_t at = span_ifind(line, MH_LIT("https://sns."), from);
+
+	return at == SIZE_MAX || span_ifind(line, MH_LIT("SubscriptionArn="), at) == SIZE_MAX ? SIZE_MAX : at;
 }
 
 static enum mh_status
-look_through(struct links *l, struct mh_span text, struct mh_err *err)
+look_at_all(struct links *l, struct mh_span line, struct mh_err *err)
 {
-	struct mh_span line, topic;
+	for (size_t at = 0; (at = find_link(line, at)) != SIZE_MAX; at++) {
+		struct mh_span topic;
 
-	while (span_line(&text, &line)) {
-		line = span_trim(line);
-		while (line.n > 0 && (line.p[0] == '>' || line.p[0] == ' '))
-			line = span_from(line, 1);
-		if (!is_link(line)) {
-			l->behind += line.n > 0;
-			continue;
-		}
-		l->last = line;
-		l->behind = 0;
-		if (l->direct)
-			continue;
-		const enum mh_status status = read_line(line, &topic, err);
+		l->last = span_from(line, at);
+		const enum mh_status status = read_line(l->last, &topic, err);
 		if (status != MH_OK)
 			return status;
 		if (l->topic.p != NULL && !span_eq(l->topic, topic))
@@ -103,6 +96,26 @@ look_through(struct links *l, struct mh_span text, struct mh_err *err)
 		l->topic = topic;
 	}
 	return MH_OK;
+}
+
+static enum mh_status
+look_through(struct links *l, struct mh_span text, struct mh_err *err)
+{
+	struct mh_span line;
+	enum mh_status status = MH_OK;
+
+	while (status == MH_OK && span_line(&text, &line)) {
+		line = span_trim(line);
+		if (!l->direct) {
+			status = look_at_all(l, line, err);
+		} else if (find_link(line, 0) == 0) {
+			l->last = line;
+			l->behind = 0;
+		} else {
+			l->behind += line.n > 0;
+		}
+	}
+	return status;
 }
 
 enum mh_status
