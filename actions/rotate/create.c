@@ -61,15 +61,44 @@ tokens_same(const struct aws_tokens *a, const struct aws_tokens *b)
 	return true;
 }
 
-/* True: *ret is filled, or the way is by hand from now (then r says so). */
+/* Each run finds the place again: what is acted upon is what AWS says now. */
+static bool
+locate(struct run *r)
+{
+	struct mh_err err = { 0 };
+
+	if (r->located)
+		return true;
+	r->env.retry_after_s = -1;
+	r->located = true;
+	return side_failed(r, r->conf.aws->locate(r->aws, &err), &err);
+}
+
 bool
 run_list(struct run *r, struct aws_tokens *ret)
 {
 	struct mh_err err = { 0 };
 
 	*ret = (struct aws_tokens){ .n = 0 };
+	if (!locate(r))
+		return false;
+	if (run_by_hand(r))
+		return true;
 	r->env.retry_after_s = -1;
 	return side_failed(r, r->conf.aws->list(r->aws, ret, &err), &err);
+}
+
+bool
+run_remove(struct run *r, const char *id)
+{
+	struct mh_err err = { 0 };
+
+	if (!locate(r))
+		return false;
+	if (run_by_hand(r))
+		return true;
+	r->env.retry_after_s = -1;
+	return side_failed(r, r->conf.aws->remove(r->aws, id, &err), &err);
 }
 
 /* A person's word about that step is noted. True: there is one. */
@@ -184,17 +213,11 @@ bool
 step_plan(struct run *r)
 {
 	struct aws_tokens tokens;
-	struct mh_err err = { 0 };
 
 	if (!find_provider(r))
 		return false;
 	if (run_by_hand(r))
 		return plan_by_hand(r);
-	r->env.retry_after_s = -1;
-	if (!side_failed(r, r->conf.aws->locate(r->aws, &err), &err))
-		return false;
-	if (run_by_hand(r))
-		return true;
 	if (!run_list(r, &tokens))
 		return false;
 	return run_by_hand(r) || plan_from(r, &tokens);
@@ -268,7 +291,6 @@ orphan_left(struct run *r, const struct aws_token *t)
 {
 	struct rotation *x = &r->rotation;
 	struct consent word = { .at = 0 };
-	struct mh_err err = { 0 };
 	char at[MH_TIME_TEXT];
 
 	if (strcmp(x->orphan, t->id) != 0) {
@@ -284,8 +306,7 @@ orphan_left(struct run *r, const struct aws_token *t)
 		    time_text(at, t->created), CASE_ID(r));
 		return false;
 	}
-	r->env.retry_after_s = -1;
-	if (!side_failed(r, r->conf.aws->remove(r->aws, t->id, &err), &err))
+	if (!run_remove(r, t->id))
 		return false;
 	return run_by_hand(r) || start_again(r);
 }
@@ -405,11 +426,9 @@ drop_ended(struct run *r, const struct aws_tokens *now)
 {
 	struct rotation *x = &r->rotation;
 	const struct aws_token *t = token_find(now, x->drop);
-	struct mh_err err = { 0 };
 
 	if (t != NULL && t->expires <= run_now(r)) {
-		r->env.retry_after_s = -1;
-		if (!side_failed(r, r->conf.aws->remove(r->aws, x->drop, &err), &err))
+		if (!run_remove(r, x->drop))
 			return false;
 		if (run_by_hand(r))
 			return true;

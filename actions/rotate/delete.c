@@ -35,7 +35,6 @@ bool
 abandon(struct run *r, const char *why)
 {
 	struct rotation *x = &r->rotation;
-	struct mh_err err = { 0 };
 	char id[ROTATE_ID_BYTES];
 
 	if (x->saves > 0 || x->mark == MARK_SAVING || x->adopted) { /* the provider may be using it */
@@ -45,8 +44,7 @@ abandon(struct run *r, const char *why)
 	if (run_by_hand(r))
 		return abandon_by_hand(r, why);
 	(void)snprintf(id, sizeof(id), "%s", x->fresh.id);
-	r->env.retry_after_s = -1;
-	if (!side_failed(r, r->conf.aws->remove(r->aws, id, &err), &err))
+	if (!run_remove(r, id))
 		return false;
 	if (run_by_hand(r))
 		return abandon_by_hand(r, why);
@@ -167,7 +165,6 @@ bool
 step_delete(struct run *r)
 {
 	struct rotation *x = &r->rotation;
-	struct mh_err err = { 0 };
 	bool gone = false;
 
 	if (!x->has_old)
@@ -183,8 +180,7 @@ step_delete(struct run *r)
 	x->mark = MARK_DELETING;
 	if (!run_save(r))
 		return false;
-	r->env.retry_after_s = -1;
-	if (!side_failed(r, r->conf.aws->remove(r->aws, x->old.id, &err), &err))
+	if (!run_remove(r, x->old.id))
 		return false;
 	return run_by_hand(r) || old_is_gone(r);
 }

@@ -17,6 +17,7 @@
 #define USER_FD 3
 #define LINE_BYTES (ROTATE_TOKEN_MAX_BYTES + 2)
 #define SCIM_AGAIN_S 20
+_Static_assert(ROTATE_TOKEN_MIN_BYTES < ROTATE_ID_BYTES, "an id that is no token fits");
 
 struct user {
 	int fd;
@@ -94,15 +95,15 @@ read_id(const char *s, char *dst, const char *what, struct mh_err *err)
 {
 	const size_t n = strlen(s);
 
-	if (n == 0 || n >= ROTATE_ID_BYTES)
-		return mh_fail(err, MH_BAD, "%s has no id of 1 to %d characters", what, ROTATE_ID_BYTES - 1);
-	for (size_t i = 0; i < n; i++)
-		if (s[i] <= 0x20 || s[i] >= 0x7F)
-			return mh_fail(err, MH_BAD, "the id of %s holds a character that no id has", what);
-	/* the two boxes of the console are easily mixed up, and an id is shown to everybody */
+	if (n == 0)
+		return mh_fail(err, MH_BAD, "%s has no id", what);
+	/* The two boxes of the console are easily mixed up, and an id is shown to everybody. */
 	if (n >= ROTATE_TOKEN_MIN_BYTES)
 		return mh_fail(
 		    err, MH_BAD, "the id of %s looks like a token: it is shown in tickets, so it is refused", what);
+	for (size_t i = 0; i < n; i++)
+		if (s[i] <= 0x20 || s[i] >= 0x7F)
+			return mh_fail(err, MH_BAD, "the id of %s holds a character that no id has", what);
 	memcpy(dst, s, n + 1);
 	return MH_OK;
 }
@@ -144,7 +145,7 @@ fits(const struct run *r, const struct handed *h, struct mh_err *err)
 static enum mh_status
 ask_facts(const struct run *r, const struct user *u, struct handed *ret, struct mh_err *err)
 {
-	char head[400], line[ROTATE_TOKEN_MIN_BYTES * 2];
+	char head[400], line[LINE_BYTES];
 
 	(void)snprintf(head, sizeof(head),
 	    "case %" PRId64 ", account %s. In the AWS console: IAM Identity Center, Settings, Manage provisioning.\n"

@@ -115,6 +115,7 @@ struct run {
 	int64_t began_ms; /* monotonic */
 	int claim_fd;     /* the tenant's lock; -1: not held */
 	bool dry;
+	bool located; /* the place was found in this run */
 };
 
 #define CASE_ID(r) ((r)->request->expiry.id) /* as a person writes it behind a command */
@@ -147,7 +148,8 @@ bool step_plan(struct run *r);
 bool step_create(struct run *r);
 /* What a call to the AWS side came to: MH_SKIP turns to handover (true), other errors are said. */
 bool side_failed(struct run *r, enum mh_status status, const struct mh_err *err);
-bool run_list(struct run *r, struct aws_tokens *ret);
+bool run_list(struct run *r, struct aws_tokens *ret); /* true also where the way is by hand from now */
+bool run_remove(struct run *r, const char *id);       /* as run_list */
 bool run_claim(struct run *r);
 /* A person's word about that step since then, noted in ret. */
 bool run_consented(struct run *r, const char *step, int64_t not_before, struct consent *ret);

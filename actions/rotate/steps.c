@@ -45,7 +45,6 @@ static bool
 start_over(struct run *r)
 {
 	struct rotation *x = &r->rotation;
-	struct mh_err err = { 0 };
 
 	if (x->saves > 0 || x->mark == MARK_SAVING) {
 		say_failed(r, "the sealed token cannot be read any more (key_file), and its save was begun. Both "
@@ -55,8 +54,7 @@ start_over(struct run *r)
 	}
 	if (run_by_hand(r))
 		return abandon(r, "the sealed token cannot be read any more (key_file)");
-	r->env.retry_after_s = -1;
-	if (!side_failed(r, r->conf.aws->remove(r->aws, x->fresh.id, &err), &err))
+	if (!run_remove(r, x->fresh.id))
 		return false;
 	if (run_by_hand(r))
 		return true;

@@ -1,0 +1,757 @@
+#!/usr/bin/env python3
+"""The action rotate against stand-ins: each row of the pre-flight table and of the crash matrix, and kills everywhere."""
+import json
+import os
+import re
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(HERE, "servers"))
+import rotation  # noqa: E402
+from rotation import DAY, EXPIRES, START, World, instant  # noqa: E402
+
+YEAR = 365 * DAY
+
+
+class RotateTest(unittest.TestCase):
+    def world(self, **options):
+        w = World(**options)
+        self.addCleanup(w.close)
+        return w
+
+    def rotated(self, name, w, last, **more):
+        """All that a whole rotation must leave behind."""
+        self.assertIsNotNone(last, name)
+        self.assertEqual(last["outcome"], "done", "%s: %s" % (name, last))
+        self.assertEqual(len(w.center.tokens), 1, name)
+        self.assertEqual(w.center.tokens[0]["Token"], w.sync.saved["SecretToken"], name)
+        self.assertNotIn("sealed", w.state, name + ": the token is scrubbed")
+        w.check(self, name, last, **more)
+
+    # -- F.3: what is there before
+
+    def test_preflight(self):
+        end, far = EXPIRES, START + YEAR - DAY
+        rows = (
+            ("one, the notice's", (end,), "done", "rotated", 1),
+            ("one, a day off", (end + DAY - 1,), "done", "rotated", 1),
+            ("one, renewed already", (far,), "done", "nothing to do", 0),
+            ("one, neither the notice's nor new", (START + 60 * DAY,), "failed", "does not end when the notice says", 0),
+            ("two, the other has ended", (START - DAY, end), "done", "rotated", 1),
+            ("two, both ending", (end - 3 * DAY, end), "failed", "which one is in use", 0),
+            ("two, both the notice's", (end, end + 60), "failed", "which one is in use", 0),
+            ("two, none the notice's", (START + 50 * DAY, far), "failed", "none of the two", 0),
+            ("none", (), "done", "rotated", 1),
+        )
+        for name, tokens, outcome, words, creates in rows:
+            w = self.world(tokens=tokens)
+            last = w.drive()
+            self.assertEqual(last["outcome"], outcome, "%s: %s" % (name, last))
+            self.assertIn(words, last["summary"], name)
+            self.assertEqual(len(w.created), creates, name)
+            w.check(self, name, last)
+            if words == "rotated":
+                self.rotated(name, w, last)
+            else:
+                self.assertEqual(len(w.center.tokens), len(tokens), name + ": nobody's token is deleted")
+                self.assertEqual(w.sync.puts, [], name)
+
+    def test_adopts_a_persons_token(self):
+        for name, in_use, outcome in (("the new one is saved", 1, "done"), ("the old one is saved", 0, "failed")):
+            w = self.world(tokens=(EXPIRES,), approval="auto")
+            w.center.add(START + 364 * DAY, created=START - DAY)
+            w.sync.saved["SecretToken"] = w.center.tokens[in_use]["Token"]
+            last = w.drive(approve=False)
+            self.assertEqual((last["outcome"], last.get("step")), ("waiting", "delete"), name + ": auto or not, a person is asked")
+            self.assertIn("somebody has made a new token", last["summary"], name)
+            self.assertEqual(len(w.center.tokens), 2, name)
+            w.t += 1
+            w.approvals.append({"step": "delete", "by": "alice", "at": instant(w.t)})
+            w.guarded = False  # what a person approved wrongly is said at once, not prevented
+            last = w.run()
+            self.assertEqual(last["outcome"], outcome, "%s: %s" % (name, last))
+            if outcome == "failed":
+                self.assertIn("URGENT", last["summary"], name)
+            self.assertEqual(w.created, [], name)
+            self.assertEqual(w.sync.puts, [], name)
+
+    def test_renewed_but_not_saved(self):
+        w = self.world(tokens=(START + YEAR,))
+        w.sync.saved["SecretToken"] = "x" * 500
+        last = w.drive()
+        self.assertEqual(last["outcome"], "failed")
+        self.assertIn("saved does not work", last["summary"])
+
+    # -- F.4: kills
+
+    def test_killed_at_each_request(self):
+        w = self.world()
+        self.rotated("undisturbed", w, w.drive())
+        requests, checkpoints = len(w.requests), w.checkpoints
+        self.assertGreater(requests, 25)
+        plans = [("request", i, when) for i in range(requests) for when in ("before", "after")]
+        plans += [("checkpoint", i, when) for i in range(checkpoints) for when in ("before", "after")]
+        orphans = 0
+        for plan in plans:
+            name = "killed at %s %d, %s (%s)" % (plan + (w.requests[plan[1]] if plan[0] == "request" else "",))
+            v = World()
+            try:
+                v.kill = plan
+                last = v.drive()
+                self.assertIsNone(v.kill, name + ": it was killed")
+                orphan = "orphan" in v.steps
+                orphans += orphan
+                # a create whose answer was lost is found, shown to a person, deleted, and only then another is made
+                self.rotated(name, v, last, creates=2 if orphan else 1)
+                self.assertLessEqual(v.sync.starts, 1, name)
+            finally:
+                v.close()
+        self.assertGreaterEqual(orphans, 2, "the effect of a create without a durable answer was met")
+
+    def test_lost_job_has_no_further_effect(self):
+        w = self.world(approval="auto")
+        w.lease = False
+        last = w.run()
+        self.assertEqual(last["outcome"], "retry")
+        self.assertEqual((w.created, w.sync.puts, w.center.deleted), ([], [], []))
+
+    # -- F.4: the create
+
+    def test_create(self):
+        create = "AWSIdentityStoreService.CreateBearerToken"
+        rows = (
+            ("dropped", "drop", False, 1, "done"),
+            ("its answer lost", "lost", True, 2, "done"),
+            ("throttled", "throttle", False, 1, "done"),
+            ("5xx", (500, b"", {}), False, 1, "done"),
+            ("an answer that is none", (200, b"<html>", {}), False, 1, "done"),
+        )
+        for name, fault, orphan, creates, outcome in rows:
+            w = self.world()
+            w.aws.fault(create, fault)
+            last = w.drive()
+            self.assertEqual(last["outcome"], outcome, "%s: %s" % (name, last))
+            self.assertEqual("orphan" in w.steps, orphan, name)
+            self.rotated(name, w, last, creates=creates)
+
+    def test_orphan_waits_for_a_person(self):
+        w = self.world()
+        w.aws.fault("AWSIdentityStoreService.CreateBearerToken", "lost")
+        w.deny = {"orphan"}
+        last = w.drive()
+        self.assertEqual(last["step"], "orphan")
+        self.assertIn(w.created[0], last["summary"])
+        self.assertEqual(len(w.center.tokens), 2, "nothing is deleted on suspicion")
+        w.check(self, "orphan", last)
+        w = self.world(delete_orphan=True)
+        w.aws.fault("AWSIdentityStoreService.CreateBearerToken", "lost")
+        w.deny = {"orphan"}
+        self.rotated("by policy", w, w.drive(), creates=2)
+
+    def test_somebody_elses_token_in_between(self):
+        w = self.world()
+        w.aws.fault("AWSIdentityStoreService.CreateBearerToken", "drop")
+        w.deny = {"delete"}
+        self.assertEqual(w.run()["step"], "start")
+        w.approvals.append({"step": "start", "by": "alice", "at": instant(w.t)})
+        self.assertEqual(w.run()["outcome"], "retry")
+        w.t += 400
+        other = w.center.add(w.t + YEAR, created=w.t)
+        last = w.drive()
+        self.assertIn(other["TokenId"], last["summary"], "it is a person's, and taken for one")
+        self.assertEqual((last["step"], w.created), ("delete", []))
+        self.assertIn(other, w.center.tokens)
+
+    def test_create_is_refused_or_closed(self):
+        create = "AWSIdentityStoreService.CreateBearerToken"
+        limit = (400, json.dumps({"__type": "com.amazonaws#LimitExceededException", "message": "two"}).encode(), {})
+        w = self.world()
+        w.aws.fault(create, limit)
+        self.rotated("a limit that passes", w, w.drive())
+        for name, fault, gone in (("denied", "denied", False), ("gone", None, True)):
+            w = self.world()
+            if fault is not None:
+                w.aws.fault(create, fault)
+            w.center.gone = gone
+            last = w.drive()
+            self.assertEqual((last["outcome"], last.get("waiting_for")), ("waiting", "input"), "%s: %s" % (name, last))
+            self.assertIn("mailhook handover 7", last["summary"], name)
+            self.assertIn("by hand", last["summary"], name)
+            self.assertEqual(w.created, [], name)
+
+    # -- F.4: SCIM
+
+    def test_scim(self):
+        rows = (
+            ("429", [(429, {"Retry-After": "7"})], True),
+            ("500", [(500, {})], True),
+            ("a proxy's page", ["page"], True),
+            ("dropped", ["drop"], True),
+            ("many", [(429, {}), (503, {}), "drop", (500, {})], True),
+        )
+        for name, faults, well in rows:
+            w = self.world()
+            w.scim.faults = list(faults)
+            last = w.drive()
+            self.rotated(name, w, last)
+        w = self.world()
+        w.center.delay_s = 90
+        self.rotated("a token that needs 90 seconds", w, w.drive())
+        w = self.world()
+        w.center.delay_s = 10 * DAY
+        last = w.drive(rounds=40)
+        self.assertEqual(last["outcome"], "failed", last)
+        self.assertIn("deleted again", last["summary"])
+        self.assertEqual([t["ExpirationTime"] // 1 for t in w.center.tokens], [EXPIRES])
+        self.assertGreaterEqual(w.t - START, 600, "it was given its time")
+        w.check(self, "never valid", last)
+        w = self.world()
+        w.center.delay_s, w.scim.half = 60, True
+        self.rotated("a server that gives its configuration to anybody", w, w.drive())
+        self.assertIn("Users", w.scim.requests)
+
+    # -- F.4: the provider
+
+    def test_validate_refuses(self):
+        w = self.world()
+        w.scim.valid = lambda value: True  # so that only the provider's word counts
+        w.sync.fault("POST validateCredentials", *[(400, "InvalidCredentials", {})] * 300)
+        last = w.drive(rounds=250)
+        self.assertEqual(last["outcome"], "failed", last)
+        self.assertIn("InvalidCredentials", last["summary"])
+        self.assertIn("refused", w.steps, "people hear of it before")
+        self.assertGreaterEqual(w.t - START, DAY)
+        self.assertEqual((w.sync.puts, len(w.center.tokens)), ([], 1))
+        w.check(self, "refused", last)
+
+    def test_validate_echoes_the_token(self):
+        w = self.world()
+        works = w.sync.works
+        w.sync.works = lambda base, value: value == w.center.tokens[0]["Token"] and works(base, value)
+        last = w.drive(rounds=6)
+        self.assertIn("400", last["summary"])
+        w.check(self, "echo", last)
+
+    def test_provider_faults(self):
+        names = ("GET jobs", "GET secrets", "POST validateCredentials", "PUT secrets", "GET job")
+        for fault in ((429, "TooManyRequests", {"Retry-After": "30"}), (503, "ServiceUnavailable", {}), "drop", "lost",
+                      (401, "InvalidAuthenticationToken", {})):
+            for request in names:
+                name = "%s: %s" % (request, fault)
+                w = World()
+                try:
+                    w.sync.fault(request, fault)
+                    self.rotated(name, w, w.drive())
+                finally:
+                    w.close()
+
+    def test_save_is_refused_for_a_time(self):
+        for code in (403, 409):
+            w = self.world()
+            w.sync.fault("PUT secrets", *[(code, "Directory_ConcurrencyViolation", {})] * 3)
+            self.rotated("%d thrice" % code, w, w.drive())
+            w = self.world()
+            w.sync.fault("PUT secrets", *[(code, "Authorization_RequestDenied", {})] * 50)
+            last = w.drive()
+            self.assertEqual(last["outcome"], "failed", last)
+            self.assertIn("does not let the new token be saved", last["summary"])
+            self.assertEqual(len(w.center.tokens), 2, "nothing is deleted")
+            w.check(self, "%d for ever" % code, last)
+
+    def test_slow_graph(self):
+        w = self.world()
+        w.sync.lag = 3  # what is PUT is seen three requests later
+        self.rotated("eventually consistent", w, w.drive())
+
+    def test_saved_does_not_work(self):
+        w = self.world()
+        works = w.sync.works
+        w.sync.works = lambda base, value: works(base, value) and w.broken_store is False
+        w.broken_store = False
+        put = w.sync.PUT_secrets
+
+        def put_badly(asked):
+            w.broken_store = True
+            return put(asked)
+        w.sync.PUT_secrets = put_badly
+        last = w.drive()
+        self.assertEqual(last["outcome"], "failed", last)
+        self.assertIn("URGENT", last["summary"])
+        self.assertEqual(len(w.center.tokens), 2, "never delete anything")
+        self.assertEqual(len(w.sync.puts), 4, "saved again, a bounded number of times")
+        w.check(self, "saved and broken", last)
+
+    def test_lost_settings_are_told(self):
+        w = self.world()
+        w.sync.replaces = True
+        last = w.drive()
+        self.assertRegex(last["summary"], "Left for a person: the setting (SyncAll|SyncNotificationSettings)")
+        self.rotated("settings", w, last)
+
+    def test_finding(self):
+        w = self.world(entra={"service_principal": None, "app_id": "app-1"})
+        self.rotated("by appId", w, w.drive())
+        w = self.world(entra={"service_principal": None, "display_name": "AWS IAM"})
+        self.rotated("by name", w, w.drive())
+        rows = (
+            ("two applications", lambda s: s.principals.append(dict(s.principals[0], id="x")), "2 service principals"),
+            ("no application", lambda s: s.principals.clear(), "0 service principals"),
+            ("two jobs", lambda s: s.jobs.append("other.1"), "2 synchronization jobs"),
+            ("no job", lambda s: s.jobs.clear(), "0 synchronization jobs"),
+            ("another endpoint", lambda s: s.saved.update(BaseAddress="https://scim.example.com/t/scim/v2/"), "another SCIM endpoint"),
+            ("not ours", lambda s: setattr(s, "owner", "client-2"), "403"),
+        )
+        for name, change, words in rows:
+            w = self.world(entra={"service_principal": None, "display_name": "AWS IAM"})
+            change(w.sync)
+            last = w.drive()
+            self.assertEqual(last["outcome"], "failed", "%s: %s" % (name, last))
+            self.assertIn(words, last["summary"], name)
+            self.assertIn("nothing was changed", last["summary"], name)
+            self.assertEqual(w.created, [], name)
+
+    # -- F.4: the job, the soak, the end
+
+    def test_quarantine_is_lifted_once(self):
+        w = self.world()
+        w.sync.hold("EncounteredQuarantineException")
+        w.sync.last_success = START - DAY
+        self.rotated("quarantine", w, w.drive())
+        self.assertEqual(w.sync.starts, 1)
+
+    def test_paused_is_left_alone(self):
+        w = self.world()
+        w.sync.code = "Paused"
+        last = None
+        for _ in range(8):
+            last = w.drive(rounds=1)
+            if last["outcome"] == "waiting" and last.get("step") == "stopped":
+                break
+        self.assertEqual(last["step"], "stopped")
+        self.assertEqual(w.sync.starts, 0)
+        w.sync.code = "Active"
+        w.sync.sync()
+        self.rotated("started by a person", w, w.drive())
+
+    def test_soak_needs_a_cycle_that_began_after_the_save(self):
+        w = self.world()
+        w.sync.sync = lambda: None  # nothing goes on by itself
+        w.deny = {"delete"}
+        last = w.drive(rounds=6)
+        self.assertIn("waiting for a synchronisation", last["summary"])
+        w.sync.last_success = rotation.seconds(w.state["put_at"]) - 30  # began before, ended after
+        self.assertIn("waiting for a synchronisation", w.run()["summary"])
+        w.sync.last_success = rotation.seconds(w.state["put_at"]) + 1
+        self.assertEqual(w.run()["step"], "delete")
+
+    def test_late_is_an_alarm_not_haste(self):
+        w = self.world()
+        w.sync.sync = lambda: None
+        last = w.drive(rounds=5)
+        w.t = EXPIRES - 2 * DAY
+        last = w.run()
+        self.assertEqual(last["step"], "late")
+        self.assertIn("ALARM", last["summary"])
+        self.assertEqual(len(w.center.tokens), 2)
+        w.t = EXPIRES + 60
+        w.guarded = False
+        last = w.run()
+        self.assertEqual(last["step"], "delete", "the old one has ended: no soak")
+        last = w.drive()
+        self.assertIn("provisioning did not work from then", last["summary"])
+        self.rotated("too late", w, last)
+
+    def test_delete(self):
+        delete = "AWSIdentityStoreService.DeleteBearerToken"
+        for name, fault in (("lost", "lost"), ("drop", "drop"), ("throttle", "throttle"), ("5xx", (503, b"", {}))):
+            w = self.world()
+            w.aws.fault(delete, fault)
+            self.rotated(name, w, w.drive())
+        w = self.world()
+        w.deny = {"delete"}
+        w.drive()
+        w.aws.fault(delete, "denied")
+        w.t += 5
+        w.approvals.append({"step": "delete", "by": "alice", "at": instant(w.t)})
+        last = w.run()
+        self.assertEqual((last["step"], last["waiting_for"]), ("delete", "approval"))
+        self.assertIn("by hand", last["summary"])
+        self.assertIn(w.center.tokens[0]["TokenId"], last["summary"])
+        self.assertEqual(len(w.center.tokens), 2)
+        self.assertEqual(w.run()["step"], "delete", "the word for the API is none for a person's deed")
+        w.center.deleted.append(w.center.tokens.pop(0))
+        w.t += 5
+        w.approvals.append({"step": "delete", "by": "bob", "at": instant(w.t)})
+        last = w.run()
+        self.assertIn("bob", last["summary"])
+        self.rotated("by hand", w, last)
+
+    def test_before_the_delete(self):
+        def soaked():
+            w = self.world()
+            w.deny = {"delete"}
+            last = w.drive()
+            self.assertEqual(last["step"], "delete")
+            w.t += 1
+            w.approvals.append({"step": "delete", "by": "alice", "at": instant(w.t)})
+            return w
+        w = soaked()
+        w.center.deleted.append(w.center.tokens.pop(1))  # the new one, by somebody
+        w.guarded = False
+        last = w.run()
+        self.assertEqual(last["outcome"], "failed")
+        self.assertIn("URGENT", last["summary"])
+        self.assertEqual(len(w.center.tokens), 1, "the old one stays")
+        w = soaked()
+        w.center.tokens[0]["ExpirationTime"] += 7 * DAY
+        last = w.run()
+        self.assertIn("other times than before", last["summary"])
+        self.assertEqual(len(w.center.tokens), 2)
+        w = soaked()
+        w.center.deleted.append(w.center.tokens.pop(0))
+        self.rotated("deleted by somebody already", w, w.run())
+        w = soaked()
+        w.sync.fault("POST validateCredentials", (503, "x", {}))
+        self.assertEqual(w.run()["outcome"], "retry")
+        self.assertEqual(len(w.center.tokens), 2)
+
+    # -- approvals
+
+    def test_approvals(self):
+        w = self.world(approval="auto")
+        w.deny = {"start", "delete"}
+        last = w.drive()
+        self.rotated("auto", w, last)
+        self.assertNotIn("alice", last["summary"])
+        w = self.world(approval="ticket-only")
+        last = w.drive()
+        self.assertEqual((last["outcome"], w.requests), ("skipped", []))
+        w = self.world()
+        w.approvals.append({"step": None, "by": "alice", "at": instant(w.t)})
+        w.deny = {"start", "delete"}
+        last = w.drive()
+        self.assertEqual(last["step"], "delete", "a word about the case lets it start, and no more")
+        self.assertEqual(len(w.center.tokens), 2)
+
+    def test_a_mail_only_starts(self):
+        rows = (
+            ("another account", {"account": "999999999999"}, "by hand"),
+            ("no account", {"account": None}, "by hand"),
+            ("another region", {"region": "us-east-1"}, "by hand"),
+            ("no date", {"expires": None}, "by hand"),
+            ("another kind", {"kind": "aws.acm.certificate"}, "nothing else"),
+        )
+        for name, change, words in rows:
+            w = self.world()
+            case = dict(rotation.action.CASE, expires=instant(EXPIRES))
+            case.update(change)
+            last = w.run(case=case)
+            self.assertEqual(last["outcome"], "failed", name)
+            self.assertIn(words, last["summary"], name)
+            self.assertEqual(w.requests, [], name)
+
+    def test_one_rotation_a_tenant(self):
+        w = self.world(approval="auto")
+        w.center.delay_s = 100
+        self.assertEqual(w.run()["outcome"], "waiting")
+        w.state, other = {}, "0123456789abcdef" * 2
+        w.center.tokens.pop()  # as another case would plan it
+        last = w.run(case_key=other)
+        self.assertEqual((last["outcome"], last["step"]), ("waiting", "claimed"), last)
+        self.assertIn(rotation.CASE_KEY, last["summary"])
+        self.assertEqual(len(w.created), 1)
+        w.t += 121 * DAY
+        w.aws.faults.clear()
+        last = w.run(case_key=other, deadline=instant(w.t + 120))
+        self.assertNotEqual(last.get("step"), "claimed", "one that was forgotten does not hold the next year up")
+
+    # -- the seal
+
+    def test_seal(self):
+        def created(**values):
+            w = self.world(approval="auto")
+            w.center.delay_s = 100
+            w.run(**values)
+            self.assertEqual(w.state["step"], "CREATED")
+            self.assertIn("sealed", w.state)
+            return w
+        sealed = created(case_key="0123456789abcdef" * 2).state["sealed"]
+        rows = (
+            ("another key", lambda w: w.write("key", "f" * 64)),
+            ("another case's", lambda w: w.state.update(sealed=sealed)),
+            ("another step's", lambda w: w.state.update(step="SCIM_OK")),
+            ("a bit changed", lambda w: w.state.update(sealed=w.state["sealed"][:-1] + ("0" if w.state["sealed"][-1] != "0" else "1"))),
+            ("cut", lambda w: w.state.update(sealed=w.state["sealed"][:40])),
+            ("gone", lambda w: w.state.pop("sealed")),
+        )
+        for name, change in rows:
+            w = created()
+            first = w.created[0]
+            change(w)
+            w.t += 150
+            last = w.drive()
+            self.assertIn(first, [t["TokenId"] for t in w.center.deleted], name + ": the lost one is deleted")
+            self.rotated(name, w, last, creates=2)
+
+    def test_unreadable_after_the_save(self):
+        w = self.world(approval="auto")
+        w.sync.fault("PUT secrets", "lost")
+        self.assertEqual(w.run()["outcome"], "waiting")
+        w.t += 20
+        self.assertEqual(w.run()["outcome"], "retry")
+        self.assertEqual(w.state["mark"], "saving")
+        w.state.pop("sealed")
+        last = w.run()
+        self.assertEqual(last["outcome"], "failed")
+        self.assertIn("Both tokens are kept", last["summary"])
+        self.assertEqual(len(w.center.tokens), 2)
+
+    def test_foreign_state(self):
+        w = self.world()
+        w.state = {"version": 9, "step": "CREATED"}
+        last = w.run()
+        self.assertEqual(last["outcome"], "failed")
+        self.assertEqual(w.requests, [])
+
+    # -- handover
+
+    @staticmethod
+    def person(w):
+        """Makes a token in the console and types what AWS shows."""
+        old = w.center.tokens[0]
+        made = w.center.add(w.t + YEAR, created=w.t - 5)
+        return "\n".join((old["TokenId"], instant(int(old["ExpirationTime"])), made["TokenId"],
+                          instant(int(made["ExpirationTime"])), made["Token"])) + "\n"
+
+    def finish_by_hand(self, w, last):
+        self.assertEqual((last["outcome"], last.get("step")), ("waiting", "delete"), last)
+        self.assertIn(w.center.tokens[0]["TokenId"], last["summary"])
+        w.center.deleted.append(w.center.tokens.pop(0))
+        w.t += 5
+        w.approvals.append({"step": "delete", "by": "bob", "at": instant(w.t)})
+        return w.run()
+
+    def test_handover(self):
+        w = self.world(aws="handover")
+        w.deny = {"delete"}
+        last = w.drive(typed=self.person)
+        self.assertIn("AWS takes it too", w.handed["summary"])
+        last = self.finish_by_hand(w, last)
+        self.assertIn("Token handed over by alice", last["summary"])
+        self.assertIn("(a person says so)", last["summary"])
+        self.rotated("handover", w, last)
+        self.assertFalse([r for r in w.requests if r.startswith("aws")], "no call of AWS but SCIM")
+
+    def test_handover_killed_everywhere(self):
+        w = self.world(aws="handover")
+        w.deny = {"delete"}
+        w.drive(typed=self.person)
+        plans = [("request", i, when) for i in range(len(w.requests)) for when in ("before", "after")]
+        plans += [("checkpoint", i, when) for i in range(w.checkpoints) for when in ("before", "after")]
+        for plan in plans:
+            name = "killed at %s %d, %s" % plan
+            v = World(aws="handover")
+            try:
+                v.deny, v.kill = {"delete"}, plan
+                made = []
+
+                def typed(world):
+                    if not made:
+                        made.append(self.person(world))
+                    return made[0]
+                last = v.drive(typed=typed)
+                self.rotated(name, v, self.finish_by_hand(v, last))
+            finally:
+                v.close()
+
+    def test_wrong_token_deleted_by_hand(self):
+        w = self.world(aws="handover")
+        w.deny = {"delete"}
+        w.drive(typed=self.person)
+        w.center.deleted.append(w.center.tokens.pop(1))
+        w.guarded = False
+        w.t += 5
+        w.approvals.append({"step": "delete", "by": "bob", "at": instant(w.t)})
+        last = w.run()
+        self.assertEqual(last["outcome"], "failed")
+        self.assertIn("URGENT, after the deletion", last["summary"])
+
+    def test_typed(self):
+        good = "t" * 500
+        end, far = instant(EXPIRES), instant(START + YEAR)
+        rows = (
+            ("all right", ("old-1", end, "new-1", far, good), True, None),
+            ("the day alone", ("old-1", end[:10], "new-1", far[:10], good), True, None),
+            ("no old one", ("", "", "new-1", far, good), True, None),
+            ("spaces around", (" old-1 ", end, "new-1\t", far, " %s " % good), True, None),
+            ("another end", ("old-1", far, "new-1", far, good), False, "does not end when the notice says"),
+            ("no time", ("old-1", "soon", "new-1", far, good), False, "is no time"),
+            ("the same id", ("one", end, "one", far, good), False, "the same id"),
+            ("not newer", ("old-1", end, "new-1", end, good), False, "not newer"),
+            ("a token for an id", ("old-1", end, good, far, good), False, "looks like a token"),
+            ("an id with a space", ("old 1", end, "new-1", far, good), False, "no id has"),
+            ("no new id", ("old-1", end, "", far, good), False, "no id"),
+            ("half a token", ("old-1", end, "new-1", far, good[:80]), False, "copy it as a whole"),
+            ("a token of two words", ("old-1", end, "new-1", far, good + " " + good), False, "plain characters"),
+            ("a token with a control character", ("old-1", end, "new-1", far, good + "\x07x"), False, "plain characters"),
+            ("a token too long", ("old-1", end, "new-1", far, "x" * 6000), False, "longer than"),
+            ("too few lines", ("old-1", end), False, "ended before"),
+            ("nothing", (), False, "ended before"),
+        )
+        for name, lines, taken, words in rows:
+            w = self.world(aws="handover")
+            w.secrets_seen.append(good)
+            self.assertEqual(w.run()["waiting_for"], "input", name)
+            last = w.run("input", typed="".join(x + "\n" for x in lines), by="alice")
+            said = "\n".join(w.told)
+            if taken:
+                self.assertEqual(last["waiting_for"], "time", "%s: %s" % (name, last))
+                self.assertEqual(w.state["step"], "CREATED", name)
+            else:
+                self.assertEqual(last["waiting_for"], "input", "%s: %s" % (name, last))
+                self.assertIn(words, said, name)
+                self.assertNotIn("sealed", json.dumps(w.state), name)
+            for piece in (good[:40], "x" * 40):
+                self.assertNotIn(piece, said, name)
+
+    def test_handed_token_is_refused(self):
+        w = self.world(aws="handover")
+        w.run()
+        w.run("input", typed="old-1\n%s\nnew-1\n%s\n%s\n" % (instant(EXPIRES), instant(START + YEAR), "t" * 500), by="alice")
+        w.t += 700
+        self.assertEqual(w.run()["outcome"], "waiting")
+        w.t += 700
+        last = w.run()
+        self.assertEqual((last["waiting_for"], last["step"]), ("input", "token"), last)
+        self.assertIn("delete the new token new-1", last["summary"])
+        self.assertNotIn("sealed", w.state)
+        w.deny = {"delete"}
+        last = w.drive(typed=self.person)
+        self.rotated("the second", w, self.finish_by_hand(w, last))
+
+    def test_input_when_nothing_is_asked(self):
+        w = self.world()
+        last = w.run("input", typed="x\n", by="alice")
+        self.assertEqual(last["outcome"], "waiting")
+        self.assertIn("no token is asked for", last["summary"])
+
+    # -- exec
+
+    def test_exec(self):
+        save = os.path.join(os.environ["MAILHOOK_SOURCE"], "samples/rotate/store-token")
+        w = self.world(idp="exec", exec={"save": [save, "STORE"], "verify": [save, "--verify", "STORE"]})
+        store = os.path.join(w.dir, "provider")
+        os.mkdir(store, 0o700)
+        w.replace("rotate.conf", "STORE", store)
+        w.deny = {"delete"}
+        w.sync.works = lambda *a: True
+        last = w.drive()
+        self.assertEqual(last["step"], "delete", last)
+        self.assertIn("cannot be asked", last["summary"])
+        with open(os.path.join(store, "token")) as f:
+            saved = f.read()
+        self.assertEqual(saved, w.center.tokens[1]["Token"])
+        self.assertEqual(os.stat(os.path.join(store, "token")).st_mode & 0o777, 0o600)
+        w.sync.saved["SecretToken"] = saved
+        w.deny = set()
+        last = w.drive()
+        self.rotated("exec", w, last)
+
+    def test_exec_programs(self):
+        rows = (
+            ("says no", "#!/bin/sh\ncat >/dev/null\necho no such user\nexit 3\n", "failed", "status 3: no such user"),
+            ("says not now", "#!/bin/sh\nexit 75\n", "retry", "not now"),
+            ("shows the token", "#!/bin/sh\ncat\nexit 1\n", "failed", "holds the token and is not shown"),
+            ("shows it in pieces", "#!/bin/sh\nfold -w 40\nexit 1\n", "failed", "holds the token and is not shown"),
+            ("hangs", "#!/bin/sh\nexec sleep 60\n", "retry", "did not end in time"),
+            ("is killed", "#!/bin/sh\nkill -9 $$\n", "retry", "killed"),
+            ("reads nothing", "#!/bin/sh\nexit 0\n", "waiting", "does not tell of its synchronisations"),
+        )
+        for name, script, outcome, words in rows:
+            w = self.world(idp="exec", approval="auto", exec={"save": ["SAVE"], "timeout_s": 1})
+            path = w.write("save", script, 0o700)
+            w.replace("rotate.conf", "SAVE", path)
+            w.run()
+            w.t += 20
+            last = w.run()
+            self.assertEqual(last["outcome"], outcome, "%s: %s" % (name, last))
+            self.assertIn(words, last["summary"], name)
+            w.broken = []
+            w.check(self, name, last)
+
+    # -- describe, check
+
+    def test_describe_changes_nothing(self):
+        for name, options, words in (("by API", {}, "made by API"), ("by hand", {"aws": "handover"}, "made by hand")):
+            for how in ({"verb": "describe"}, {"observe": True}, {"case": dict(rotation.action.CASE, drill=True, expires=instant(EXPIRES))}):
+                w = self.world(**options)
+                verb = how.pop("verb", "run")
+                last = w.run(verb, **how)
+                self.assertEqual(last["outcome"], "done", "%s: %s" % (name, last))
+                self.assertIn("would rotate", last["summary"], name)
+                self.assertIn(words, last["summary"], name)
+                self.assertEqual((w.created, w.sync.puts, w.center.deleted, w.checkpoints), ([], [], [], 0), name)
+                self.assertFalse(os.listdir(w.state_dir), name)
+
+    def test_describe_a_sample_asks_nobody(self):
+        w = self.world()
+        last = w.run("describe", sample=True)
+        self.assertEqual((last["outcome"], w.requests), ("done", []))
+
+    def test_check(self):
+        w = self.world()
+        last = w.run("check")
+        self.assertEqual((last["outcome"], w.requests), ("done", []), last)
+        last = w.run("check", online=True)
+        self.assertEqual(last["outcome"], "done", last)
+        self.assertIn("both were asked", last["summary"])
+        self.assertEqual((w.created, w.sync.puts), ([], []))
+        w.sync.jobs.clear()
+        self.assertEqual(w.run("check", online=True)["outcome"], "failed")
+        rows = (
+            ("no account", {"account": None}, "account is missing"),
+            ("a short account", {"account": "123"}, "12 digits"),
+            ("no endpoint", {"scim_endpoint": None}, "scim_endpoint is missing"),
+            ("an endpoint that is none", {"scim_endpoint": "https://scim.eu-west-1.amazonaws.com/"}, "is not https"),
+            ("plain HTTP", {"scim_endpoint": "http://scim.example.com/t/scim/v2/"}, ""),
+            ("two regions", {"scim_endpoint": "https://scim.us-east-1.amazonaws.com/t/scim/v2/"}, "in another"),
+            ("no key", {"key_file": None}, "key_file is missing"),
+            ("another way", {"aws": "console"}, "no way"),
+            ("another provider", {"idp": "okta"}, "no identity provider"),
+            ("another approval", {"approval": "yes"}, "approval must be"),
+            ("an unknown option", {"soak": 7}, "soak"),
+        )
+        for name, change, words in rows:
+            w = self.world()
+            conf = w.configure("console-api", "entra", "ask", change)
+            self.assertTrue(conf)
+            last = w.run("check")
+            if name == "plain HTTP":
+                last = w.run()
+            self.assertIn(last["outcome"], ("failed", "retry"), "%s: %s" % (name, last))
+            self.assertIn(words, last["summary"], name)
+            self.assertEqual(w.created, [], name)
+        w = self.world()
+        os.chmod(os.path.join(w.dir, "key"), 0o644)
+        self.assertIn("key", w.run("check")["summary"])
+        w.write("key", "not hex")
+        self.assertIn("64 hex digits", w.run("check")["summary"])
+
+    def test_no_core_file_and_no_debugger(self):
+        w = self.world()
+        seen = {}
+
+        def look(name):
+            if not seen:
+                with open("/proc/%d/limits" % w.proc.pid) as f:
+                    seen["core"] = re.search(r"Max core file size\s+(\S+)\s+(\S+)", f.read()).groups()
+                seen["owner"] = os.stat("/proc/%d/environ" % w.proc.pid).st_uid
+        w.sync.before = look
+        w.run()
+        self.assertEqual(seen["core"], ("0", "0"))
+
+
+if __name__ == "__main__":
+    unittest.main()
