@@ -515,7 +515,7 @@ static const struct {
 	{ "check names what no rule takes", "check", NULL, 1, "err",
 	    "kind aws.identity-center.scim-token: no rule takes it for" },
 	{ "check names a rule that is never reached", "check", NULL, 1, "err", "rule \"late\" is never reached" },
-	{ "check names a mailbox that nothing watches", "check", NULL, 1, "err", "mailbox \"ops\" is not watched" },
+	{ "check names a mailbox whose secret is missing", "check", NULL, 1, "out", "mailbox ops: not fit: " },
 	{ "check names wrong lines of the accounts file", "check", NULL, 1, "err", "/accounts:2: no account" },
 	{ "and all of them", "check", NULL, 1, "err", "/accounts:3: account 42 has 2 digits, not 12" },
 	{ "check asks the actions", "check", NULL, 1, "out", "action desk: fit: did it" },
@@ -542,7 +542,7 @@ commands_answer(void **state)
 	    "rule \"mine\" { accounts = {\"1234*\"} do = {\"desk\", \"turn\"} }\n"
 	    "rule \"late\" { accounts = {\"123456789012\"} do = {\"desk\"} }\n"
 	    "mailbox \"ops\" { url = \"imaps://imap.example.com/INBOX\" user = \"ops\" password_command = "
-	    "\"/bin/true\" }\n");
+	    "\"/no/such/program\" }\n");
 	room_script(&r, "accounts", ",nobody\n42,zeros\n123456789012,Payments\n"); /* below the line of a script */
 	assert_int_equal(run(&r, "list", NULL), 0);
 	put_notice(&r, 1);

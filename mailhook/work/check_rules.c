@@ -4,6 +4,7 @@
 #include "mailhook/work/accounts.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
+#include "mailhook/work/mailboxes.h"
 #include "mailhook/work/pass.h"
 #include "parsers/parser.h"
 
@@ -203,6 +204,8 @@ kinds_without_rule(const struct work *w)
 	n += kind_without_rule(w, CASE_UNRECOGNISED) + kind_without_rule(w, CASE_FLOOD);
 	if (awaits_notices(w->conf))
 		n += kind_without_rule(w, KIND_SILENCE);
+	if (w->conf->n_mailboxes > 0)
+		n += kind_without_rule(w, KIND_MAILBOX);
 	return w->conf->n_credentials == 0 ? n : n + kind_without_rule(w, KIND_CREDENTIAL);
 }
 

@@ -87,16 +87,6 @@ check_actions(struct work *w, const struct options *o)
 	return n;
 }
 
-/* A block that nothing reads yet must not look like a mailbox that is watched. */
-static size_t
-unwatched(const struct conf *c)
-{
-	for (size_t i = 0; i < c->n_mailboxes; i++)
-		work_log("%s:%d: mailbox \"%s\" is not watched: this version takes mail by pipe only",
-		    c->mailboxes[i].file, c->mailboxes[i].line, c->mailboxes[i].name);
-	return c->n_mailboxes;
-}
-
 /* Reading the file has named its wrong lines, or that it is not there. */
 static size_t
 wrong_accounts(const struct work *w)
@@ -131,7 +121,7 @@ check_command(const struct options *o)
 			    "no action and no rule is configured: tickets go into a folder, replies into a Maildir");
 		if (w.conf->observe)
 			(void)puts("observe is on: actions only describe what they would do");
-		wrong += unwatched(w.conf) + wrong_accounts(&w);
+		wrong += check_mailboxes(&w, o->config, o->online) + wrong_accounts(&w);
 		wrong += check_trust(&w, o->online);
 		wrong += check_actions(&w, o);
 	}

@@ -58,6 +58,7 @@ print_text(const struct state *s)
 	(void)printf("quarantine  %lld messages, %lld bytes, %lld dropped\n", (long long)s->quarantine,
 	    (long long)s->quarantine_bytes, (long long)s->quarantine_dropped);
 	(void)printf("floods      %lld notices kept out\n", (long long)s->flood_dropped);
+	mailboxes_text(&s->mailboxes, stdout);
 }
 
 static enum mh_status
@@ -129,6 +130,8 @@ status_command(const struct options *o)
 		status = print_paused(&w, &err);
 	if (status != MH_OK)
 		work_log("%s", err.text);
+	const bool attention = status == MH_OK && state_attention(&s);
+	state_release(&s);
 	work_release(&w);
-	return status == MH_OK && state_attention(&s) ? EXIT_ATTENTION : work_exit(status);
+	return attention ? EXIT_ATTENTION : work_exit(status);
 }

@@ -60,6 +60,9 @@ size_t check_rules(const struct work *w);
 /* What the trust block comes to, for check. How much is wrong: 1 where online says that the resolver does not answer. */
 size_t check_trust(const struct work *w, bool online);
 
+/* Whether mailboxes can be watched, for check: their secrets, and, online, their servers (check_mailboxes.c). 0: they can. */
+size_t check_mailboxes(const struct work *w, const char *config, bool online);
+
 /* -- opening (work.c) ---------------------------------------------------------------------------------------------- */
 
 /* Reads configuration and accounts; complaints go to stderr. MH_BAD: the configuration is wrong. w is zeroed before. */

@@ -81,8 +81,10 @@ print_numbers(struct work *w, bool runs, struct buf *out, struct mh_err *err)
 	const int64_t now = clock_now();
 	const enum mh_status status = state_read(w, runs, now, &s, err);
 
-	if (status == MH_OK)
+	if (status == MH_OK) {
 		state_prometheus(&s, now, out);
+		state_release(&s);
+	}
 	return status == MH_OK && !buf_ok(out) ? mh_fail(err, MH_RETRY, "no memory for the metrics") : status;
 }
 

@@ -11,6 +11,7 @@
 #include "mailhook/work/ledger/approvals.h"
 #include "mailhook/work/ledger/times.h"
 #include "mailhook/work/ledger/upkeep.h"
+#include "mailhook/work/mailboxes.h"
 
 #define DAY_S 86400
 #define PASS_ARENA_BYTES ((size_t)64 << 20)
@@ -333,16 +334,23 @@ credentials_due(const struct work *w, const struct pass *p, int64_t now)
 	       now >= p->credentials_at + PASS_CREDENTIALS_S;
 }
 
+static bool
+mailboxes_due(const struct work *w, const struct pass *p, int64_t now)
+{
+	return !p->started ||
+	       (w->conf->n_mailboxes > 0 && (now < p->mailboxes_at || now >= p->mailboxes_at + MAILBOXES_EVERY_S));
+}
+
 static enum mh_status
 pass_in(struct work *w, struct pass *p, struct arena *a, int64_t now, bool *ret_more, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	struct time_rows due = { 0 };
 	int64_t next = 0;
-	const bool credentials = credentials_due(w, p, now);
+	const bool credentials = credentials_due(w, p, now), mailboxes = mailboxes_due(w, p, now);
 	enum mh_status status = MH_OK;
 
-	if (!credentials) { /* the usual round: no transaction where nothing is due */
+	if (!credentials && !mailboxes) { /* the usual round: no transaction where nothing is due */
 		status = ledger_times_next(w->db, &next, err);
 		if (status == MH_SKIP || (status == MH_OK && next > now))
 			return MH_OK;
@@ -353,6 +361,8 @@ pass_in(struct work *w, struct pass *p, struct arena *a, int64_t now, bool *ret_
 		status = compare(w, a, err);
 	if (status == MH_OK && credentials)
 		status = own_credentials(w, a, now, err);
+	if (status == MH_OK && mailboxes)
+		status = mailboxes_cases(w, a, now, err);
 	if (status == MH_OK)
 		status = ledger_times_due(w->db, now, PASS_BATCH, a, &due, err);
 	for (size_t i = 0; i < due.n && status == MH_OK; i++) {
@@ -365,6 +375,8 @@ pass_in(struct work *w, struct pass *p, struct arena *a, int64_t now, bool *ret_
 		return status;
 	*ret_more = due.n == PASS_BATCH;
 	p->started = true;
+	if (mailboxes)
+		p->mailboxes_at = now;
 	if (credentials) {
 		p->credentials_at = now;
 		w->credentials_told = false;
@@ -397,6 +409,8 @@ pass_next(struct work *w, const struct pass *p, int64_t now)
 		return next; /* who resumes wakes the worker */
 	if (w->conf->n_credentials > 0 && p->started)
 		next = p->credentials_at + PASS_CREDENTIALS_S;
+	if (w->conf->n_mailboxes > 0 && p->mailboxes_at + MAILBOXES_EVERY_S < next)
+		next = p->mailboxes_at + MAILBOXES_EVERY_S;
 	if (ledger_times_next(w->db, &look_next, &err) == MH_OK && look_next < next)
 		next = look_next;
 	return next;

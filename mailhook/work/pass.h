@@ -22,6 +22,7 @@ struct pass {
 	bool paused;            /* everything is: no time passes for cases */
 	bool started;           /* the configuration was compared with the one before; false again after a reload */
 	int64_t credentials_at; /* when they were looked at last */
+	int64_t mailboxes_at;   /* the same of mailboxes */
 };
 
 /* All that has come about by now, at most PASS_BATCH cases of it; *ret_more: there is more.

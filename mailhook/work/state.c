@@ -12,6 +12,7 @@
 #include "mailhook/work/commands.h"
 
 #define DAY_S 86400
+#define STATE_ARENA_BYTES ((size_t)8 << 20)
 
 /* -- looking ------------------------------------------------------------------------------------------------------- */
 
@@ -136,6 +137,7 @@ state_read(struct work *w, bool worker, int64_t now, struct state *ret, struct m
 	struct state s = { .worker = worker };
 	enum mh_status status = MH_OK;
 
+	arena_init(&s.arena, STATE_ARENA_BYTES);
 	look_at_intake(w->conf->intake_dir, now, &s);
 	if (w->db != NULL) {
 		status = look_at_cases(w->db, now, &s, err);
@@ -151,13 +153,27 @@ state_read(struct work *w, bool worker, int64_t now, struct state *ret, struct m
 			status = ledger_meta_count(w->db, "flood-dropped", &s.flood_dropped, err);
 	}
 	if (status == MH_OK)
+		status = mailboxes_look(w, &s.arena, now, &s.mailboxes, err);
+	if (status == MH_OK)
 		*ret = s;
+	else
+		state_release(&s);
 	return status;
+}
+
+void
+state_release(struct state *s)
+{
+	arena_release(&s->arena);
+	s->mailboxes = (struct mailbox_rows){ 0 };
 }
 
 bool
 state_attention(const struct state *s)
 {
+	for (size_t i = 0; i < s->mailboxes.n; i++)
+		if (s->mailboxes.items[i].silent || s->mailboxes.items[i].again > 0)
+			return true;
 	return s->failed_open > 0 || s->bad > 0 || (s->intake > 0 && !s->worker);
 }
 
@@ -183,7 +199,7 @@ state_json(struct work *w, const struct state *s, struct buf *out, struct mh_err
 	     json_add_integer(j, "inputs", s->inputs) && json_add_integer(j, "quarantine", s->quarantine) &&
 	     json_add_integer(j, "quarantine_bytes", s->quarantine_bytes) &&
 	     json_add_integer(j, "quarantine_dropped", s->quarantine_dropped) &&
-	     json_add_integer(j, "flood_dropped", s->flood_dropped);
+	     json_add_integer(j, "flood_dropped", s->flood_dropped) && mailboxes_json(&s->mailboxes, j);
 	const enum mh_status status = ok ? pause_json(w, NULL, j, err) : MH_OK;
 	if (status != MH_OK)
 		return status;
@@ -246,4 +262,5 @@ state_prometheus(const struct state *s, int64_t now, struct buf *out)
 		buf_printf(out, "mailhook_%s%s%s%s %" PRId64 "\n", m->name, m->label == NULL ? "" : "{",
 		    m->label == NULL ? "" : m->label, m->label == NULL ? "" : "}", m->value);
 	}
+	mailboxes_prometheus(&s->mailboxes, out);
 }

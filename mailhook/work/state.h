@@ -2,6 +2,7 @@
 #ifndef MAILHOOK_WORK_STATE_H
 #define MAILHOOK_WORK_STATE_H
 
+#include "mailhook/work/mailboxes.h"
 #include "mailhook/work/work.h"
 
 struct state {
@@ -14,12 +15,15 @@ struct state {
 	int64_t approvals, oldest_approval_s, inputs;
 	int64_t quarantine, quarantine_bytes, quarantine_dropped, flood_dropped;
 	int64_t paused_all, paused_rules, paused_actions, oldest_pause_s; /* paused_all: 0 or 1 */
+	struct mailbox_rows mailboxes;
+	struct arena arena; /* own: mailboxes */
 };
 
 /* Looks at the intake, and at the ledger where w->db is open.
  *   in      worker: whether one runs
  *   errors  those of db.h */
 enum mh_status state_read(struct work *w, bool worker, int64_t now, struct state *ret, struct mh_err *err);
+void state_release(struct state *s);
 /* Something that a person should look at. */
 bool state_attention(const struct state *s);
 
