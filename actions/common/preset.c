@@ -191,13 +191,18 @@ preset_read(const char *name, const struct preset_shipped *shipped, const char *
 	MH_AUTO(drop_preset) struct preset *p = calloc(1, sizeof(*p));
 	if (p == NULL)
 		return mh_fail(err, MH_RETRY, "no memory for a preset");
-	(void)snprintf(p->name, sizeof(p->name), "preset %s", name);
-	p->json = json_parse(buf_span(&text), &why);
+	(void)snprintf(p->name, sizeof(p->name), "%s%s", name[0] == '/' ? "" : "preset ", name);
+	p->json = json_parse(text.n == 0 ? MH_LIT("") : buf_span(&text), &why);
 	if (p->json == NULL)
-		return mh_fail(err, MH_BAD, "%s: %s", p->name, why.text);
+		return mh_fail(err, MH_BAD, "%s:%d: %s", p->name, preset_json_line(buf_span(&text)), why.text);
+	p->text = strdup(text.p);
+	if (p->text == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for a preset");
 	status = check_shape(p, requests, err);
-	if (status != MH_OK)
+	if (status != MH_OK) {
+		preset_locate(p, err);
 		return status;
+	}
 	*ret = p;
 	p = NULL;
 	return MH_OK;
@@ -206,8 +211,10 @@ preset_read(const char *name, const struct preset_shipped *shipped, const char *
 void
 drop_preset(struct preset **p)
 {
-	if (*p != NULL)
+	if (*p != NULL) {
 		drop_json(&(*p)->json);
+		free((*p)->text);
+	}
 	free(*p);
 	*p = NULL;
 }
@@ -513,6 +520,8 @@ preset_check(const struct preset_context *c, struct mh_err *err)
 		if (status == MH_OK)
 			status = check_paths(request, &v, err);
 	}
+	if (status != MH_OK)
+		preset_locate(c->preset, err);
 	return status;
 }
 

@@ -112,6 +112,9 @@ enum mh_status preset_ask(
 /* Whether it has such a request, and the request's "when" renders to something: all that it needs is known. */
 enum mh_status preset_can_ask(const struct preset_context *c, const char *request, bool *ret, struct mh_err *err);
 
+/* One of the preset's maps, filled in: what it has to say besides its requests. MH_SKIP: there is none, or it is empty. */
+enum mh_status preset_word(const struct preset_context *c, const char *name, struct buf *ret, struct mh_err *err);
+
 /* A request as it would be sent, a line each, the secret as "***". Asks nobody. */
 enum mh_status preset_show(const struct preset_context *c, const char *request, struct buf *out, struct mh_err *err);
 

@@ -9,13 +9,15 @@
 #define PRESET_MAX_BODY_BYTES (1u << 20) /* a ticket's text has at most 256 kB; libcurl waits for "100" above 1 MiB */
 
 struct preset {
-	cJSON *json; /* own */
-	char name[80];
+	cJSON *json;    /* own */
+	char *text;     /* own: the file, for the lines of errors */
+	char name[120]; /* "preset NAME", or the path */
 };
 
 struct preset_vars {        /* all that one request's templates may name */
 	struct arena arena; /* own */
-	struct buf basic;   /* own; "Basic ..." */
+	struct buf basic,
+	    basic_key; /* own; "Basic ...": of user and secret; of the secret as the user of no password */
 	struct template_var items[PRESET_MAX_VARS];
 	struct template_vars vars; /* of items */
 	const struct template_var *pairs;
@@ -29,6 +31,12 @@ struct preset_request {                                 /* built, ready to be se
 	struct http_header headers[PRESET_MAX_HEADERS]; /* of values */
 	size_t n_headers;
 };
+
+/* -- preset_where.c */
+/* The line where the text stops to be JSON. */
+int preset_json_line(struct mh_span text);
+/* Puts the line into an error that names a key or a variable: "FILE:LINE: ...". */
+void preset_locate(const struct preset *p, struct mh_err *err);
 
 /* -- preset_vars.c */
 enum mh_status preset_vars_make(const struct preset_context *c, struct preset_vars *ret, struct mh_err *err);

@@ -14,6 +14,7 @@ static const struct ticket_driver *const drivers[] = {
 	&ticket_gitlab,
 	&ticket_servicenow,
 	&ticket_pagerduty,
+	&ticket_http,
 };
 
 const struct ticket_driver *
