@@ -162,15 +162,16 @@ class Installed:
             os.rename(self.intake + ".away", self.intake)
 
     def stall(self):
-        """The mail arrives, and its end does not: nothing more comes, and nothing is closed."""
+        """The mail arrives, and its end does not: nothing more comes, and nothing is closed. SIGTERM reaches mailhook."""
         real, self.ends = self.bin + ".real", os.path.join(private.own(os.path.join(self.dir, "notes")), "ends")
         os.rename(self.bin, real)
         with open(self.ends, "w", encoding="utf-8"):
             os.chmod(self.ends, 0o666)
         with open(self.bin + ".new", "w", encoding="utf-8") as f:
-            f.write("#!/usr/bin/python3 -ISB\nimport shutil, subprocess, sys, time\n"
+            f.write("#!/usr/bin/python3 -ISB\nimport shutil, signal, subprocess, sys, time\n"
                     "begun = time.monotonic()\n"
                     "p = subprocess.Popen(['%s'] + sys.argv[1:], stdin=subprocess.PIPE)\n"
+                    "signal.signal(signal.SIGTERM, lambda *_: p.terminate())\n"
                     "shutil.copyfileobj(sys.stdin.buffer, p.stdin)\np.stdin.flush()\n"
                     "code = p.wait()\n"
                     "with open('%s', 'a') as f:\n"

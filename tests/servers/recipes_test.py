@@ -162,13 +162,26 @@ class Room(unittest.TestCase):
         self.assertEqual(self.hook.waiting(), [])
 
     def ended_by_itself(self, what):
-        """By our own deadline, which is before that of any server."""
-        if what == "stalled":
+        """By our own deadline, which is before that of any server; or at once, where the server's was made short."""
+        least, most = {"stalled": (7.9, 9.9), "the server's limit": (1, 6)}.get(what, (None, None))
+        if least is not None:
             ends = self.hook.stalled()
             self.assertTrue(ends)
             for code, seconds in ends:
                 self.assertEqual(code, 75)
-                self.assertTrue(7.9 < seconds < 9.9, seconds)
+                self.assertTrue(least < seconds < most, seconds)
+
+    def ended_by_the_server(self, later, tries_again=None, what="the server's limit"):
+        """The server's limit is 2 s here: it sends SIGTERM, which is not the mail's end."""
+        self.start_again()
+        self.hook.stall()
+        try:
+            self.cannot_take(what, later, kept=True)
+        finally:
+            self.hook.flow()
+        if not later:
+            (tries_again or self.catch_up)(ANN)
+        self.one_of_all(what)
 
     BESIDE = False  # the box has its own delivery, which the failure does not touch
 
@@ -268,20 +281,26 @@ class Agent(Room):
 class Procmail(Agent):
     ARGV = "/usr/bin/procmail BOX=%(boxes)s/${recipient} %(filter)s"
 
-    def use(self, name):
-        self.write("SHELL=/bin/sh\nMAILDIR=$BOX\nDEFAULT=$BOX/\n" + self.recipe(name))
+    def use(self, name, head=""):
+        self.write("SHELL=/bin/sh\nMAILDIR=$BOX\nDEFAULT=$BOX/\n" + head + self.recipe(name))
         for who in (ANN, BOB, SENDER):
             private.own(self.box_folder(who))
 
     def test_copy(self):
         self.use("procmail-copy")
         self.prove("procmail-copy", later=False)
+        self.use("procmail-copy", "TIMEOUT=2\n")
+        self.ended_by_the_server(later=False)
 
     def test_retry(self):
         self.use("procmail-retry")
         self.prove("procmail-retry", later=True)
+        self.use("procmail-retry", "TIMEOUT=2\n")
+        self.ended_by_the_server(later=True)
 
     def test_filter(self):
+        self.use("procmail-filter", "TIMEOUT=2\n")
+        self.ended_by_the_server(later=False)
         self.use("procmail-filter")
         self.prove("procmail-filter", later=False, sorts=True)
         self.start_again()
@@ -331,10 +350,28 @@ class Dovecot(Room):
         programs = private.own(os.path.join(cls.dir, "programs"), 0, 0, 0o755)
         os.symlink(cls.hook.bin, os.path.join(programs, "mailhook"))
         print("sieve dovecot.conf:")
-        more = cls.hook.here(RECIPES["sieve dovecot.conf"], [("/etc/dovecot/mailhook", programs)])
+        cls.more = cls.hook.here(RECIPES["sieve dovecot.conf"], [("/etc/dovecot/mailhook", programs)])
+        cls.server = cls.start(cls.dir, cls.more)
+
+    @staticmethod
+    def start(folder, more):
         users = {who: "secret" for who in (ANN, BOB, SENDER)}
-        cls.server = dovecot.Dovecot(cls.dir, users, protocols=("lmtp",), more=more)
-        cls.server.start()
+        return dovecot.Dovecot(folder, users, protocols=("lmtp",), more=more).start()
+
+    def test_limit(self):
+        folder, usual = os.path.join(self.dir, "limited"), self.server
+        os.mkdir(folder)
+        limits = "".join("  sieve_%s_exec_timeout = 2s\n" % what for what in ("pipe", "execute", "filter"))
+        type(self).server = self.start(folder, self.more + "plugin {\n%s}\n" % limits)
+        try:
+            # Not the filter: Pigeonhole 0.5.19 crashes where it ends one, and the mail server comes again.
+            for name, tries_again in (("sieve-copy", None), ("sieve-execute", self.again)):
+                with self.subTest(name):
+                    self.script = self.recipe(name)
+                    self.ended_by_the_server(later=False, tries_again=tries_again)
+        finally:
+            self.server.stop()
+            type(self).server = usual
 
     def send(self, mail, *recipients):
         with smtplib.LMTP("127.0.0.1", self.server.port["lmtp"], timeout=60) as s:
@@ -400,6 +437,7 @@ class Dovecot(Room):
 
 class Fdm(Room):
     """fdm as a delivery agent, on standard input; one home for each user."""
+    HEAD = ""
 
     def setUp(self):
         for who in (ANN, BOB, SENDER):
@@ -407,7 +445,7 @@ class Fdm(Room):
             path = os.path.join(home, ".fdm.conf")
             with open(path, "w", encoding="utf-8") as f:
                 # nobody has no home, and fdm asks the password file for it
-                f.write('set lock-file "%s/lock"\nset maximum-size 64M\naccount "stdin" stdin\n' % home
+                f.write('set lock-file "%s/lock"\nset maximum-size 64M\n%saccount "stdin" stdin\n' % (home, self.HEAD)
                         + self.recipe("fdm", [("%h", home)]))
             os.chown(path, private.MAIL_UID, private.MAIL_GID)
             os.chmod(path, 0o600)
@@ -435,6 +473,13 @@ class Fdm(Room):
 
     def test_copy(self):
         self.prove("fdm", later=False)
+
+    def test_limit(self):
+        self.HEAD = "set timeout 2\n"
+        self.setUp()
+        self.ended_by_the_server(later=False, what="given up")  # fdm lets go of what it started
+        private.wait_until("mailhook's own end", self.hook.stalled)
+        self.assertEqual([code for code, _ in self.hook.stalled()], [75])
 
 
 class Cron(Room):
