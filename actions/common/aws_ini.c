@@ -15,7 +15,10 @@ is_section(struct mh_span inside, const char *section)
 	if (!span_starts(inside, MH_LIT("profile")))
 		return false;
 	wanted = span_from(wanted, 8);
-	inside = span_trim(span_from(inside, 7));
+	inside = span_from(inside, 7);
+	if (inside.n == 0 || (inside.p[0] != ' ' && inside.p[0] != '\t')) /* "profiler" */
+		return false;
+	inside = span_trim(inside);
 	if (inside.n >= 2 && (inside.p[0] == '"' || inside.p[0] == '\'') && inside.p[inside.n - 1] == inside.p[0])
 		inside = span_from(span_head(inside, inside.n - 1), 1);
 	return span_eq(inside, wanted);

@@ -149,10 +149,12 @@ xml_text(struct mh_span text, const char *name, struct buf *out, struct mh_err *
 		at = end + 1;
 		if (!span_eq(local_name(tag), span_of(name)))
 			continue;
+		if (tag.p[tag.n - 1] == '/')
+			return MH_SKIP;
 		const size_t close = span_find(text, MH_LIT("<"), at);
 		if (close == SIZE_MAX)
 			return bad(err);
-		if (!span_starts(span_from(text, close), MH_LIT("</")) || tag.p[tag.n - 1] == '/')
+		if (!span_starts(span_from(text, close), MH_LIT("</")))
 			return MH_SKIP;
 		return put_text(span_trim(span_head(span_from(text, at), close - at)), out, err);
 	}
