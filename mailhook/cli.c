@@ -102,9 +102,10 @@ const struct command commands[] = {
 	    .help = "prove that the ledger is whole\n"
 		    "Exit 1: it is not; each thing that is wrong is a line." },
 	{ .name = "drill",
-	    .arguments = "",
+	    .arguments = "[--mailbox NAME]",
 	    .help = "send a marked test notice through the whole installation\n"
-		    "It says, step by step, what worked, what is slow and what is missing. Nothing is renewed." },
+		    "It says, step by step, what worked, what is slow and what is missing. Nothing is renewed. With "
+		    "--mailbox the notice is put into that mailbox, else given to pipe." },
 	{ .name = NULL },
 };
 

@@ -96,6 +96,7 @@ class Room:
         if self.server.daemon is not None:
             self.server.daemon.process.kill()  # its own end takes seconds, and nothing of it is kept
         self.server.stop()
+        fcntl.flock(self.worker, fcntl.LOCK_EX)  # a worker that was woken comes to its end
         self.worker.close()
         shutil.rmtree(self.dir)
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "mailhook/clock.h"
+#include "mailhook/imap/report.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/child.h"
 #include "mailhook/work/commands.h"
@@ -31,6 +32,7 @@ struct drill {
 	struct work w; /* own, as the arena */
 	struct arena a;
 	const char *config;              /* NULL: the default */
+	const char *mailbox;             /* NULL: by pipe */
 	char mark[80];                   /* the Message-ID */
 	int64_t began_ms, idle_since_ms; /* idle: no worker holds the lock; 0: one does */
 	int64_t message_id;
@@ -117,6 +119,41 @@ write_notice(const struct drill *d, struct buf *out)
 	    d->mark, DRILL_DAYS);
 	put_day(out, now + (int64_t)DRILL_DAYS * 86400);
 	buf_puts(out, " GMT.\n");
+}
+
+/* Into the mailbox, from where it comes as any mail. Where nobody watches, it is looked at once. */
+static enum mh_status
+send_to_mailbox(struct drill *d, struct mh_err *err)
+{
+	const int64_t since_ms = clock_monotonic_ms();
+	const char *const config = d->config == NULL ? NULL : "--config";
+	char path[1100];
+	struct buf mail;
+	int code = -1;
+	struct report report = { 0 };
+
+	(void)snprintf(path, sizeof(path), "%s/mailhook-imap", d->w.libexec);
+	buf_init(&mail, 65536);
+	write_notice(d, &mail);
+	const char *const put[] = { path, "append", d->mailbox, config, d->config, NULL };
+	const char *const look[] = { path, "imap", "--once", config, d->config, NULL };
+	enum mh_status status = buf_ok(&mail) ? child_run(put, buf_span(&mail), CHILD_MS, &code, err)
+					      : mh_fail(err, MH_RETRY, "no memory for a notice");
+	buf_release(&mail);
+	if (status == MH_OK && code != 0)
+		tell(d, "FAULT", "mailbox", "exit %d: the notice was not put into mailbox %s", code, d->mailbox);
+	else if (status == MH_OK)
+		tell(d, speed(since_ms), "mailbox", "the notice was put into mailbox %s", d->mailbox);
+	if (status == MH_OK && code == 0)
+		status = report_read(d->w.conf->state_dir, &d->a, &report, err);
+	if (status != MH_OK || code != 0 || report.running)
+		return status;
+	status = child_run(look, MH_LIT(""), CHILD_MS, &code, err);
+	if (status == MH_OK && code != 0)
+		tell(d, "FAULT", "watching", "nobody watches it, and mailhook imap --once ended with %d", code);
+	else if (status == MH_OK)
+		tell(d, "none", "watching", "nobody watches it: it was read once");
+	return status;
 }
 
 static enum mh_status
@@ -354,7 +391,7 @@ drill(struct drill *d, struct mh_err *err)
 	tell(d, lock_held(d->w.conf->state_dir) ? "ok" : "none", "worker", "%s",
 	    lock_held(d->w.conf->state_dir) ? "runs" : "none runs: each mail starts one");
 	d->began_ms = clock_monotonic_ms();
-	status = send_notice(d, err);
+	status = d->mailbox == NULL ? send_notice(d, err) : send_to_mailbox(d, err);
 	if (status == MH_OK && d->faults == 0)
 		status = await_message(d, err);
 	if (status != MH_OK || d->faults > 0)
@@ -370,7 +407,7 @@ drill(struct drill *d, struct mh_err *err)
 int
 drill_command(const struct options *o)
 {
-	struct drill d = { .config = o->config, .began_ms = clock_monotonic_ms() };
+	struct drill d = { .config = o->config, .mailbox = o->mailbox, .began_ms = clock_monotonic_ms() };
 	struct mh_err err = { 0 };
 	enum mh_status status = work_load(&d.w, o->config, &err);
 

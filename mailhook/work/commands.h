@@ -18,6 +18,7 @@ struct options {
 	bool vouch, choose_rule;       /* approve --vouch, retry --rule */
 	const char *account, *expires; /* with vouch; NULL: not given */
 	const char *step;              /* of approve; NULL: not given */
+	const char *mailbox;           /* of drill; NULL: by pipe */
 	const char *rule, *action;     /* of pause and resume; NULL: not given */
 	bool dry_run;                  /* of requeue */
 	char **operands;               /* the arguments that are no options, of a command that takes several */
@@ -28,7 +29,7 @@ struct options {
 struct work_command {
 	const char *name, *arguments, *help;
 	bool operand, json, once, views, all, online, templates, alarm; /* what it takes */
-	bool vouch, choose_rule, scope, operands, dry_run;
+	bool vouch, choose_rule, scope, operands, dry_run, mailbox;
 	int (*run)(const struct options *o);
 };
 extern const struct work_command work_commands[]; /* ends with a NULL name */

@@ -86,8 +86,9 @@ const struct work_command work_commands[] = {
 	    .json = true,
 	    .run = ledger_command },
 	{ .name = "drill",
-	    .arguments = "",
+	    .arguments = "[--mailbox NAME]",
 	    .help = "send a marked test notice through the whole installation",
+	    .mailbox = true,
 	    .run = drill_command },
 	{ .name = NULL },
 };
@@ -172,6 +173,7 @@ read_options(const struct work_command *c, int argc, char **argv, struct options
 		} else if (set_switch(c, argv[i], o) ||
 			   (c->views && (set_value("--within", argc, argv, &i, &o->within) ||
 					    set_value("--color", argc, argv, &i, &o->color))) ||
+			   (c->mailbox && set_value("--mailbox", argc, argv, &i, &o->mailbox)) ||
 			   (c->vouch && (set_value("--step", argc, argv, &i, &o->step) ||
 					    set_value("--account", argc, argv, &i, &o->account) ||
 					    set_value("--expires", argc, argv, &i, &o->expires))) ||
