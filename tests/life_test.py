@@ -2,17 +2,21 @@
 """A life of 14 months: 20 mails about four tokens, and the history that must come of it, compared whole.
 
 Alder's token is renewed, and the next year's notices come. Birch's is renewed, and no notice comes ever again. Nobody
-acts on Cedar's. Dogwood's first notice is taken just before the ledger is restored from an older copy, and comes again;
+acts on Cedar's. Dogwood's first notice is taken just before the ledger is restored from an older backup, and comes again;
 then the clock is set back by a day. A token of our own runs out beside them. With --kills the same life is lived again
-with kills at a sample of the calls that change something, and must end the same.
+with kills at a sample of the calls that change something, of `pipe`, the worker and each command, and must end the same;
+with --all each of them is killed once at each of its calls, before it and behind it.
 """
 
 import argparse
 import email
+import fcntl
+import itertools
 import os
 import random
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -141,13 +145,21 @@ Amazon Web Services
 """.encode()
 
 
+# Which events have jobs, and of which actions; the case that rule "rest" took has no reply.
+WITH_JOBS = ("opened", "reminded", "expired", "closed")
+TICKET_ALONE = (6,)
+
+
 class Life:
     def __init__(self, world, kills=None):
         self.w = world
-        self.kills = kills  # called at each work to do: the number of the call to kill at, or None
+        self.kills = kills  # called before each command: None, or at which call to kill it, and whether behind it
         self.killed = 0
+        self.answered = set()
         self.page = os.path.join(world.dir, "page")
         self.called = os.path.join(world.dir, "called")
+        self.mail = os.path.join(world.dir, "mail")
+        self.backup = os.path.join(world.dir, "backup")
         with open(self.page, "w", encoding="utf-8") as f:
             f.write(PAGE % self.called)
         os.chmod(self.page, 0o700)
@@ -161,54 +173,75 @@ class Life:
         self.w.now = NOON + timedelta(days=day)
         self.w.set_clock()
 
-    def work(self):
-        number = self.kills() if self.kills else None
-        if number is not None:
-            how, _ = self.w.kill_at(number, f"exec {self.w.mailhook} run --once --config {self.w.conf}")
-            self.killed += how == "killed"
+    def die(self, *args, stdin="/dev/null"):
+        """Perhaps a first try of that command, which is killed."""
+        kill = self.kills() if self.kills else None
+        if kill is None:
+            return False
+        number, after = kill
+        how, _ = self.w.kill_at(number, f"exec {' '.join(self.w.command(*args))} < {stdin}", after=after)
+        self.killed += how == "killed"
+        if stdin == "/dev/null":  # else the lock is our own
             self.w.settle()
+        return True
+
+    def do(self, *args, fits=(0,)):
+        """A command, and again where its first try may have died: what it did then, it refuses to do twice."""
+        tried = self.die(*args)
+        done = self.w.do(*args)
+        if done.returncode not in (fits + (2,) if tried else fits):
+            raise AssertionError(f"{args} on {self.w.now}: {done.returncode} {done.stdout!r} {done.stderr!r}")
+        return done.stdout.decode()
+
+    def work(self):
+        self.die("run", "--once")
         done = self.w.run_once()
         if done.returncode != 0:
             raise AssertionError(f"run --once on {self.w.now}: {done.returncode} {done.stderr!r}")
 
-    def take(self, raw):
-        done = self.w.pipe_alone(raw)
+    def take(self, raw, name):
+        with open(self.mail, "wb") as f:
+            f.write(raw)
+        with open(os.path.join(self.w.state, "worker.lock"), "ab") as lock:  # so that it starts no worker
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.die("pipe", stdin=self.mail)
+            done = self.w.pipe(raw)
         if done.returncode != 0:
             raise AssertionError(f"pipe on {self.w.now}: {done.returncode} {done.stderr!r}")
-
-    def ledger_files(self):
-        return [x for x in (self.w.ledger, self.w.ledger + "-wal", self.w.ledger + "-shm") if os.path.exists(x)]
+        self.answered.add(name)
 
     def copy(self):
-        for path in self.ledger_files():
-            shutil.copy2(path, os.path.join(self.w.dir, "copy-" + os.path.basename(path)))
+        self.die("backup", self.backup)
+        if not os.path.exists(self.backup):  # whole or not at all
+            self.do("backup", self.backup)
 
     def restore(self):
-        for path in self.ledger_files():
-            os.unlink(path)
-        for name in os.listdir(self.w.dir):
-            if name.startswith("copy-"):
-                shutil.copy2(os.path.join(self.w.dir, name), os.path.join(self.w.state, name[len("copy-") :]))
+        """As the README has it: the copy in the ledger's place, a look at it, and on."""
+        for end in ("", "-wal", "-shm"):
+            if os.path.exists(self.w.ledger + end):
+                os.unlink(self.w.ledger + end)
+        shutil.copyfile(self.backup, self.w.ledger)
+        os.chmod(self.w.ledger, 0o600)
+        self.work()
+        for words, args in (("mailhook resume", ("status",)), ("aws.identity-center", ("list", "--all")), ("all is well", ("ledger", "check"))):
+            said = self.w.do(*args).stdout.decode()
+            if words not in said:
+                raise AssertionError(f"restored, {args}: {said!r}")
+        self.do("resume")
 
     def live(self):
         for day in range(LAST + 1):
             self.day(day)
             if day == RESTORED:
                 self.restore()
-                self.work()
-                done = self.w.do("resume")  # a restored ledger starts paused
-                if done.returncode != 0:
-                    raise AssertionError(f"resume: {done.stderr!r}")
             if day == RENEWED:
                 self.configure("2027-12-31")
             for at, name, end in MAILS:
                 if at == day:
-                    self.take(mail(at, name, end))
+                    self.take(mail(at, name, end), f"<{name}-{AGAIN.get(day, day)}@example.com>")
             self.work()
             if day in STEPS:
-                done = self.w.do(*STEPS[day])
-                if done.returncode != 0:
-                    raise AssertionError(f"{STEPS[day]}: {done.stderr!r}")
+                self.do(*STEPS[day])
                 self.work()
             if day == COPIED:
                 self.copy()
@@ -232,8 +265,28 @@ def history(w):
     return found
 
 
+def wanted_jobs():
+    """Each event its jobs: the boss's page for an escalation, else a ticket's entry, and a reply where the rule has one."""
+    jobs = []
+    for _, case, what, *more in (x.split() for x in HISTORY.split("\n") if x):
+        if more == ["boss"]:
+            jobs.append((int(case), "reminded", "page"))
+        elif what in WITH_JOBS:
+            jobs.append((int(case), what, "ticket"))
+            jobs += [(int(case), what, "reply")] if int(case) not in TICKET_ALONE else []
+    return sorted(jobs)
+
+
 def differences(w, life):
     found = []
+    check = w.do("ledger", "check")
+    if check.returncode != 0:
+        found.append(f"ledger check: {check.stdout.decode()}")
+    jobs = sorted(w.rows("SELECT case_id, event, action FROM jobs"))
+    if jobs != wanted_jobs():
+        found.append(f"jobs: {[x for x in jobs if x not in wanted_jobs()]}, not {[x for x in wanted_jobs() if x not in jobs]}")
+    known = {x[0] for x in w.rows("SELECT m.message_id FROM messages m JOIN notices n ON n.message_id = m.id JOIN cases c ON c.id = n.case_id")}
+    found += [f"answered 0 and without a case: {x}" for x in sorted(life.answered - known)]
     have, want = history(w), [x for x in HISTORY.split("\n") if x]
     key = lambda line: (int(line.split()[1]), int(line.split()[0]), line)  # noqa: E731
     have, want = sorted(have, key=key), sorted(want, key=key)
@@ -271,15 +324,43 @@ def differences(w, life):
 
 
 def sampled(chance, share):
-    """At so many of the rounds of work, a kill at one of its first calls; most rounds make few."""
-    return lambda: chance.randrange(1, 120) if chance.random() < share else None
+    """Of so many of the commands, a kill at one of the first calls; most make few."""
+    return lambda: (chance.randrange(1, 120), chance.random() < 0.5) if chance.random() < share else None
+
+
+def lived(build, words, kills, echo=True):
+    """One life: how many kills there were, and what is wrong with it."""
+    with World(build) as w:
+        life = Life(w, kills)
+        life.live()
+        found = differences(w, life)
+        if found or echo:
+            print("\n".join([f"{words}: {x}" for x in found] + [f"{words}: {len(MAILS)} mails, {life.killed} kills, "
+                                                                  f"{len(found)} differences"]), flush=True)
+        return life.killed, found
+
+
+def every_call(build, jobs):
+    """One life for each number, in which each command is killed at that call: until none makes so many."""
+    bad = kills = 0
+    with ThreadPoolExecutor(jobs) as pool:
+        for first in itertools.count(1, jobs):
+            rows = [(n, after) for n in range(first, first + jobs) for after in (False, True)]
+            ends = list(pool.map(lambda x: lived(build, f"call {x[0]}{' --after' if x[1] else ''}", lambda: x, False), rows))
+            bad += sum(len(found) for _, found in ends)
+            kills += sum(killed for killed, _ in ends)
+            if not any(killed for killed, _ in ends):
+                print(f"each call up to the {first - 1}th: {kills} kills, {bad} differences")
+                return bad
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--build")
     p.add_argument("--kills", type=int, default=0, help="lives with kills, after the undisturbed one")
-    p.add_argument("--share", type=float, default=0.3, help="of the days, that have one")
+    p.add_argument("--share", type=float, default=0.3, help="of the commands, that are killed")
+    p.add_argument("--all", action="store_true", help="lives with a kill at each call of each command")
+    p.add_argument("--jobs", type=int, default=2, help="of --all")
     p.add_argument("--seed", type=int, default=None)
     args = p.parse_args()
 
@@ -287,14 +368,12 @@ def main():
     chance = random.Random(seed)
     bad = 0
     for number in range(args.kills + 1):
-        with World(args.build) as w:
-            life = Life(w, sampled(chance, args.share) if number > 0 else None)
-            life.live()
-            found = differences(w, life)
-            for x in found:
-                print(f"life {number}: {x}")
-            print(f"life {number}: {len(MAILS)} mails, {life.killed} kills, {len(found)} differences, seed {seed}", flush=True)
-            bad += len(found)
+        killed, found = lived(args.build, f"life {number}, seed {seed}", sampled(chance, args.share) if number > 0 else None)
+        bad += len(found)
+        if number > 0 and killed == 0:
+            sys.exit("nothing was killed: this tests nothing")
+    if args.all:
+        bad += every_call(args.build, args.jobs)
     sys.exit(1 if bad else 0)
 
 
