@@ -353,15 +353,15 @@ jira_attach(void *state, const struct ticket_ref *ref, const struct ticket_file 
 	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
 	MH_AUTO(buf_release) struct buf body;
 	char boundary[64], type[96];
-	enum mh_status status = jira_get_issue(j, ref->id, &read, err);
 
+	buf_init(&body, f->bytes.n + 1024);
+	enum mh_status status = jira_get_issue(j, ref->id, &read, err);
 	if (status != MH_OK || has_file(read.json, f->name))
 		return status == MH_SKIP ? mh_fail(err, MH_RETRY, "the issue %.40s has gone", ref->id) : status;
 	(void)snprintf(boundary, sizeof(boundary), "mailhook-%s", j->rest.desk->request->job_key);
 	if (span_find(f->bytes, span_of(boundary), 0) != SIZE_MAX)
 		return mh_fail(err, MH_BAD, "the mail holds the boundary that it would be sent with");
 	(void)snprintf(type, sizeof(type), "multipart/form-data; boundary=%s", boundary);
-	buf_init(&body, f->bytes.n + 1024);
 	buf_printf(&body,
 	    "--%s\r\nContent-Disposition: form-data; name=\"file\"; filename=\"%s\"\r\nContent-Type: %s\r\n\r\n",
 	    boundary, f->name, f->type);
