@@ -155,7 +155,7 @@ read_from_folder(const struct text_place *p, const char *name, struct wording *t
 }
 
 enum mh_status
-text_read(const struct text_place *place, const char *named, const char *name, const char *built_in,
+wording_read(const struct text_place *place, const char *named, const char *name, const char *built_in,
     struct wording *ret, struct mh_err *err)
 {
 	enum mh_status status = MH_SKIP;
@@ -179,7 +179,7 @@ text_read(const struct text_place *place, const char *named, const char *name, c
 }
 
 enum mh_status
-text_read_line(const struct text_place *place, const char *given, const char *name, const char *built_in,
+wording_read_line(const struct text_place *place, const char *given, const char *name, const char *built_in,
     struct wording *ret, struct mh_err *err)
 {
 	if (given != NULL) {
@@ -189,7 +189,7 @@ text_read_line(const struct text_place *place, const char *given, const char *na
 		buf_puts(&ret->template, given);
 		return buf_ok(&ret->template) ? MH_OK : mh_fail(err, MH_LIMIT, "%s is too long", name);
 	}
-	const enum mh_status status = text_read(place, "", name, built_in, ret, err);
+	const enum mh_status status = wording_read(place, "", name, built_in, ret, err);
 	if (status != MH_OK)
 		return status;
 	while (ret->template.n > 0 && strchr("\r\n", ret->template.p[ret->template.n - 1]) != NULL)
@@ -200,7 +200,7 @@ text_read_line(const struct text_place *place, const char *given, const char *na
 }
 
 void
-text_release(struct wording *t)
+wording_release(struct wording *t)
 {
 	buf_release(&t->template);
 }

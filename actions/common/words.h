@@ -36,15 +36,15 @@ struct text_place {         /* where templates are looked for */
 
 /* Finds a template: named; else FOLDER/NAME-EVENT.TYPE; else FOLDER/NAME.TYPE; else the built-in one.
  *   in      named: a path, or ""; name: "NAME.TYPE"
- *   out     ret: text_release is due in every case
+ *   out     ret: wording_release is due in every case
  *   errors  MH_BAD named is missing or no file; MH_LIMIT longer than 64 kB; MH_RETRY not readable */
-enum mh_status text_read(const struct text_place *place, const char *named, const char *name, const char *built_in,
+enum mh_status wording_read(const struct text_place *place, const char *named, const char *name, const char *built_in,
     struct wording *ret, struct mh_err *err);
 /* The same, of one line: a line end behind it is not its own. MH_BAD: it has several.
  *   in      given: the template itself, an option's value; NULL: looked for */
-enum mh_status text_read_line(const struct text_place *place, const char *given, const char *name, const char *built_in,
-    struct wording *ret, struct mh_err *err);
-void text_release(struct wording *t);
+enum mh_status wording_read_line(const struct text_place *place, const char *given, const char *name,
+    const char *built_in, struct wording *ret, struct mh_err *err);
+void wording_release(struct wording *t);
 
 /* Checks for own_conf.h: an absolute path; a template that renders. */
 int check_absolute(cfg_t *cfg, cfg_opt_t *opt);

@@ -30,7 +30,7 @@ struct reply_texts {                               /* the templates for one even
 enum mh_status reply_conf_read(const char *path, struct reply_conf *ret, struct mh_err *err);
 void reply_conf_release(struct reply_conf *c);
 
-/* texts.c. ret: reply_texts_release is due in every case. Errors: those of text_read. */
+/* texts.c. ret: reply_texts_release is due in every case. Errors: those of wording_read. */
 enum mh_status reply_texts_read(
     const struct reply_conf *c, enum case_event event, struct reply_texts *ret, struct mh_err *err);
 void reply_texts_release(struct reply_texts *t);

@@ -115,16 +115,17 @@ reply_texts_read(const struct reply_conf *c, enum case_event event, struct reply
 	const struct text_place place = { cfg_getstr(c->cfg, "templates"), event_names[event] };
 
 	*ret = (struct reply_texts){ .html_fits = false };
-	enum mh_status status = text_read_line(&place, cfg_getstr(c->cfg, "subject"),
+	enum mh_status status = wording_read_line(&place, cfg_getstr(c->cfg, "subject"),
 	    cfg_getstr(c->cfg, "subject") != NULL ? "subject" : "reply-subject.txt", default_subject, &ret->subject,
 	    err);
 	if (status == MH_OK)
-		status = text_read(&place, cfg_getstr(c->cfg, "template"), "reply.txt", default_body, &ret->body, err);
-	if (status == MH_OK)
 		status =
-		    text_read(&place, cfg_getstr(c->cfg, "html_template"), "reply.html", default_html, &ret->html, err);
+		    wording_read(&place, cfg_getstr(c->cfg, "template"), "reply.txt", default_body, &ret->body, err);
 	if (status == MH_OK)
-		status = text_read_line(&place, NULL, "reply-calendar.txt", default_entry, &ret->entry, err);
+		status = wording_read(
+		    &place, cfg_getstr(c->cfg, "html_template"), "reply.html", default_html, &ret->html, err);
+	if (status == MH_OK)
+		status = wording_read_line(&place, NULL, "reply-calendar.txt", default_entry, &ret->entry, err);
 	ret->html_fits = ret->body.built_in || !ret->html.built_in;
 	return status;
 }
@@ -132,8 +133,8 @@ reply_texts_read(const struct reply_conf *c, enum case_event event, struct reply
 void
 reply_texts_release(struct reply_texts *t)
 {
-	text_release(&t->subject);
-	text_release(&t->body);
-	text_release(&t->html);
-	text_release(&t->entry);
+	wording_release(&t->subject);
+	wording_release(&t->body);
+	wording_release(&t->html);
+	wording_release(&t->entry);
 }

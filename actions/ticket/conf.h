@@ -31,7 +31,7 @@ struct ticket_texts { /* what one event says, ready for the driver */
 void ticket_texts_init(struct ticket_texts *t);
 void ticket_texts_release(struct ticket_texts *t);
 /* All of them, also what this event does not need: a wrong template is found by the first event, not by the last.
- *   errors  MH_BAD a template or option that does not do; else those of text_read and template_render */
+ *   errors  MH_BAD a template or option that does not do; else those of wording_read and template_render */
 enum mh_status ticket_texts_write(const struct ticket_conf *c, const struct request *q, struct arena *a,
     struct ticket_texts *ret, struct mh_err *err);
 

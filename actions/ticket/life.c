@@ -187,15 +187,17 @@ ticket_finish(struct ticket_desk *d, const char *word, const struct ticket_ref *
 
 /* What the plan comes to, in words, for the outcome and for the dry run. */
 static const char *
-summary_of(const struct ticket_plan *p, const struct ticket_ref *found, bool dry)
+summary_of(const struct ticket_driver *d, const struct ticket_plan *p, const struct ticket_ref *found, bool dry)
 {
 	if (found == NULL && p->open)
 		return dry ? "would open a ticket" : "ticket opened";
 	if (found == NULL)
 		return "there is no ticket, and no need for one";
+	if (p->close && d->close == NULL)
+		return dry ? "would tell the ticket of the end" : "the ticket was told of the end";
 	if (p->close)
 		return dry ? "would comment on the ticket and close it" : "ticket commented and closed";
-	if (p->raise && p->priority > found->priority)
+	if (p->raise && p->priority > found->priority && d->change != NULL)
 		return dry ? "would comment on the ticket and raise its priority" : "ticket commented, priority raised";
 	if (p->comment)
 		return dry ? "would comment on the ticket" : "ticket commented";
@@ -316,7 +318,8 @@ open_ticket(struct life *l, const struct ticket_plan *p, struct ticket_ref *ret,
 static enum mh_status
 comment(struct life *l, const struct ticket_plan *p, const struct ticket_ref *ref, struct mh_err *err)
 {
-	const struct ticket_comment c = { buf_span(&l->texts.comment), l->desk->request->job_key, p->close };
+	const struct ticket_comment c = { buf_span(&l->texts.comment), l->desk->request->job_key, l->texts.ticket.title,
+		p->close };
 
 	if (driver(l)->commented != NULL && since(l, "updating") >= 0) {
 		const enum mh_status status = driver(l)->commented(l->state, ref, c.mark, err);
@@ -368,7 +371,7 @@ act(struct life *l, const struct ticket_plan *p, const struct ticket_ref *found,
 		return status;
 	/* "opened" that finds its own ticket is done; only what no attempt had to do is skipped. */
 	finish(l, nothing && event != EVENT_OPENED ? "skipped" : "done", ref.id == NULL ? NULL : &ref,
-	    summary_of(p, found, false));
+	    summary_of(driver(l), p, found, false));
 	return MH_OK;
 }
 
@@ -392,7 +395,7 @@ live(struct life *l, struct mh_err *err)
 	if (!dry)
 		return act(l, &p, found, err);
 	describe(l, &p, found);
-	finish(l, "done", found, q->sample ? "texts shown" : summary_of(&p, found, true));
+	finish(l, "done", found, q->sample ? "texts shown" : summary_of(driver(l), &p, found, true));
 	return MH_OK;
 }
 

@@ -42,6 +42,20 @@ redmine_issue(struct redmine *rm, const char *id, struct rest_answer *ret, struc
 }
 
 enum mh_status
+redmine_project(struct redmine *rm, const char *path, struct rest_answer *ret, struct mh_err *err)
+{
+	const struct rest_call c = { .method = "GET", .path = path, .doing = "read the project", .statuses = true };
+	const enum mh_status status = rest_call(&rm->rest, &c, ret, err);
+
+	if (status == MH_OK && ret->status == 404)
+		return mh_fail(err, MH_BAD,
+		    "404: Redmine has no project \"%.60s\": its identifier, or its number, is asked for", rm->project);
+	if (status == MH_OK && http_class(ret->status) != MH_OK)
+		return rest_refused(&rm->rest, &c, ret, http_class(ret->status), err);
+	return status;
+}
+
+enum mh_status
 redmine_id_in(const cJSON *list, const char *what, const char *name, int64_t *ret, struct mh_err *err)
 {
 	MH_AUTO(buf_release) struct buf names;
@@ -95,7 +109,8 @@ note_fields(struct redmine *rm, const cJSON *list)
 		if (name == NULL || !json_integer(item, "id", 1, INT64_MAX, &id) ||
 		    cJSON_GetObjectItemCaseSensitive(rm->fields, name) != NULL)
 			continue;
-		if (!json_add_integer(rm->fields, name, id))
+		if (cJSON_AddNumberToObject(rm->fields, name, (double)id) ==
+		    NULL) /* json_add_integer() writes what is only printed */
 			return false;
 	}
 	return true;
@@ -118,7 +133,7 @@ learn_fields(struct redmine *rm, struct mh_err *err)
 	if (rm->fields == NULL)
 		return mh_fail(err, MH_RETRY, "no memory for fields");
 	if (status == MH_OK)
-		status = redmine_ask(rm, path, "read the project", &project, err);
+		status = redmine_project(rm, path, &project, err);
 	if (status == MH_OK)
 		status = rest_path(&rm->rest, &path, err, "/projects/%s/issues.json?status_id=*&limit=5", rm->project);
 	if (status == MH_OK)
@@ -387,13 +402,7 @@ check_project(struct redmine *rm, const cJSON *user, struct mh_err *err)
 
 	if (status != MH_OK)
 		return status;
-	const struct rest_call c = { .method = "GET", .path = path, .doing = "read the project", .statuses = true };
-	status = rest_call(&rm->rest, &c, &a, err);
-	if (status == MH_OK && a.status == 404)
-		return mh_fail(err, MH_BAD,
-		    "Redmine has no project \"%.60s\": its identifier, or its number, is asked for", rm->project);
-	if (status == MH_OK && http_class(a.status) != MH_OK)
-		return rest_refused(&rm->rest, &c, &a, http_class(a.status), err);
+	status = redmine_project(rm, path, &a, err);
 	const cJSON *project = json_object(a.json, "project");
 	if (status == MH_OK && !json_integer(project, "id", 1, INT64_MAX, &id))
 		return mh_fail(err, MH_BAD, "there is no Redmine at url");

@@ -15,6 +15,8 @@ struct redmine {
 
 enum mh_status redmine_ask(
     struct redmine *rm, const char *path, const char *doing, struct rest_answer *ret, struct mh_err *err);
+/* The project, by a path below it. MH_BAD where there is none, in words. */
+enum mh_status redmine_project(struct redmine *rm, const char *path, struct rest_answer *ret, struct mh_err *err);
 /* The issue with its journals and attachments. MH_SKIP: it is gone. */
 enum mh_status redmine_issue(struct redmine *rm, const char *id, struct rest_answer *ret, struct mh_err *err);
 /* The number of what has that name in a list ("issue_priorities"); a name of digits is a number already. MH_BAD: there

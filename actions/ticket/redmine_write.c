@@ -132,7 +132,7 @@ add_tracker(struct redmine *rm, cJSON *issue, struct mh_err *err)
 		return MH_OK;
 	enum mh_status status = rest_path(&rm->rest, &path, err, "/projects/%s.json?include=trackers", rm->project);
 	if (status == MH_OK)
-		status = redmine_ask(rm, path, "read the project", &a, err);
+		status = redmine_project(rm, path, &a, err);
 	if (status == MH_OK)
 		status =
 		    redmine_id_in(json_array(rest_at(a.json, "project"), "trackers"), "tracker", rm->tracker, &id, err);

@@ -9,6 +9,7 @@ static const struct ticket_driver *const drivers[] = {
 	&ticket_local,
 	&ticket_rt,
 	&ticket_redmine,
+	&ticket_mail,
 	&ticket_jira,
 	&ticket_github,
 	&ticket_gitlab,

@@ -376,7 +376,8 @@ judge_answer(struct rest *r, const struct rest_call *c, struct rest_answer *ret,
 		return c->statuses ? MH_OK : rest_refused(r, c, ret, status, err);
 	}
 	if (body.n > 0 && ret->json == NULL && !c->accept_any)
-		return mh_fail(err, MH_RETRY, "cannot %s: the answer %ld is not JSON", c->doing, ret->status);
+		return mh_fail(err, r->desk->request->verb == VERB_CHECK ? MH_BAD : MH_RETRY,
+		    "cannot %s: the answer %ld is not JSON", c->doing, ret->status);
 	return MH_OK;
 }
 

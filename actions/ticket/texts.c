@@ -179,16 +179,16 @@ write_title_and_body(
 	struct wording head = { 0 }, body = { 0 };
 
 	enum mh_status status =
-	    text_read_line(place, title, title != NULL ? "title" : "ticket-title.txt", default_title, &head, err);
+	    wording_read_line(place, title, title != NULL ? "title" : "ticket-title.txt", default_title, &head, err);
 	if (status == MH_OK)
-		status = text_read(
+		status = wording_read(
 		    place, cfg_getstr(c->cfg, "template"), f->body_name, default_body(format_number(c)), &body, err);
 	if (status == MH_OK)
 		status = write_title(&head, t, err);
 	if (status == MH_OK)
 		status = render(&body, t, f->escape, &t->body, err);
-	text_release(&head);
-	text_release(&body);
+	wording_release(&head);
+	wording_release(&body);
 	return status;
 }
 
@@ -200,11 +200,11 @@ write_comment(const struct ticket_conf *c, const struct text_place *place, const
 	const struct format *f = format_of(c);
 	struct wording comment = { 0 };
 
-	enum mh_status status = text_read(
+	enum mh_status status = wording_read(
 	    place, "", f->comment_name, q->event == EVENT_TRUSTED ? default_trusted : default_comment, &comment, err);
 	if (status == MH_OK)
 		status = render(&comment, t, f->escape, &t->comment, err);
-	text_release(&comment);
+	wording_release(&comment);
 	if (status != MH_OK || c->driver->own_marks)
 		return status;
 	buf_printf(&t->comment, "%smailhook %s%s", f->before_mark, q->job_key, f->after_mark);

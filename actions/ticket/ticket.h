@@ -67,9 +67,10 @@ struct ticket_change {
 };
 
 struct ticket_comment {
-	struct mh_span text; /* in the driver's format; ends with the mark, but for drivers with own_marks */
-	const char *mark;    /* 32 hex digits: no two comments of mailhook share one */
-	bool closing;        /* the ticket is closed next; to be said to whoever opened it, where a system has both */
+	struct mh_span text;  /* in the driver's format; ends with the mark, but for drivers with own_marks */
+	const char *mark;     /* 32 hex digits: no two comments of mailhook share one */
+	struct mh_span title; /* of the case as it stands now, for systems whose comments have one */
+	bool closing;         /* the ticket is closed next; to be said to whoever opened it, where a system has both */
 };
 
 struct ticket_file {
@@ -151,12 +152,12 @@ struct ticket_driver {
 	enum mh_status (*read)(void *state, const struct ticket_ref *ref, struct buf *ret_text, struct mh_err *err);
 };
 
-extern const struct ticket_driver ticket_local; /* local.c */
-extern const struct ticket_driver ticket_rt;    /* rt.c */
+extern const struct ticket_driver ticket_local;   /* local.c */
+extern const struct ticket_driver ticket_rt;      /* rt.c */
 extern const struct ticket_driver ticket_redmine; /* redmine.c */
-extern const struct ticket_driver ticket_jira;  /* jira.c */
-extern const struct ticket_driver ticket_github, ticket_gitlab, ticket_servicenow, ticket_pagerduty,
-    ticket_http;
+extern const struct ticket_driver ticket_mail;    /* mail.c */
+extern const struct ticket_driver ticket_jira;    /* jira.c */
+extern const struct ticket_driver ticket_github, ticket_gitlab, ticket_servicenow, ticket_pagerduty, ticket_http;
 /* NULL: there is none of that name. */
 const struct ticket_driver *ticket_driver(const char *name);
 const struct ticket_driver *ticket_driver_nth(size_t i); /* NULL: past the last */

@@ -21,31 +21,46 @@ class Result:
         self.lines, self.checkpoints, self.said, self.last, self.stderr = [], [], [], None, ""
 
 
-def run(program, verb, asked, lease=lambda: True, env=None, timeout=90):
-    """lease: asked at each checkpoint; False ends the talk, as the core does when the job was taken away."""
+WITH_MAIL = 'exec "$@" 3<"$0"'
+
+
+def run(program, verb, asked, lease=lambda: True, env=None, timeout=90, mail=None, before=()):
+    """lease: asked at each checkpoint; False ends the talk, as the core does when the job was taken away. mail: the path of
+    the mail, for descriptor 3. before: a command that runs the program."""
     errors = tempfile.TemporaryFile("w+")  # not a pipe: nobody reads it while the action talks
-    p = subprocess.Popen([program, verb], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=env or {},
+    argv = [*before, program, verb]
+    if mail is not None:
+        argv = ["/bin/sh", "-c", WITH_MAIL, mail, *argv]
+    p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=env or {},
                          text=True)
     r = Result()
     try:
-        p.stdin.write(json.dumps(asked) + "\n")
-        p.stdin.flush()
+        try:
+            p.stdin.write(json.dumps(asked) + "\n")
+            p.stdin.flush()
+        except BrokenPipeError:
+            pass  # killed before it read
         for line in p.stdout:
             j = json.loads(line)
             r.lines.append(j)
             if "checkpoint" in j:
                 r.checkpoints.append(j["checkpoint"])
                 if lease():
-                    p.stdin.write('{"ok":true}\n')
-                    p.stdin.flush()
+                    try:
+                        p.stdin.write('{"ok":true}\n')
+                        p.stdin.flush()
+                    except BrokenPipeError:
+                        pass
                 else:
                     p.stdin.close()
             elif "say" in j:
                 r.said.append(j["say"])
             elif "outcome" in j:
                 r.last = j
-        if not p.stdin.closed:
+        try:
             p.stdin.close()
+        except BrokenPipeError:
+            pass
         p.wait(timeout)
         errors.seek(0)
         r.stderr = errors.read()

@@ -1,0 +1,432 @@
+#!/usr/bin/python3
+"""The ticket action against a real Request Tracker 5 and a real Redmine 5, over REST: a ticket's whole life, and what goes wrong.
+
+One server of each is started for all of it. Usage: ticket_servers_test.py [--all] [unittest's arguments]
+"""
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import desk  # noqa: E402
+import lossy  # noqa: E402
+import redmine  # noqa: E402
+import rt  # noqa: E402
+
+ALL = False  # each request lost, each call killed at; else a sample
+KILLS = ((0.35, 0.6, 0.8),)  # of the calls of each event
+KEYS = iter("%032x" % (n * 0x9e3779b97f4a7c15f39cc0605cedc835 % 2 ** 128) for n in range(1, 10000))
+BIDI = "\u202egnp.exe"
+HOSTILE = (
+    "\"}]}, \"x\": \"", "'; DROP TABLE tickets; --", "' OR Status = 'new", "') OR id > 0 #", "<script>alert(1)</script>",
+    "</pre><script>alert(1)</script>", "{{include(secret)}}", "[click](https://evil.example.net)", "@everyone @admin #1 !2 GH-3",
+    "https://evil.example.net/ www.evil.example.net", "line\r\nX-Injected: yes\r\n\r\nbody", "~all | *", "\\' \\\\ \\", "%s%n%x ${HOME} $(id)",
+    "\x00\x01\x1b[31m\x7f", BIDI, "/close\n/assign @admin", "K\u00f6ln \u65e5\u672c\u8a9e", "x" * 3000, "{what} {nope}", "<!-- -->", "^b=c",
+)
+
+
+def squeeze(text):
+    """As it is to be read: without spaces, control characters, marks that turn the direction, and what breaks words unseen."""
+    text = re.sub(r"[\s\x00-\x1f\x7f\u2060\u202a-\u202e]", "", text)
+    return text[:200] if text.startswith("xxxx") else text
+
+
+class Rt:
+    """What the tests ask RT itself."""
+    driver, normal, high, urgent = "rt", "Low", "Medium", "High"
+    # which request of its event it is
+    raising, commenting, last_comment, closing, attaching = ("PUT ", 1), ("POST ", 1), ("POST ", 1), ("PUT ", 1), ("POST ", 2)
+    words = {"0": "Low", "50": "Medium", "100": "High"}  # RT says either
+    close_status = "resolved"
+    fields = 'field "AWS Account" { value = "{account}" }\nfield "Expires On" { value = "{expires_day}" }\n'
+
+    def __init__(self, folder):
+        self.server = rt.RT(folder, queues={"Credentials": "rt@example.com"}, fields={
+            "Case Key": "FreeformSingle", "AWS Account": "FreeformSingle", "Expires On": "Date"}).start()
+        self.port, self.secret = self.server.port, self.server.token
+
+    def conf(self, url, more="", queue="Credentials"):
+        return ('url = "%s"\nsecret_file = "@SECRET@"\nqueue = "%s"\nkey_field = "Case Key"\n%s%s' % (url, queue, self.fields, more))
+
+    def find(self, key):
+        return [self.server.ticket(t["id"]) for t in self.server.find("'CF.{Case Key}' = '%s'" % key)]
+
+    def all(self):
+        return len(self.server.find())
+
+    def state(self, ticket):
+        return self.words.get(ticket["Priority"], ticket["Priority"]), ticket["Status"] in ("new", "open", "stalled")
+
+    def facts(self, ticket):
+        history = self.server.history(ticket["id"])
+        comments = [t for kind, t in history if kind in ("Comment", "Correspond") and "The notice as it came in" not in t]
+        files = [item["Filename"] for item in self.server.get("ticket/%s/attachments?fields=Filename&per_page=100" % ticket["id"])[1]["items"]
+                 if item["Filename"]]
+        return {"title": ticket["Subject"], "open": ticket["Status"] in ("new", "open", "stalled"), "priority": ticket["Priority"],
+                "due": ticket["Due"][:10], "account": self.server.field(ticket, "AWS Account"), "body": history[0][1],
+                "comments": comments, "files": files}
+
+    def close(self, ticket):
+        assert self.server.put("ticket/%s" % ticket["id"], {"Status": "rejected"})[0] == 200
+
+    def raise_above(self, ticket):
+        assert self.server.put("ticket/%s" % ticket["id"], {"Priority": "200"})[0] == 200
+        return self.server.ticket(ticket["id"])["Priority"]
+
+    def forbid_closing(self, url):
+        return self.conf(url).replace('key_field', 'close_status = "nonsense"\nkey_field', 1), self.secret
+
+    def url(self, base, ticket):
+        return "%s/Ticket/Display.html?id=%s" % (base, ticket["id"])
+
+
+class Redmine:
+    driver, normal, high, urgent = "redmine", "Normal", "High", "Urgent"
+    raising, commenting, last_comment, closing, attaching = ("PUT ", 1), ("PUT ", 2), ("PUT ", 1), ("PUT ", 2), ("PUT ", 1)
+    close_status = "Closed"
+    fields = 'field "AWS Account" { value = "{account}" }\n'
+
+    def __init__(self, folder):
+        self.server = redmine.Redmine(folder, projects={"credentials": "Credentials"}, fields={
+            "Case Key": "string", "AWS Account": "string"}, users={"mailhook": "Manager", "rep": "Reporter"}).start()
+        self.port, self.secret = self.server.port, self.server.key
+        self.server.post("issues", {"issue": {"project_id": "credentials", "subject": "one that shows its fields"}})
+
+    def conf(self, url, more="", queue="credentials"):
+        return ('url = "%s"\nsecret_file = "@SECRET@"\nqueue = "%s"\nkey_field = "Case Key"\n%s%s' % (url, queue, self.fields, more))
+
+    def find(self, key):
+        return [i for i in self.server.find() if self.server.field(i, "Case Key") == key]
+
+    def all(self):
+        return len(self.server.find())
+
+    def state(self, issue):
+        return issue["priority"]["name"], not issue["status"]["is_closed"]
+
+    def facts(self, issue):
+        return {"title": issue["subject"], "open": not issue["status"]["is_closed"], "priority": issue["priority"]["name"],
+                "due": issue["due_date"], "account": self.server.field(issue, "AWS Account"), "body": issue["description"],
+                "comments": self.server.notes(issue["id"]), "files": [a["filename"] for a in issue["attachments"]]}
+
+    def close(self, issue):
+        self.server.put("issues/%s" % issue["id"], {"issue": {"status_id": self.server.ids["status"]["Rejected"]}})
+        assert self.server.issue(issue["id"])["status"]["is_closed"]
+
+    def raise_above(self, issue):
+        self.server.put("issues/%s" % issue["id"], {"issue": {"priority_id": self.server.ids["priority"]["Immediate"]}})
+        return self.server.issue(issue["id"])["priority"]["name"]
+
+    def forbid_closing(self, url):
+        return self.conf(url), self.server.keys["rep"]
+
+    def url(self, base, issue):
+        return "%s/issues/%s" % (base, issue["id"])
+
+
+class Life:
+    """Of any system; self.system is one of the above."""
+
+    @classmethod
+    def setUpClass(cls):
+        if not cls.fixture.available():
+            raise unittest.SkipTest("%s is not installed" % cls.fixture.__name__)
+        cls.folder = tempfile.mkdtemp(prefix="mailhook-desk-")
+        os.chmod(cls.folder, 0o755)
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.system = cls.kind(os.path.join(cls.folder, "server"))
+        cls.addClassCleanup(cls.system.server.stop)
+        cls.proxy = lossy.Lossy(cls.system.port)
+        cls.addClassCleanup(cls.proxy.close)
+
+    def desk(self, conf=None, secret=None, **kind):
+        folder = tempfile.mkdtemp(dir=self.folder)
+        d = desk.Desk(folder, self.system.driver, "", **kind)
+        d.configure(conf or self.system.conf(self.proxy.url()), secret or self.system.secret)
+        d.case(next(KEYS))
+        return d
+
+    def one(self, d):
+        tickets = self.system.find(d.key)
+        self.assertEqual(len(tickets), 1, "tickets of the key")
+        return tickets[0]
+
+    def look(self, d):
+        return self.system.facts(self.one(d))
+
+    def ended(self, r, outcome, summary, name=""):
+        self.assertIsNotNone(r.last, "%s: no outcome; %s" % (name, r.stderr))
+        self.assertEqual((r.last["outcome"], summary in r.last["summary"]), (outcome, True), "%s: %s" % (name, r.last))
+        return r.last
+
+    # -- the whole life
+
+    def test_life(self):
+        s, d = self.system, self.desk()
+        failed = [{"action": "entra", "role": "effect", "event": "failed", "outcome": "failed", "summary": "no such application"}]
+        steps = (
+            # event, now, trust, more; outcome's words; priority, open, comments; words in its comment
+            ("opened", "2026-11-06T09:00:00Z", "unverified", {}, "ticket opened", s.normal, True, 0, ""),
+            ("trusted", "2026-11-06T10:00:00Z", "verified", {}, "ticket commented", s.normal, True, 1, "The mail is proven"),
+            ("reminded", "2026-12-05T00:00:00Z", "verified", {}, "ticket commented", s.normal, True, 2, "in 60 days"),
+            ("reminded", "2027-01-20T00:00:00Z", "verified", {}, "priority raised", s.high, True, 3, "in 14 days"),
+            ("reminded", "2027-01-31T00:00:00Z", "verified", {}, "priority raised", s.urgent, True, 4, "in 3 days"),
+            ("reminded", "2027-01-02T00:00:00Z", "verified", {}, "ticket commented", s.urgent, True, 5, "in 32 days"),
+            ("failed", "2027-01-31T01:00:00Z", "verified", {"outcomes": failed}, "ticket commented", s.urgent, True, 6, "no such application"),
+            ("expired", "2027-02-03T05:00:00Z", "verified", {}, "ticket commented", s.urgent, True, 7, "within the last day"),
+            ("succeeded", "2027-02-03T06:00:00Z", "verified", {}, "commented and closed", s.urgent, False, 8, "renewed"),
+            ("reminded", "2027-02-03T07:00:00Z", "verified", {}, "was closed, and stays so", s.urgent, False, 8, ""),
+        )
+        for event, now, trust, more, words, priority, is_open, _, _ in steps:
+            name = "%s at %s" % (event, now)
+            r = d.run(event, now=now, trust=trust, mail=True, **more)
+            last = self.ended(r, "skipped" if "stays so" in words else "done", words, name)
+            ticket = self.one(d)
+            self.assertEqual(s.state(ticket), (priority, is_open), name)
+            self.assertEqual(last["url"], s.url(self.proxy.url(), ticket), name)
+            self.assertNotIn("did not keep", last["summary"], name)
+        f = s.facts(self.one(d))
+        self.assertEqual(len(f["comments"]), steps[-1][7])
+        for step, said in zip([x for x in steps if x[8]], f["comments"]):
+            self.assertIn(step[8], re.sub(r"\s+", " ", said))
+        self.assertEqual(f["files"], ["notice.eml"])
+        self.assertEqual((f["due"], f["account"]), ("2027-02-03", "123456789012"))
+        self.assertEqual(f["title"], "SCIM access token of IAM Identity Center of account 123456789012 expires on 2027-02-03")
+        for words in ("Nothing proves who sent the mail", "https://console.aws.amazon.com/singlesignon/home?region=eu-west-1", "Generate a token"):
+            self.assertIn(words, re.sub(r"\s+", " ", f["body"]))
+
+    def test_key_in_the_title(self):
+        """Without a field of its own for the key."""
+        d = self.desk(self.system.conf(self.proxy.url()).replace('key_field = "Case Key"\n', ""))
+        before = self.system.all()
+        self.ended(d.run("opened"), "done", "ticket opened")
+        d.outcomes = []  # a new ledger
+        self.ended(d.run("opened"), "done", "ticket commented")
+        d.outcomes = []
+        self.ended(d.run("reminded", now="2027-01-20T00:00:00Z"), "done", "priority raised")
+        self.ended(d.run("closed"), "done", "commented and closed")
+        self.assertEqual(self.system.all(), before + 1)
+
+    # -- people
+
+    def test_person_closes(self):
+        d = self.desk()
+        d.run("opened")
+        self.system.close(self.one(d))
+        for event, words, outcome in (("reminded", "was closed, and stays so", "skipped"), ("failed", "ticket commented", "done"),
+                                      ("succeeded", "ticket commented", "done")):
+            self.ended(d.run(event), outcome, words, event)
+            self.assertFalse(self.look(d)["open"], event)
+        self.assertEqual(len(self.look(d)["comments"]), 2)
+
+    def test_person_raises(self):
+        d = self.desk()
+        d.run("opened")
+        higher = self.system.raise_above(self.one(d))
+        self.ended(d.run("expired", now="2027-02-04T00:00:00Z"), "done", "ticket commented")
+        self.assertEqual(self.look(d)["priority"], higher)
+
+    # -- many at once
+
+    def test_eight_at_once(self):
+        d = self.desk()
+        jobs = []
+        for n in range(8):
+            one = desk.Desk(d.folder, d.driver, "", key=d.key)
+            one.conf, one.secret, one.jobs = d.conf, d.secret, n
+            jobs.append(one)
+        d.configure(self.system.conf(self.proxy.url()), self.system.secret)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            results = list(pool.map(lambda one: one.run("opened"), jobs))
+        self.assertEqual(sorted(r.last["summary"] for r in results), ["ticket commented"] * 7 + ["ticket opened"])
+        self.assertEqual(len(self.look(d)["comments"]), 7)
+
+    # -- refusals
+
+    def test_refusals(self):
+        s, url = self.system, self.proxy.url()
+        before = s.all()
+        rows = (
+            ("a wrong key", s.conf(url), "not-the-key", "401"),
+            ("no such queue", s.conf(url, queue="nope"), s.secret, "nope"),
+            ("no such field for the key", s.conf(url).replace("Case Key", "No Such"), s.secret, "No Such"),
+        )
+        for name, conf, secret, words in rows:
+            for verb in ("check", "run"):
+                d = self.desk(conf, secret)
+                r = d.check() if verb == "check" else d.run("opened")
+                self.ended(r, "failed", words, "%s: %s" % (verb, name))
+                self.assertLess(len(r.last["summary"]), 800, name)
+        self.assertEqual(s.all(), before, "something was opened all the same")
+
+    def test_wrong_path(self):
+        """Where pages are: 404, or one for people."""
+        d = self.desk(self.system.conf(self.proxy.url("/elsewhere")))
+        self.assertRegex(self.ended(d.check(), "failed", "cannot")["summary"], "404|not JSON")
+        self.assertIn(d.run("opened").last["outcome"], ("failed", "retry"))
+
+    def test_nobody_there(self):
+        d = self.desk(self.system.conf("http://127.0.0.1:1"))
+        self.ended(d.run("opened"), "retry", "127.0.0.1")
+        self.ended(d.check(), "retry", "127.0.0.1")
+        self.assertEqual(d.check(online=False).last["outcome"], "done")
+
+    def test_checks(self):
+        r = self.desk().check()
+        self.ended(r, "done", "tickets can be written")
+        self.assertTrue([x for x in r.said if "can be opened" in x], r.said)
+        self.ended(self.desk(self.system.conf(self.proxy.url(), 'field "Nope" { value = "x" }\n')).check(), "failed", "Nope")
+
+    def test_dropped_field(self):
+        d = self.desk(self.system.conf(self.proxy.url(), 'field "Nope" { value = "{kind}" }\n'))
+        self.ended(d.run("opened"), "done", "ticket opened; the server did not keep: field Nope")
+        self.one(d)
+
+    def test_forbidden_status(self):
+        d = self.desk()
+        d.run("opened")
+        d.configure(*self.system.forbid_closing(self.proxy.url()))
+        self.ended(d.run("succeeded"), "failed", "stays open")
+        f = self.look(d)
+        self.assertEqual((f["open"], len(f["comments"])), (True, 1))
+        self.ended(d.again(now="2026-11-07T09:00:00Z"), "failed", "stays open")
+        self.assertEqual(len(self.look(d)["comments"]), 1, "commented once")
+
+    def test_assignee(self):
+        who = {"rt": "mailhook", "redmine": "mailhook example"}[self.system.driver]
+        d = self.desk()
+        d.case(d.key, assignee=who)
+        self.ended(d.run("opened"), "done", "ticket opened")
+        self.assertNotIn("did not keep", d.outcomes[0]["summary"])
+        d.case(next(KEYS), assignee="nobody-of-that-name")
+        self.assertIn("nobody-of-that-name", self.ended(d.run("opened"), "done", "did not keep")["summary"])
+
+    # -- lost answers
+
+    EVENTS = (("opened", "2026-11-06T09:00:00Z", 0, True), ("reminded", "2027-01-31T00:00:00Z", 1, True),
+              ("succeeded", "2027-02-01T00:00:00Z", 2, False))
+
+    def goes_on(self, d, r, now, name):
+        """The job is tried again soon, and then later; in the end it is done."""
+        for then in (now[:-3] + "02Z", now[:-6] + "40:00Z"):
+            if r.last is None or r.last["outcome"] == "retry":
+                if r.last is not None and "lost" in r.last["summary"]:
+                    self.assertIn(r.last.get("retry_after_s"), range(1, 31), name)
+                r = d.again(now=then)
+        self.assertIsNotNone(r.last, name)
+        self.assertEqual(r.last["outcome"], "done", "%s: %s" % (name, r.last))
+
+    def stands(self, d, comments, is_open, name):
+        f = self.look(d)
+        self.assertEqual((len(f["comments"]), f["open"], f["files"]), (comments, is_open, ["notice.eml"]), name)
+
+    def lose(self, what, plan):
+        """One case, of whose events the nth such request, or its answer, is lost: plan says word and nth of each. True: one was."""
+        d, lost = self.desk(), False
+        for (event, now, comments, is_open), (word, nth) in zip(self.EVENTS, plan):
+            name = "%s %d of %s%s lost" % (what, nth, word, event)
+            getattr(self.proxy, "lose_" + what)(nth, word.encode())
+            r = d.run(event, now=now, trust="verified", mail=True)
+            lost = self.proxy.calm() or lost
+            self.goes_on(d, r, now, name)
+        self.stands(d, comments, is_open, name)
+        return lost
+
+    def test_lost_answers(self):
+        """Requests are carried out and never answered, or do not arrive: one ticket, and each comment once."""
+        for what, plan in (("answer", (("POST ", 1), self.system.raising, self.system.last_comment)),
+                           ("answer", (self.system.attaching, self.system.commenting, self.system.closing)),
+                           ("request", (("POST ", 1), self.system.commenting, self.system.closing))):
+            self.assertTrue(self.lose(what, plan), "nothing was lost: %s %s" % (what, plan))
+        for what in ("answer", "request") if ALL else ():
+            nth = 1
+            while self.lose(what, (("", nth),) * 3):
+                nth += 1
+            self.assertGreater(nth, 4)
+
+    # -- kills
+
+    def test_kills(self):
+        """Killed between any two steps of open, comment, close: one ticket, each comment once."""
+        killer = os.path.join(desk.BUILD, "tests/killer")
+        d, calls = self.desk(), []
+        report = os.path.join(d.folder, "report")
+        for event, now, _, _ in self.EVENTS:
+            self.ended(d.run(event, now=now, trust="verified", mail=True, before=(killer, "--report", report, "0")), "done", "ticket")
+            with open(report, encoding="ascii") as f:
+                how, status, count = f.read().split()
+            self.assertEqual((how, status), ("ended", "0"))
+            self.assertGreater(int(count), 5)
+            calls.append(int(count))
+        most = max(calls)
+        for parts in [((n + 1) / most,) * 3 for n in range(most)] if ALL else KILLS:
+            d = self.desk()
+            for (event, now, comments, is_open), count, part in zip(self.EVENTS, calls, parts):
+                number = max(1, round(part * count))
+                name = "%s killed at call %d of %d" % (event, number, count)
+                r = d.run(event, now=now, trust="verified", mail=True, before=(killer, "--after", "--report", report, str(number)))
+                with open(report, encoding="ascii") as f:
+                    self.assertIn(f.read().split()[0], ("killed", "ended"), name)
+                self.goes_on(d, r, now, name)
+            self.stands(d, comments, is_open, name)
+
+    # -- hostile words
+
+    def test_hostile_words(self):
+        """They stand in the ticket as words, and what searches by the key still finds it."""
+        before, groups = self.system.all(), [HOSTILE[i:i + 5] for i in range(0, len(HOSTILE), 5)]
+        for group in groups if ALL or self.system.driver != "rt" else groups[1:3]:  # RT takes a second for each
+            words = [text.replace("\x00", "") for text in (*group, *HOSTILE)][:5]
+            d = self.desk(self.system.conf(self.proxy.url(), 'labels = {"{resource}"}\ntitle = "{resource|none} {account}"\n'))
+            d.case(d.key, resource=words[0], region=words[1], reason=words[2], environment=words[3])
+            d.facts.update(account="1", owner=words[4])
+            self.ended(d.run("opened"), "done", "ticket opened", repr(words))
+            outcomes = [{"action": w or "x", "role": "effect", "event": "closed", "outcome": "failed", "summary": w} for w in words]
+            self.ended(d.run("closed", outcomes=outcomes), "done", "commented and closed", repr(words))
+            f = self.look(d)
+            self.assertTrue(squeeze(f["title"]).startswith(squeeze(words[0])[:100]), "%r: %r" % (words[0], f["title"]))
+            for w in words:
+                self.assertIn(squeeze(w), squeeze(f["body"]), repr(w))
+                self.assertIn(squeeze(w), squeeze(f["comments"][0]), repr(w))
+            self.assertNotIn("\n", f["title"])
+            if self.system.driver == "redmine":
+                for part in (f["body"], *f["comments"]):
+                    self.assertEqual((part.count("<pre>"), part.count("</pre>"), part.strip()[-6:]), (1, 1, "</pre>"), repr(words))
+        self.assertLessEqual(self.system.all(), before + len(groups))
+
+
+class RtTest(Life, unittest.TestCase):
+    fixture, kind = rt, Rt
+
+    def test_merged(self):
+        """A person merges the ticket into another, which carries no key: it goes on there."""
+        d = self.desk()
+        d.run("opened")
+        ours = self.one(d)
+        status, answer = self.system.server.post("ticket", {"Queue": "Credentials", "Subject": "the big one"})
+        self.assertEqual(status, 201)
+        script = ("use lib qw(/usr/share/request-tracker5/lib /usr/local/share/request-tracker5/lib); use RT; RT::LoadConfig(); RT::Init(); "
+                  "my $t = RT::Ticket->new(RT->SystemUser); $t->Load(%s); my ($ok, $m) = $t->MergeInto(%s); die $m unless $ok;"
+                  % (ours["id"], answer["id"]))
+        done = subprocess.run(["/usr/bin/perl", "-e", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                              **self.system.server._kind())
+        self.assertEqual(done.returncode, 0, done.stdout)
+        last = self.ended(d.run("reminded", now="2027-01-20T00:00:00Z"), "done", "priority raised")
+        self.assertTrue(last["url"].endswith("id=%s" % answer["id"]), last)
+
+
+class RedmineTest(Life, unittest.TestCase):
+    fixture, kind = redmine, Redmine
+
+
+if __name__ == "__main__":
+    if "--all" in sys.argv:
+        ALL = True
+        sys.argv.remove("--all")
+    unittest.main()
