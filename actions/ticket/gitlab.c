@@ -6,14 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "actions/ticket/forge.h"
+#include "actions/ticket/gitlab_parts.h"
 
 #define API "https://gitlab.com"
 #define LAG_S 15
-
-struct gitlab {
-	struct rest rest;
-};
 
 struct issue { /* of an id "PATH#NUMBER" */
 	const char *project, *number;
@@ -79,9 +75,8 @@ gitlab_stop(void *state)
 	rest_stop(&g->rest);
 }
 
-/* 409: two requests for one issue at a time. */
-static enum mh_status
-call(struct gitlab *g, const struct rest_call *c, struct rest_answer *ret, struct mh_err *err)
+enum mh_status
+gitlab_call(struct gitlab *g, const struct rest_call *c, struct rest_answer *ret, struct mh_err *err)
 {
 	struct rest_call every = *c;
 
@@ -182,7 +177,7 @@ list(struct gitlab *g, struct looking *l, struct mh_err *err)
 		enum mh_status status = list_path(g, page, &c.path, err);
 
 		if (status == MH_OK)
-			status = call(g, &c, &a, err);
+			status = gitlab_call(g, &c, &a, err);
 		if (status != MH_OK)
 			return status;
 		if (!cJSON_IsArray(a.json))
@@ -224,7 +219,7 @@ get_issue(struct gitlab *g, const char *id, struct rest_answer *ret, struct mh_e
 	enum mh_status status = issue_path(g, id, "", &c.path, err);
 
 	if (status == MH_OK)
-		status = call(g, &c, ret, err);
+		status = gitlab_call(g, &c, ret, err);
 	if (status != MH_OK)
 		return status;
 	if (ret->status == 404)
@@ -306,7 +301,7 @@ user_number(struct gitlab *g, const char *name, int64_t *ret, struct mh_err *err
 	enum mh_status status = rest_path(&g->rest, &c.path, err, "/api/v4/users?username=%s", name);
 
 	if (status == MH_OK)
-		status = call(g, &c, &a, err);
+		status = gitlab_call(g, &c, &a, err);
 	if (status == MH_OK)
 		(void)json_integer(cJSON_GetArrayItem(a.json, 0), "id", 1, INT64_MAX, ret);
 	return status;
@@ -374,7 +369,7 @@ gitlab_open(void *state, const struct ticket_new *t, struct ticket_ref *ret, str
 	if (status == MH_OK)
 		status = new_issue(g, t, labels, body, err);
 	if (status == MH_OK)
-		status = call(g, &c, &a, err);
+		status = gitlab_call(g, &c, &a, err);
 	if (status == MH_OK)
 		status = ref_of(g, g->rest.desk->queue, a.json, t->key, ret, err);
 	if (status == MH_OK)
@@ -391,7 +386,7 @@ put_issue(
 	struct rest_call c = { .method = "PUT", .body = body, .doing = doing };
 	const enum mh_status status = issue_path(g, id, "", &c.path, err);
 
-	return status == MH_OK ? call(g, &c, ret, err) : status;
+	return status == MH_OK ? gitlab_call(g, &c, ret, err) : status;
 }
 
 static enum mh_status
@@ -437,7 +432,7 @@ gitlab_commented(void *state, const struct ticket_ref *ref, const char *mark, st
 		(void)snprintf(tail, sizeof(tail), "/notes?sort=desc&per_page=%d&page=%d", FORGE_PAGE, page);
 		enum mh_status status = issue_path(g, ref->id, tail, &c.path, err);
 		if (status == MH_OK)
-			status = call(g, &c, &a, err);
+			status = gitlab_call(g, &c, &a, err);
 		if (status != MH_OK)
 			return status;
 		if (!cJSON_IsArray(a.json))
@@ -461,7 +456,7 @@ gitlab_comment(void *state, const struct ticket_ref *ref, const struct ticket_co
 	if (body == NULL || !json_add_span(body, "body", k->text))
 		return mh_fail(err, MH_RETRY, "no memory for a comment");
 	const enum mh_status status = issue_path(g, ref->id, "/notes", &c.path, err);
-	return status == MH_OK ? call(g, &c, &a, err) : status;
+	return status == MH_OK ? gitlab_call(g, &c, &a, err) : status;
 }
 
 static enum mh_status
@@ -492,98 +487,6 @@ gitlab_read(void *state, const struct ticket_ref *ref, struct buf *ret_text, str
 		return status;
 	forge_read(a.json, "description", ret_text);
 	return buf_ok(ret_text) ? MH_OK : mh_fail(err, MH_LIMIT, "the issue is longer than %zu bytes", ret_text->max);
-}
-
-/* -- check --------------------------------------------------------------------------------------------------------- */
-
-static bool
-has_scope(const cJSON *scopes)
-{
-	const cJSON *item;
-
-	cJSON_ArrayForEach(item, scopes)
-	{
-		if (cJSON_IsString(item) && strcmp(item->valuestring, "api") == 0)
-			return true;
-	}
-	return false;
-}
-
-/* What the token says of itself. A server that does not know the question, or a job's token, does not tell. */
-static enum mh_status
-check_token(struct gitlab *g, struct mh_err *err)
-{
-	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
-	const struct rest_call c = { .method = "GET",
-		.path = "/api/v4/personal_access_tokens/self",
-		.doing = "read the token",
-		.statuses = true };
-	const enum mh_status status = call(g, &c, &a, err);
-	char text[MH_TIME_TEXT] = "0000-00-00T00:00:00Z";
-	const char *end;
-	int64_t at;
-
-	if (status != MH_OK)
-		return status;
-	if (a.status == 401 || http_class(a.status) == MH_RETRY)
-		return rest_refused(&g->rest, &c, &a, http_class(a.status), err);
-	if (http_class(a.status) != MH_OK) {
-		say(g->rest.desk->protocol, "GitLab does not tell how long the token lives");
-		return MH_OK;
-	}
-	if (json_array(a.json, "scopes") != NULL && !has_scope(json_array(a.json, "scopes")))
-		return mh_fail(err, MH_BAD, "the token has no scope \"api\", so it may not write");
-	end = json_string(a.json, "expires_at");
-	if (end != NULL && strlen(end) >= 10) {
-		memcpy(text, end, 10);
-		if (time_read(span_of(text), &at, NULL) == MH_OK) /* it ends when that day begins */
-			credential_ends(g->rest.desk->protocol, "GitLab token", at);
-	} else {
-		credential_ends(g->rest.desk->protocol, "GitLab token", CREDENTIAL_NO_END);
-	}
-	return MH_OK;
-}
-
-static enum mh_status
-check_project(struct gitlab *g, const char *project, struct mh_err *err)
-{
-	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
-	struct rest_call c = { .method = "GET", .doing = "read the project" };
-	enum mh_status status = rest_path(&g->rest, &c.path, err, "/api/v4/projects/%s", project);
-	const char *level;
-	bool on = true, archived = false;
-	int64_t own = 0, group = 0;
-
-	if (status == MH_OK)
-		status = call(g, &c, &a, err);
-	if (status != MH_OK)
-		return status;
-	level = json_string(a.json, "issues_access_level");
-	if ((level != NULL && strcmp(level, "disabled") == 0) || (json_bool(a.json, "issues_enabled", &on) && !on))
-		return mh_fail(err, MH_BAD, "project %.60s has no issues", project);
-	if (json_bool(a.json, "archived", &archived) && archived)
-		return mh_fail(err, MH_BAD, "project %.60s is archived: nothing can be written there", project);
-	const cJSON *permissions = json_object(a.json, "permissions");
-	(void)json_integer(json_object(permissions, "project_access"), "access_level", 0, 100, &own);
-	(void)json_integer(json_object(permissions, "group_access"), "access_level", 0, 100, &group);
-	if (permissions != NULL && own < 15 && group < 15) /* 15: planner, 20: reporter */
-		return mh_fail(err, MH_BAD,
-		    "the token must be at least a planner or reporter of %.60s to label and close", project);
-	return MH_OK;
-}
-
-static enum mh_status
-gitlab_check(void *state, struct mh_err *err)
-{
-	struct gitlab *g = state;
-	const struct ticket_desk *d = g->rest.desk;
-
-	if (!d->online)
-		return MH_OK;
-	enum mh_status status = check_token(g, err);
-	for (size_t i = 0; i < d->n_queues && status == MH_OK; i++)
-		status = check_project(g, d->queues[i], err);
-	return status;
 }
 
 static const cfg_opt_t options[] = {
