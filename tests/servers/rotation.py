@@ -157,10 +157,15 @@ class World:
 
     def look_at_process(self):
         """Nothing secret in argv or environment, at any moment."""
-        for part in ("cmdline", "environ"):
+        pids = [self.proc.pid] if self.proc is not None else [int(p) for p in os.listdir("/proc") if p.isdigit()]
+        for pid in pids:
             try:
-                with open("/proc/%d/%s" % (self.proc.pid, part), "rb") as f:
-                    self.told.append(f.read().decode("latin-1"))
+                with open("/proc/%d/cmdline" % pid, "rb") as f:
+                    line = f.read().decode("latin-1")
+                if os.environ["MAILHOOK_BUILD"] not in line:
+                    continue
+                with open("/proc/%d/environ" % pid, "rb") as f:
+                    self.told += [line, f.read().decode("latin-1")]
             except OSError:
                 pass
 
