@@ -526,6 +526,8 @@ rule_is_chosen_by_environment(void **state)
 		if (strcmp(room_text(&r, sql), rows[i].rule) != 0)
 			fail_msg("%s: rule %s", rows[i].name, room_text(&r, sql));
 	}
+	accounts_free(r.w.accounts);
+	r.w.accounts = NULL;
 	room_close(&r);
 }
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# tests/long.sh: what takes hours: all of tests/run.sh, then the static analyzer, every kill point and half an hour of fuzzing a target.
+# tests/long.sh: what takes hours: all of tests/run.sh, then the static analyzer, every kill point, every
+# fault of a disk, 100,000 files, and half an hour of fuzzing a target.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -8,6 +9,11 @@ cd "$(dirname "$0")/.."
 ./tests/tidy.sh build-clang
 /usr/bin/python3 tests/faults/kill_test.py --all --build build
 /usr/bin/python3 tests/life_test.py --kills 50 --share 0.5 --build build # prints its seed
+/usr/bin/python3 tests/life_test.py --all --build build
+/usr/bin/python3 tests/faults/unsynced_test.py --build build
+/usr/bin/python3 tests/faults/disk_test.py --all --build build
+/usr/bin/python3 tests/faults/intake_many_test.py --files 100000 --build build
+/usr/bin/python3 tests/valgrind_test.py --all --build build
 MAILHOOK_BUILD=$PWD/build MAILHOOK_SOURCE=$PWD /usr/bin/python3 tests/bench/ledger.py
 n=$(find build-fuzz/fuzz -maxdepth 1 -type f -perm -u+x | grep -c .)
 ./tests/fuzz.sh build-fuzz $((n * 1800))
