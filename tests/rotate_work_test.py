@@ -37,15 +37,19 @@ class WholeTest(unittest.TestCase):
         (token,) = w.center.tokens
         self.assertEqual(token["Token"], w.sync.saved["SecretToken"])
         new_end = rotation.instant(int(token["ExpirationTime"]))
-        last = " ".join(w.mails()[-1].replace("=\n", "").split())
-        for text in (last, " ".join(w.ticket().split())):
+        mails = [" ".join(m.replace("=\n", "").split()) for m in w.mails()]
+        reports = [m for m in mails if "rotated: new token" in m]
+        self.assertTrue(reports, mails)
+        for text in reports + [" ".join(w.ticket().split())]:
             for word in (token["TokenId"], new_end[:10], "AWS writes of it next from", words):
                 self.assertIn(word, text)
+        for mail in mails:
+            self.assertFalse("--step delete" in mail and "Generate a token and copy it" in mail, "steps that are done are not told")
         self.assertIn("closed", w.ticket())
         shown = w.do("show", "1").stdout.decode()
         self.assertIn("renewed", shown)
         w.check(self, "the whole run")
-        w.advance(days=289 + 10)  # AWS's notice is due, and does not come
+        w.advance(days=285)  # AWS's notice is due, and does not come
         w.run_once()
         self.assertEqual(w.rows("SELECT count(*) FROM cases WHERE kind = 'mailhook.silence'"), [(0,)])
         w.advance(days=8)

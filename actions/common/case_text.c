@@ -220,6 +220,20 @@ add_outcomes(struct vars *v, const struct request *r)
 	return status;
 }
 
+/* What renews the credential is on its way and says itself what it waits for: steps from the start would mislead. */
+static bool
+on_its_way(const struct request *r)
+{
+	for (size_t i = 0; i < r->n_outcomes; i++) {
+		const struct job_outcome *o = &r->outcomes[i];
+
+		if (o->role != NULL && strcmp(o->role, "effect") == 0 && strcmp(o->outcome, "waiting") == 0 &&
+		    o->waiting_for != NULL && strcmp(o->waiting_for, "trust") != 0)
+			return true;
+	}
+	return false;
+}
+
 /* Numbered, and only while something is left to do; a drill leaves nothing. */
 static enum mh_status
 add_steps(struct vars *v, const struct request *r)
@@ -231,7 +245,7 @@ add_steps(struct vars *v, const struct request *r)
 
 	buf_init(&filled, MAX_BLOCK_BYTES);
 	buf_init(&numbered, MAX_BLOCK_BYTES);
-	if (!r->drill && r->event != EVENT_SUCCEEDED && r->event != EVENT_CLOSED) {
+	if (!r->drill && r->event != EVENT_SUCCEEDED && r->event != EVENT_CLOSED && !on_its_way(r)) {
 		status = template_render("steps", 1, span_of(kind_word(v->words, r->expiry.kind, "steps")), &so_far,
 		    template_plain, &filled, v->err);
 		rest = buf_span(&filled);

@@ -236,20 +236,23 @@ open_silence(struct passing *p, int64_t due, struct mh_err *err)
 			       : status;
 }
 
-/* Of an unverified notice for an account that nobody named nothing is expected: anybody may have written it. */
+/* Of an unverified notice for an account that nobody named nothing is expected: anybody may have written it; but where it
+ * was renewed there is something. */
 static enum mh_status
 await(struct passing *p, struct mh_err *err)
 {
 	const int64_t expect_s = conf_expect_s(p->w->conf, p->c.rule, p->c.kind);
+	struct renewal_row renewed = { 0 };
 	bool later = false;
 
 	if (p->t.awaited || expect_s == 0 || !p->c.has_expires || case_is_drill(&p->c) ||
-	    span_starts(span_of(p->c.kind), MH_LIT("mailhook.")) || (p->c.unlisted && p->c.trust == TRUST_UNVERIFIED))
+	    span_starts(span_of(p->c.kind), MH_LIT("mailhook.")))
 		return MH_OK;
-	struct renewal_row renewed = { 0 };
 	enum mh_status status = ledger_renewal(p->w->db, p->c.id, &renewed, err);
 	if (status != MH_OK && status != MH_SKIP)
 		return status;
+	if (status == MH_SKIP && p->c.unlisted && p->c.trust == TRUST_UNVERIFIED)
+		return MH_OK;
 	const int64_t end = p->c.has_closed && p->c.closed > p->c.expires ? p->c.closed : p->c.expires;
 	/* What was put in its place says by itself when it is to be written of. */
 	const int64_t due = renewed.has_notice ? renewed.notice + RENEWED_SLACK_S : end + expect_s;
