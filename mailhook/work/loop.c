@@ -190,6 +190,7 @@ list_intake(struct loop *l, struct mh_err *err)
 static enum mh_status
 take_intake(struct loop *l, bool *ret_more, struct mh_err *err)
 {
+	bool jobs;
 	enum mh_status status = l->next < l->waiting.n ? MH_OK : list_intake(l, err);
 
 	for (size_t i = 0; i < BATCH && l->next < l->waiting.n && status == MH_OK && !l->stopping; i++) {
@@ -199,6 +200,8 @@ take_intake(struct loop *l, bool *ret_more, struct mh_err *err)
 		if (i % LOOK_AFTER != LOOK_AFTER - 1 || status != MH_OK)
 			continue;
 		status = runner_step(l->runner, err);
+		if (status == MH_OK) /* a flood of mail must not keep jobs from their turn */
+			status = runner_start(l->runner, clock_now(), &jobs, err);
 		hear_signals(l);
 	}
 	*ret_more = l->next < l->waiting.n || l->waiting.more;
