@@ -3,6 +3,7 @@
     with Room(config="...") as r:   # config: lines of the mailbox block "ops"
         r.deliver(r.notice(1)); r.once(); r.taken()
 """
+import atexit
 import email.utils
 import fcntl
 import glob
@@ -60,6 +61,15 @@ def plain(number):
     return (PLAIN % (number, number)).encode()
 
 
+def certificates(made=[]):
+    """One set for all rooms: keys take time."""
+    if not made:
+        made.append(tempfile.mkdtemp(prefix="mailhook-pki-"))
+        atexit.register(shutil.rmtree, made[0])
+        pki.make(made[0])
+    return made[0]
+
+
 def available():
     return dovecot.available()
 
@@ -74,16 +84,15 @@ class Room:
         self.pki = None
         if tls:
             self.pki = os.path.join(self.dir, "pki")
-            os.makedirs(self.pki)
-            pki.make(self.pki)
+            shutil.copytree(certificates(), self.pki)
         self.users = users or {USER: PASSWORD}
         self.server = dovecot.Dovecot(self.dir, self.users, pki=self.pki, oauth=oauth, mechanisms=mechanisms, more=more)
         self.process, self.log = None, os.path.join(self.dir, "mailhook.log")
         self.scheme, self.config, self.top, self.port_of = scheme or ("imaps" if tls else "imap"), config, top, port
+        self.hold_worker()
         if start:
             self.server.start()
             self.configure()
-        self.hold_worker()
 
     def __enter__(self):
         return self

@@ -306,7 +306,7 @@ class Life(unittest.TestCase):
             r.once()
             self.assertEqual(r.intake(), [N[1]])
             r.configure('password_command = "@/say now"', secret=False)
-            self.assertIn("say", r.once(code=75).stderr.decode())
+            self.assertIn("say", r.once(code=1).stderr.decode())
             os.makedirs(r.dir + "/credentials")
             shutil.copy(r.dir + "/password", r.dir + "/credentials/ops")
             r.configure("", secret=False)

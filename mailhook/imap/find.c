@@ -320,6 +320,24 @@ find_piece(struct session *s, uint32_t uid, size_t at, size_t max, struct buf *o
 	return status;
 }
 
+/* An OK without data says that a message is gone; a server that is in trouble says it too. */
+static enum mh_status
+is_gone(struct session *s, uint32_t uid, struct mh_err *err)
+{
+	struct uids there = { 0 };
+	struct buf command;
+
+	buf_init(&command, COMMAND_BYTES);
+	buf_printf(&command, "UID SEARCH UID %" PRIu32, uid);
+	enum mh_status status = search(s, &command, &there, err);
+	buf_release(&command);
+	uids_sort(&there);
+	if (status == MH_OK && uids_have(&there, uid))
+		status = mh_fail(err, MH_SKIP, "the server gives nothing of it");
+	uids_release(&there);
+	return status;
+}
+
 enum mh_status
 find_message(struct session *s, uint32_t uid, size_t max, struct buf *ret, bool *ret_more, struct mh_err *err)
 {
@@ -335,6 +353,8 @@ find_message(struct session *s, uint32_t uid, size_t max, struct buf *ret, bool 
 		status = find_piece(s, uid, ret->n, want, ret, &got, err);
 		if (status == MH_OK && !buf_ok(ret))
 			status = mh_fail(err, MH_RETRY, "no memory for a message");
+		if (status == MH_OK && ret->n == 0)
+			status = is_gone(s, uid, err);
 		if (status != MH_OK || got < want)
 			return status;
 		if (ret->n > max) {

@@ -28,7 +28,7 @@ from_program(const char *const *argv, struct secret *ret, struct mh_err *err)
 
 	if (words >= 0 && kept >= 0)
 		(void)dup2(words, STDERR_FILENO); /* it has our stderr: this process has one thread */
-	const enum mh_status status = secret_from_command(argv, TOKEN_MS, ret, &own);
+	enum mh_status status = secret_from_command(argv, TOKEN_MS, ret, &own);
 	if (words >= 0 && kept >= 0)
 		(void)dup2(kept, STDERR_FILENO);
 	const ssize_t n = words < 0 ? -1 : pread(words, said, sizeof(said) - 1, 0);
@@ -38,6 +38,10 @@ from_program(const char *const *argv, struct secret *ret, struct mh_err *err)
 		(void)close(kept);
 	if (status == MH_OK)
 		return MH_OK;
+	/* mailhook-token's 1 and 2 are for a person to mend; all others come later (sysexits.h) */
+	if (span_iends(span_of(own.text), MH_LIT(": exit status 1")) ||
+	    span_iends(span_of(own.text), MH_LIT(": exit status 2")))
+		status = MH_BAD;
 	struct mh_span rest = { said, n > 0 ? (size_t)n : 0 }, line = MH_NONE;
 	char shown[140];
 	if (!span_line(&rest, &line) || line.n == 0)

@@ -61,7 +61,8 @@ position_again(struct position *p, uint32_t uid, int64_t now)
 	if (i == p->n_again)
 		p->again[p->n_again++] = (struct again_row){ .uid = uid };
 	struct again_row *r = &p->again[i];
-	const int64_t wait_s = (int64_t)AGAIN_FIRST_S << (r->tries < 6 ? r->tries : 6);
+	/* once more at once: most refusals pass */
+	const int64_t wait_s = r->tries == 0 ? 0 : (int64_t)AGAIN_FIRST_S << (r->tries < 6 ? r->tries - 1 : 6);
 	r->tries++;
 	r->due = now + (wait_s < AGAIN_MOST_S ? wait_s : AGAIN_MOST_S);
 	return true;

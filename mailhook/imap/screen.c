@@ -33,6 +33,7 @@ screen_begin(struct screen *s, const struct screen_limits *limits)
 	s->line.max = limits->line_bytes;
 	s->bytes = 0;
 	s->end = SCREEN_OPEN;
+	s->behind = false;
 	s->code[0] = s->words[0] = '\0';
 }
 
@@ -413,6 +414,7 @@ screen_feed(struct screen *s, struct mh_span bytes, struct mh_err *err)
 	if (s->bytes > s->limits.answer_bytes)
 		return mh_fail(err, MH_LIMIT, "the server's answer is longer than %zu bytes", s->limits.answer_bytes);
 	while (status == MH_OK && bytes.n > 0) {
+		s->behind = s->behind || s->end != SCREEN_OPEN;
 		if (s->literal_left > 0)
 			bytes = span_from(bytes, take_literal(s, bytes));
 		else

@@ -38,6 +38,7 @@ struct screen {
 	int fetch_place; /* where in the list of a FETCH we are: screen.c */
 	bool news;       /* an EXISTS came; the caller resets it */
 	enum screen_end end;
+	bool behind;     /* something came behind the line that ended the command */
 	char code[40];   /* "AUTHENTICATIONFAILED": of the last status line; empty: none */
 	char words[160]; /* its text, escaped */
 };

@@ -430,7 +430,8 @@ stream_start_tls(struct stream *s, SSL_CTX *trust, const char *host, struct mh_e
 
 	/* What came in plain text behind the server's OK would be believed as if it had come by TLS; a server says nothing
 	 * before our hello. */
-	if (!screen_empty(&s->screen) || s->mail->read_buffer_len > 0 || recv(s->fd, &extra, 1, MSG_PEEK) > 0)
+	if (s->screen.behind || !screen_empty(&s->screen) || s->mail->read_buffer_len > 0 ||
+	    recv(s->fd, &extra, 1, MSG_PEEK) > 0)
 		(void)fail(s, MH_BAD, "somebody put plain text in front of TLS");
 	else if (!prepare_tls(s, trust, host))
 		(void)fail(s, MH_RETRY, "no memory for TLS");

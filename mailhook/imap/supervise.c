@@ -22,7 +22,7 @@
 #include "mailhook/work/log.h"
 #include "mailhook/work/notify.h"
 
-#define BACK_OFF_FIRST_MS 1000
+#define BACK_OFF_FIRST_MS 500
 #define BACK_OFF_MOST_MS 300000 /* a server that bans who comes too often looks at minutes */
 #define REPORT_EVERY_MS 10000
 #define START_PATIENCE_MS 10000 /* a new process has said nothing yet */
