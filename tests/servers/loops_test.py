@@ -56,9 +56,12 @@ class Loops(unittest.TestCase):
     def setUpClass(cls):
         cls.dir = tempfile.mkdtemp(prefix="mailhook-loops-")
         os.chmod(cls.dir, 0o755)
+        cls.addClassCleanup(cls.remove)
         cls.hooks = [installed.Installed(os.path.join(cls.dir, "hook-%s" % n), more=(
             'action "ticket" { program = "ticket" }\naction "tell" { program = "reply" }\n'
             'rule "all" { do = {"ticket", "tell"} }\n')) for n in "ab"]
+        for hook in cls.hooks:
+            cls.addClassCleanup(hook.close)
         cls.port_file = os.path.join(cls.dir, "port")
         master = ""
         for n, hook in zip("ab", cls.hooks):
@@ -68,7 +71,9 @@ class Loops(unittest.TestCase):
         with open(path, "w", encoding="utf-8") as f:
             f.write(GATE_PROGRAM.replace("%(port)r", repr(cls.port_file)))
         master += "gate unix - n n - - pipe\n  flags=R user=nobody argv=/usr/bin/python3 -IB %s ${nexthop}\n" % path
-        cls.rt = rt.RT(os.path.join(cls.dir, "rt"), {"Credentials": RT}, user_address="operator@example.com").start()
+        cls.rt = rt.RT(os.path.join(cls.dir, "rt"), {"Credentials": RT}, user_address="operator@example.com")
+        cls.addClassCleanup(cls.rt.stop)
+        cls.rt.start()
         master += "rt unix - n n - - pipe\n  flags=R user=nobody argv=%s\n" % " ".join(cls.rt.gate("Credentials"))
         cls.lists = [mlmmj.MailingList(os.path.join(cls.dir, "lists"), address, members, headers, settings)
                      for address, (members, headers, settings) in LISTS.items()]
@@ -82,6 +87,7 @@ class Loops(unittest.TestCase):
         main = {"always_bcc": ARCHIVE, "notify_classes": "", "recipient_delimiter": "+"}  # list+bounces-1@ is the list's
         cls.mx = postfix.Postfix(cls.dir, {"mx": {}}, main, boxes, master=master)
         cls.mx.main["transport_maps"] = cls.mx.table("routes", routes)
+        cls.addClassCleanup(cls.mx.stop)
         cls.mx.start()
         with open(cls.port_file, "w", encoding="utf-8") as f:
             f.write("%d" % cls.mx.port["mx"])
@@ -101,18 +107,14 @@ submission_host = 127.0.0.1:%d
 """ % (lmtp, cls.mx.port["mx"])
         os.makedirs(os.path.join(cls.dir, "imap"))
         cls.away = dovecot.Dovecot(os.path.join(cls.dir, "imap"), {VACATION: "secret"}, protocols=("lmtp",), more=more)
+        cls.addClassCleanup(cls.away.stop)
         cls.away.start()
         home = private.own(os.path.join(cls.away.mail, VACATION))
         with open(os.path.join(home, ".dovecot.sieve"), "w", encoding="utf-8") as f:
             f.write(SIEVE)
 
     @classmethod
-    def tearDownClass(cls):
-        cls.away.stop()
-        cls.mx.stop()
-        cls.rt.stop()
-        for hook in cls.hooks:
-            hook.close()
+    def remove(cls):
         if os.environ.get("MAILHOOK_KEEP"):
             print("kept: " + cls.dir)
         else:
