@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 /usr/bin/python3 tests/faults/kill_test.py --all --build build
 /usr/bin/python3 tests/life_test.py --kills 50 --share 0.5 --build build # prints its seed
 /usr/bin/python3 tests/life_test.py --all --build build
+/usr/bin/python3 tests/rotate_kill_test.py --count 100 --build build # prints its seed
 /usr/bin/python3 tests/faults/unsynced_test.py --build build
 /usr/bin/python3 tests/faults/disk_test.py --all --build build
 /usr/bin/python3 tests/faults/intake_many_test.py --files 100000 --build build

@@ -640,7 +640,7 @@ class RotateTest(unittest.TestCase):
     # -- exec
 
     def test_exec(self):
-        save = os.path.join(os.environ["MAILHOOK_SOURCE"], "samples/rotate/store-token")
+        save = os.path.join(os.environ["MAILHOOK_SOURCE"], "samples/actions/store-token")
         w = self.world(idp="exec", exec={"save": [save, "STORE"], "verify": [save, "--verify", "STORE"]})
         store = os.path.join(w.dir, "provider")
         os.mkdir(store, 0o700)

@@ -22,12 +22,13 @@ clean_root.enter()
 BUILD, SOURCE = os.path.abspath(installed.BUILD), os.path.abspath(installed.SOURCE)
 STATE, CONF = "/var/lib/mailhook", "/etc/mailhook"
 PROGRAMS = ["bin/mailhook", *("libexec/mailhook/" + p for p in (
-    "mailhook-work", "mailhook-token", "actions/ticket", "actions/reply", "actions/trigger"))]
+    "mailhook-work", "mailhook-token", "actions/ticket", "actions/reply", "actions/rotate",
+    "actions/trigger"))]
 PAGES = ["share/man/man%s/%s" % (p[-1], os.path.basename(p)) for p in glob.glob(SOURCE + "/mailhook/man/*.[1578]")]
 UNITS = ["lib/systemd/system/" + u for u in ("mailhook.service", "mailhook-watch.service", "mailhook-watch.timer")]
 EXAMPLES = ["share/doc/mailhook/examples/" + e for e in (
-    "mailhook.conf", "sendmail.conf", "actions/append-log", "actions/queue-file", "notices/scim/a-8bit.eml",
-    "notices/scim/a-8bit.json", "other/empty.eml", "templates/de/words.conf", "templates/de/reply.html")]
+    "mailhook.conf", "sendmail.conf", "actions/append-log", "actions/queue-file", "actions/store-token", "rotate/entra.conf",
+    "notices/scim/a-8bit.eml", "notices/scim/a-8bit.json", "other/empty.eml", "templates/de/words.conf", "templates/de/reply.html")]
 NEW = "99.0"
 
 
