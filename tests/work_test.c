@@ -634,6 +634,28 @@ check_looks_at_rules(void **state)
 	}
 }
 
+/* What an action tells when it is checked is shown, and kept for its case where there is a ledger. */
+static void
+check_hears_of_credentials(void **state)
+{
+	struct room r;
+
+	(void)state;
+	stage(&r, CONF);
+	room_script(&r, "desk",
+	    "IFS= read -r q\necho '{\"credential\":{\"name\":\"API token\",\"expires\":\"2025-11-20\"}}'\n"
+	    "echo '{\"credential\":{\"name\":\"key\",\"expires\":null}}'\necho "
+	    "'{\"outcome\":\"done\",\"summary\":\"x\"}'\n");
+	(void)run(&r, "check", NULL);
+	assert_true(printed(&r, "out", "action desk: credential \"API token\" ends at 2025-11-20T23:59:59Z"));
+	assert_true(printed(&r, "out", "action desk: credential \"key\" has no end"));
+	assert_int_equal(room_count(&r, "SELECT count(*) FROM credentials"), 2);
+	assert_int_equal(run(&r, "run", "--once"), 0);
+	assert_string_equal(room_text(&r, "SELECT resource || ' ' || expires || ' ' || precision FROM cases"),
+	    "desk: API token 2025-11-20T23:59:59Z day");
+	room_close(&r);
+}
+
 int
 main(void)
 {
@@ -653,6 +675,7 @@ main(void)
 		cmocka_unit_test(stops_what_runs),
 		cmocka_unit_test(commands_answer),
 		cmocka_unit_test(check_looks_at_rules),
+		cmocka_unit_test(check_hears_of_credentials),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -351,6 +351,77 @@ class Faults(unittest.TestCase):
         self.ends_well()
         self.assertEqual(w.count("messages"), 10)
 
+    def test_two_workers_at_the_same_work(self):
+        """One has a job at work, so it certainly has the lock: a service beside it gives up, and a single run leaves the
+        work to it; the job runs once."""
+        w = self.world
+        log, go = os.path.join(w.dir, "log"), os.path.join(w.dir, "go")
+        path = self.odd_action(f"#!/bin/sh\nread -r request\necho run >> {log}\nwhile [ ! -e {go} ]; do sleep 0.02; done\n"
+                               "echo '{\"outcome\":\"done\",\"summary\":\"x\"}'\n")
+        w.write(w.conf, f'state_dir = "{w.state}"\n' + ACTION.format(path=path).replace("2s", "60s"))
+        self.assertEqual(w.pipe_alone().returncode, 0)
+        first = subprocess.Popen(w.command("run"), env=w.env, stderr=subprocess.DEVNULL)
+        try:
+            w.until(lambda: os.path.exists(log), "the action does not start")
+            second = w.do("run")
+            self.assertEqual(second.returncode, 75)
+            self.assertIn(b"another worker runs", second.stderr)
+            started = time.monotonic()
+            self.assertEqual(w.do("run", "--once").returncode, 0)
+            self.assertLess(time.monotonic() - started, 20, "it waits for a service")
+            self.assertEqual(w.rows("SELECT state, attempt FROM jobs"), [("running", 1)])
+            w.write(go, "")
+            w.until(lambda: w.rows("SELECT state FROM jobs") == [("done",)], "the job does not end")
+            first.send_signal(signal.SIGTERM)
+            self.assertEqual(first.wait(20), 0)
+        finally:
+            if first.poll() is None:
+                first.kill()
+            first.wait()
+        with open(log, encoding="ascii") as f:
+            self.assertEqual(f.read(), "run\n")
+
+    def test_two_services_at_once(self):
+        """On an empty state folder: one makes the ledger and works, the other ends with 75; a killed one is in nobody's way."""
+        for _ in range(4):
+            with World() as w:
+                both = [subprocess.Popen(w.command("run"), env=w.env, stderr=subprocess.DEVNULL) for _ in range(2)]
+                try:
+                    w.until(lambda: any(p.poll() is not None for p in both), "both work")
+                    self.assertEqual(sorted(p.poll() or 0 for p in both), [0, 75])
+                    alive = next(p for p in both if p.poll() is None)
+                    self.assertEqual(w.pipe().returncode, 0)
+                    w.until(lambda: not w.missing() or w.wrong(), "the service does not come to an end")
+                    alive.kill()
+                    alive.wait()
+                    self.assertEqual(w.pipe_alone(notice(2)).returncode, 0)
+                    self.ends_well(w)
+                    self.assertEqual(w.count("messages"), 2)
+                finally:
+                    for p in both:
+                        p.kill()
+                        p.wait()
+
+    def test_migration_killed(self):
+        """At every second of the calls by which a first run makes the ledger: there is none, or a whole one, and the next run
+        goes on. kill_test.py takes each of them."""
+        with World() as w:
+            how, words = w.kill_at(0, f"exec {w.mailhook} run --once --config {w.conf}")
+            self.assertEqual(how, "ended", words)
+            total = int(words[1])
+        seen = set()
+        for number in range(1, total + 1, 2):
+            with World() as w:
+                w.kill_at(number, f"exec {w.mailhook} run --once --config {w.conf}")
+                whole = w.rows("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('meta', 'pauses')")
+                self.assertIn(whole, ([], [(0,)], [(2,)]), f"call {number}: half a schema")
+                seen.add(bool(whole) and whole != [(0,)])
+                self.assertEqual(w.run_once().returncode, 0, f"call {number}")
+                self.assertEqual(w.rows("SELECT count(*) FROM meta WHERE name IN ('schema', 'seed', 'identity')"), [(3,)])
+                self.assertEqual(w.do("ledger", "check").returncode, 0, f"call {number}")
+                self.assertNotIn(b"paused", w.do("status").stdout, f"call {number}")
+        self.assertEqual(seen, {False, True}, "no kill came before the schema, or none behind it")
+
     # -- signals
 
     def test_signals_to_the_pipe(self):
