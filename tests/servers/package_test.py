@@ -22,10 +22,10 @@ clean_root.enter()
 BUILD, SOURCE = os.path.abspath(installed.BUILD), os.path.abspath(installed.SOURCE)
 STATE, CONF = "/var/lib/mailhook", "/etc/mailhook"
 PROGRAMS = ["bin/mailhook", *("libexec/mailhook/" + p for p in (
-    "mailhook-work", "mailhook-token", "actions/ticket", "actions/reply", "actions/rotate",
+    "mailhook-work", "mailhook-imap", "mailhook-token", "actions/ticket", "actions/reply", "actions/rotate",
     "actions/trigger"))]
 PAGES = ["share/man/man%s/%s" % (p[-1], os.path.basename(p)) for p in glob.glob(SOURCE + "/mailhook/man/*.[1578]")]
-UNITS = ["lib/systemd/system/" + u for u in ("mailhook.service", "mailhook-watch.service", "mailhook-watch.timer")]
+UNITS = ["lib/systemd/system/" + u for u in ("mailhook.service", "mailhook-imap.service", "mailhook-watch.service", "mailhook-watch.timer")]
 EXAMPLES = ["share/doc/mailhook/examples/" + e for e in (
     "mailhook.conf", "sendmail.conf", "actions/append-log", "actions/queue-file", "actions/store-token", "rotate/entra.conf",
     "notices/scim/a-8bit.eml", "notices/scim/a-8bit.json", "other/empty.eml", "templates/de/words.conf", "templates/de/reply.html")]
@@ -136,7 +136,7 @@ class Installation(unittest.TestCase):
             (CONF, "root", "root", 0o755), (CONF + "/mailhook.conf", "root", "root", 0o644),
             (CONF + "/definitions", "root", "root", 0o755),
             (CONF + "/actions", "root", "mailhook", 0o750), (CONF + "/secrets", "root", "mailhook", 0o750)])
-        for unit, wants in (("mailhook.service", "multi-user.target"), ("mailhook-watch.timer", "timers.target")):
+        for unit, wants in (("mailhook.service", "multi-user.target"), ("mailhook-imap.service", "multi-user.target"), ("mailhook-watch.timer", "timers.target")):
             link = os.readlink(root.at("/etc/systemd/system/%s.wants/%s" % (wants, unit)))
             self.assertTrue(os.path.exists(root.at(link)), link)
         root.run("mailhook", "check", uid="mailhook")
@@ -222,12 +222,12 @@ class Installation(unittest.TestCase):
             return [re.sub(r"(--\S+ )+", "", line) for line in lines if "is-" not in line]
         rows = [
             ("installed", ["sh", "-c", "dpkg -i /tmp/mailhook_[!9]*.deb"],
-             ["preset mailhook.service", "preset mailhook-watch.timer", "daemon-reload",
-              "start mailhook.service mailhook-watch.timer"]),
+             ["preset mailhook.service", "preset mailhook-imap.service", "preset mailhook-watch.timer", "daemon-reload",
+              "start mailhook.service mailhook-imap.service mailhook-watch.timer"]),
             ("upgraded", ["sh", "-c", "dpkg -i /tmp/mailhook_9*.deb"],
-             ["daemon-reload", "restart mailhook.service mailhook-watch.timer"]),
+             ["daemon-reload", "restart mailhook.service mailhook-imap.service mailhook-watch.timer"]),
             ("removed", ["dpkg", "-r", "mailhook"],
-             ["stop mailhook-watch.timer mailhook-watch.service mailhook.service", "daemon-reload"])]
+             ["stop mailhook-watch.timer mailhook-watch.service mailhook-imap.service mailhook.service", "daemon-reload"])]
         for name, argv, wanted in rows:
             self.assertEqual(asked(*argv), wanted, name)
 
