@@ -21,6 +21,7 @@ struct options {
 	const char *mailbox;           /* of drill; NULL: by pipe */
 	const char *rule, *action;     /* of pause and resume; NULL: not given */
 	bool dry_run;                  /* of requeue */
+	const char *trust;             /* of backtest; NULL: verified */
 	char **operands;               /* the arguments that are no options, of a command that takes several */
 	size_t n_operands;
 	const char *operand; /* the one argument that is no option; NULL: none */
@@ -29,7 +30,7 @@ struct options {
 struct work_command {
 	const char *name, *arguments, *help;
 	bool operand, json, once, views, all, online, templates, alarm; /* what it takes */
-	bool vouch, choose_rule, scope, operands, dry_run, mailbox;
+	bool vouch, choose_rule, scope, operands, dry_run, mailbox, trust;
 	int (*run)(const struct options *o);
 };
 extern const struct work_command work_commands[]; /* ends with a NULL name */
@@ -50,6 +51,7 @@ int resume_command(const struct options *o);
 int purge_command(const struct options *o);
 int backup_command(const struct options *o);
 int ledger_command(const struct options *o);
+int backtest_command(const struct options *o);
 int drill_command(const struct options *o);
 
 /* A case's facts as keys of j, for list and show (cmd_list.c). False: no memory. */

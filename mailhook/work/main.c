@@ -85,6 +85,13 @@ const struct work_command work_commands[] = {
 	    .operand = true,
 	    .json = true,
 	    .run = ledger_command },
+	{ .name = "backtest",
+	    .arguments = "[--json] [--trust LEVEL] PATH...",
+	    .help = "what would have happened to an archive of mail",
+	    .operands = true,
+	    .json = true,
+	    .trust = true,
+	    .run = backtest_command },
 	{ .name = "drill",
 	    .arguments = "[--mailbox NAME]",
 	    .help = "send a marked test notice through the whole installation",
@@ -177,6 +184,7 @@ read_options(const struct work_command *c, int argc, char **argv, struct options
 			   (c->vouch && (set_value("--step", argc, argv, &i, &o->step) ||
 					    set_value("--account", argc, argv, &i, &o->account) ||
 					    set_value("--expires", argc, argv, &i, &o->expires))) ||
+			   (c->trust && set_value("--trust", argc, argv, &i, &o->trust)) ||
 			   (c->scope && (set_value("--rule", argc, argv, &i, &o->rule) ||
 					    set_value("--action", argc, argv, &i, &o->action))) ||
 			   (c->alarm && (set_value("--mail", argc, argv, &i, &o->mail) ||
