@@ -19,15 +19,10 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(HERE, "servers"))
 import desk  # noqa: E402
 import ticket_server as servers  # noqa: E402
+from hostile import HOSTILE  # noqa: E402
 
 SECRET = servers.SECRET
 OPENED = "2026-11-06T09:00:00Z"  # 88 days before the expiry of desk.py
-HOSTILE = ('"}]}, "x": "', "\\", "\\\" OR project = \"X\" --", "[x](https://evil.example.net)", "![i](https://evil.example.net/i)",
-           "@everyone @ann <!channel> <@U1>", "[~admin]", "{code}{noformat}{html}", "^active=true^ORcaller_id=x",
-           "line\r\nX-Evil: yes\r\n\r\n", "#1 GH-1 !1 &1 ~bug octo/ops#1", "/close", "/assign @ann", "[code]<b>x</b>[/code]",
-           "<script>alert(1)</script>", "<!-- mailhook", "--> <img src=x>", "\u202egnp.exe", "|pipe|table|", "`tick` ``` ~~~",
-           "https://evil.example.net www.evil.example.net", "{what} {nope} {{", "%s%n ${HOME} $(id)", "\x01\x1b[31m\x7f",
-           "K\u00f6ln \u65e5\u672c", "h1. x", "- [ ] task", "1. one", "x" * 3000, "\x00")
 
 
 def seconds(text):

@@ -410,7 +410,7 @@ check_transport(cfg_t *cfg, cfg_opt_t *opt)
 static const cfg_opt_t options[] = { SMTP_OPTIONS, CFG_STR("transport", "sendmail", CFGF_NONE),
 	CFG_STR("sendmail", "/usr/sbin/sendmail", CFGF_NONE), CFG_STR("from", "", CFGF_NONE),
 	CFG_STR("answers", "", CFGF_NONE), CFG_STR("answers_from", "", CFGF_NONE), CFG_STR("tag", "", CFGF_NONE),
-	CFG_STR("close_status", "", CFGF_NONE), CFG_BOOL("auto_submitted", cfg_true, CFGF_NONE), CFG_END() };
+	CFG_STR("close_status", "", CFGF_NONE), CFG_BOOL("auto_submitted", cfg_false, CFGF_NONE), CFG_END() };
 static const struct own_conf_check checks[] = { SMTP_CHECKS, { "transport", check_transport },
 	{ "sendmail", check_absolute }, { "answers", check_absolute }, { "token", check_absolute },
 	{ "ca_file", check_absolute }, { "cert_file", check_absolute }, { "key_file", check_absolute },

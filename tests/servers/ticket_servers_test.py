@@ -6,11 +6,14 @@ One server of each is started for all of it. Usage: ticket_servers_test.py [--al
 import concurrent.futures
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
+import urllib.parse
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -18,17 +21,11 @@ import desk  # noqa: E402
 import lossy  # noqa: E402
 import redmine  # noqa: E402
 import rt  # noqa: E402
+from hostile import HOSTILE  # noqa: E402
 
 ALL = False  # each request lost, each call killed at; else a sample
 KILLS = ((0.35, 0.6, 0.8),)  # of the calls of each event
 KEYS = iter("%032x" % (n * 0x9e3779b97f4a7c15f39cc0605cedc835 % 2 ** 128) for n in range(1, 10000))
-BIDI = "\u202egnp.exe"
-HOSTILE = (
-    "\"}]}, \"x\": \"", "'; DROP TABLE tickets; --", "' OR Status = 'new", "') OR id > 0 #", "<script>alert(1)</script>",
-    "</pre><script>alert(1)</script>", "{{include(secret)}}", "[click](https://evil.example.net)", "@everyone @admin #1 !2 GH-3",
-    "https://evil.example.net/ www.evil.example.net", "line\r\nX-Injected: yes\r\n\r\nbody", "~all | *", "\\' \\\\ \\", "%s%n%x ${HOME} $(id)",
-    "\x00\x01\x1b[31m\x7f", BIDI, "/close\n/assign @admin", "K\u00f6ln \u65e5\u672c\u8a9e", "x" * 3000, "{what} {nope}", "<!-- -->", "^b=c",
-)
 
 
 def squeeze(text):
@@ -54,11 +51,21 @@ class Rt:
     def conf(self, url, more="", queue="Credentials"):
         return ('url = "%s"\nsecret_file = "@SECRET@"\nqueue = "%s"\nkey_field = "Case Key"\n%s%s' % (url, queue, self.fields, more))
 
+    def ids(self, query):
+        status, answer = self.server.get("tickets?per_page=100&orderby=id&query=" + urllib.parse.quote(query))
+        assert status == 200, answer
+        return [item["id"] for item in answer["items"]]
+
     def find(self, key):
-        return [self.server.ticket(t["id"]) for t in self.server.find("'CF.{Case Key}' = '%s'" % key)]
+        return [self.server.ticket(number) for number in self.ids("'CF.{Case Key}' = '%s'" % key)]
 
     def all(self):
-        return len(self.server.find())
+        return self.server.get("tickets?per_page=1&query=" + urllib.parse.quote("id > 0"))[1]["total"]
+
+    def counts(self, ticket):
+        """How many comments, and which files: what the list of attachments shows."""
+        items = self.server.get("ticket/%s/attachments?fields=Subject,Filename&per_page=100" % ticket["id"])[1]["items"]
+        return len([1 for i in items if re.fullmatch("mailhook [0-9a-f]{32}", i["Subject"])]), [i["Filename"] for i in items if i["Filename"]]
 
     def state(self, ticket):
         return self.words.get(ticket["Priority"], ticket["Priority"]), ticket["Status"] in ("new", "open", "stalled")
@@ -66,11 +73,9 @@ class Rt:
     def facts(self, ticket):
         history = self.server.history(ticket["id"])
         comments = [t for kind, t in history if kind in ("Comment", "Correspond") and "The notice as it came in" not in t]
-        files = [item["Filename"] for item in self.server.get("ticket/%s/attachments?fields=Filename&per_page=100" % ticket["id"])[1]["items"]
-                 if item["Filename"]]
         return {"title": ticket["Subject"], "open": ticket["Status"] in ("new", "open", "stalled"), "priority": ticket["Priority"],
                 "due": ticket["Due"][:10], "account": self.server.field(ticket, "AWS Account"), "body": history[0][1],
-                "comments": comments, "files": files}
+                "comments": comments}
 
     def close(self, ticket):
         assert self.server.put("ticket/%s" % ticket["id"], {"Status": "rejected"})[0] == 200
@@ -102,10 +107,13 @@ class Redmine:
         return ('url = "%s"\nsecret_file = "@SECRET@"\nqueue = "%s"\nkey_field = "Case Key"\n%s%s' % (url, queue, self.fields, more))
 
     def find(self, key):
-        return [i for i in self.server.find() if self.server.field(i, "Case Key") == key]
+        return self.server.find(**{"cf_%d" % self.server.ids["field"]["Case Key"]: key})
 
     def all(self):
-        return len(self.server.find())
+        return self.server.get("issues?status_id=*&limit=1")[1]["total_count"]
+
+    def counts(self, issue):
+        return len([1 for j in issue["journals"] if j["notes"]]), [a["filename"] for a in issue["attachments"]]
 
     def state(self, issue):
         return issue["priority"]["name"], not issue["status"]["is_closed"]
@@ -113,7 +121,7 @@ class Redmine:
     def facts(self, issue):
         return {"title": issue["subject"], "open": not issue["status"]["is_closed"], "priority": issue["priority"]["name"],
                 "due": issue["due_date"], "account": self.server.field(issue, "AWS Account"), "body": issue["description"],
-                "comments": self.server.notes(issue["id"]), "files": [a["filename"] for a in issue["attachments"]]}
+                "comments": [j["notes"] for j in issue["journals"] if j["notes"]]}
 
     def close(self, issue):
         self.server.put("issues/%s" % issue["id"], {"issue": {"status_id": self.server.ids["status"]["Rejected"]}})
@@ -132,6 +140,10 @@ class Redmine:
 
 class Life:
     """Of any system; self.system is one of the above."""
+
+    def setUp(self):
+        self.addCleanup(lambda asked=len(self.proxy.seen), at=time.monotonic(): print(
+            "%s: %d requests, %.1f s" % (self.id().rpartition(".")[2], len(self.proxy.seen) - asked, time.monotonic() - at)))
 
     @classmethod
     def setUpClass(cls):
@@ -174,14 +186,12 @@ class Life:
             # event, now, trust, more; outcome's words; priority, open, comments; words in its comment
             ("opened", "2026-11-06T09:00:00Z", "unverified", {}, "ticket opened", s.normal, True, 0, ""),
             ("trusted", "2026-11-06T10:00:00Z", "verified", {}, "ticket commented", s.normal, True, 1, "The mail is proven"),
-            ("reminded", "2026-12-05T00:00:00Z", "verified", {}, "ticket commented", s.normal, True, 2, "in 60 days"),
-            ("reminded", "2027-01-20T00:00:00Z", "verified", {}, "priority raised", s.high, True, 3, "in 14 days"),
-            ("reminded", "2027-01-31T00:00:00Z", "verified", {}, "priority raised", s.urgent, True, 4, "in 3 days"),
-            ("reminded", "2027-01-02T00:00:00Z", "verified", {}, "ticket commented", s.urgent, True, 5, "in 32 days"),
-            ("failed", "2027-01-31T01:00:00Z", "verified", {"outcomes": failed}, "ticket commented", s.urgent, True, 6, "no such application"),
-            ("expired", "2027-02-03T05:00:00Z", "verified", {}, "ticket commented", s.urgent, True, 7, "within the last day"),
-            ("succeeded", "2027-02-03T06:00:00Z", "verified", {}, "commented and closed", s.urgent, False, 8, "renewed"),
-            ("reminded", "2027-02-03T07:00:00Z", "verified", {}, "was closed, and stays so", s.urgent, False, 8, ""),
+            ("reminded", "2027-01-20T00:00:00Z", "verified", {}, "priority raised", s.high, True, 2, "in 14 days"),
+            ("reminded", "2027-01-31T00:00:00Z", "verified", {}, "priority raised", s.urgent, True, 3, "in 3 days"),
+            ("reminded", "2027-01-02T00:00:00Z", "verified", {}, "ticket commented", s.urgent, True, 4, "in 32 days"),
+            ("failed", "2027-01-31T01:00:00Z", "verified", {"outcomes": failed}, "ticket commented", s.urgent, True, 5, "no such application"),
+            ("succeeded", "2027-02-03T06:00:00Z", "verified", {}, "commented and closed", s.urgent, False, 6, "renewed"),
+            ("reminded", "2027-02-03T07:00:00Z", "verified", {}, "was closed, and stays so", s.urgent, False, 6, ""),
         )
         for event, now, trust, more, words, priority, is_open, _, _ in steps:
             name = "%s at %s" % (event, now)
@@ -195,7 +205,7 @@ class Life:
         self.assertEqual(len(f["comments"]), steps[-1][7])
         for step, said in zip([x for x in steps if x[8]], f["comments"]):
             self.assertIn(step[8], re.sub(r"\s+", " ", said))
-        self.assertEqual(f["files"], ["notice.eml"])
+        self.assertEqual(s.counts(self.one(d)), (steps[-1][7], ["notice.eml"]))
         self.assertEqual((f["due"], f["account"]), ("2027-02-03", "123456789012"))
         self.assertEqual(f["title"], "SCIM access token of IAM Identity Center of account 123456789012 expires on 2027-02-03")
         for words in ("Nothing proves who sent the mail", "https://console.aws.amazon.com/singlesignon/home?region=eu-west-1", "Generate a token"):
@@ -222,15 +232,15 @@ class Life:
         for event, words, outcome in (("reminded", "was closed, and stays so", "skipped"), ("failed", "ticket commented", "done"),
                                       ("succeeded", "ticket commented", "done")):
             self.ended(d.run(event), outcome, words, event)
-            self.assertFalse(self.look(d)["open"], event)
-        self.assertEqual(len(self.look(d)["comments"]), 2)
+        ticket = self.one(d)
+        self.assertEqual((self.system.state(ticket)[1], self.system.counts(ticket)[0]), (False, 2))
 
     def test_person_raises(self):
         d = self.desk()
         d.run("opened")
         higher = self.system.raise_above(self.one(d))
         self.ended(d.run("expired", now="2027-02-04T00:00:00Z"), "done", "ticket commented")
-        self.assertEqual(self.look(d)["priority"], higher)
+        self.assertEqual(self.one(d)["priority"]["name"] if self.system.driver == "redmine" else self.one(d)["Priority"], higher)
 
     # -- many at once
 
@@ -245,7 +255,7 @@ class Life:
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             results = list(pool.map(lambda one: one.run("opened"), jobs))
         self.assertEqual(sorted(r.last["summary"] for r in results), ["ticket commented"] * 7 + ["ticket opened"])
-        self.assertEqual(len(self.look(d)["comments"]), 7)
+        self.assertEqual(self.system.counts(self.one(d))[0], 7)
 
     # -- refusals
 
@@ -292,11 +302,10 @@ class Life:
         d = self.desk()
         d.run("opened")
         d.configure(*self.system.forbid_closing(self.proxy.url()))
-        self.ended(d.run("succeeded"), "failed", "stays open")
-        f = self.look(d)
-        self.assertEqual((f["open"], len(f["comments"])), (True, 1))
-        self.ended(d.again(now="2026-11-07T09:00:00Z"), "failed", "stays open")
-        self.assertEqual(len(self.look(d)["comments"]), 1, "commented once")
+        for attempt in (d.run("succeeded"), d.again(now="2026-11-07T09:00:00Z")):
+            self.ended(attempt, "failed", "stays open")
+            ticket = self.one(d)
+            self.assertEqual((self.system.state(ticket)[1], self.system.counts(ticket)[0]), (True, 1), "open, commented once")
 
     def test_assignee(self):
         who = {"rt": "mailhook", "redmine": "mailhook example"}[self.system.driver]
@@ -323,8 +332,8 @@ class Life:
         self.assertEqual(r.last["outcome"], "done", "%s: %s" % (name, r.last))
 
     def stands(self, d, comments, is_open, name):
-        f = self.look(d)
-        self.assertEqual((len(f["comments"]), f["open"], f["files"]), (comments, is_open, ["notice.eml"]), name)
+        ticket = self.one(d)
+        self.assertEqual((self.system.counts(ticket), self.system.state(ticket)[1]), ((comments, ["notice.eml"]), is_open), name)
 
     def lose(self, what, plan):
         """One case, of whose events the nth such request, or its answer, is lost: plan says word and nth of each. True: one was."""
@@ -376,13 +385,54 @@ class Life:
                 self.goes_on(d, r, now, name)
             self.stands(d, comments, is_open, name)
 
+    # -- by mail
+
+    def by_mail(self, more, gate):
+        """A desk that writes mail as mailhook@example.com; gate: the command that takes it."""
+        folder = tempfile.mkdtemp(dir=self.folder)
+        program, answers = os.path.join(folder, "sendmail"), os.path.join(folder, "answers")
+        with open(program, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o755)) as f:
+            f.write('#!/bin/sh\ncat > "%s/last"\nNO_PROXY=127.0.0.1 HOME=/ LANG=C.UTF-8 exec %s < "%s/last"\n' % (folder, shlex.join(gate), folder))
+        for name in ("new", "cur", "tmp"):
+            os.makedirs(os.path.join(answers, name))
+        d = desk.Desk(folder, "mail", 'from = "mailhook@example.com"\nqueue = "rt@example.com"\nsendmail = "%s"\nanswers = "%s"\n%s' % (
+            program, answers, more))
+        d.case(next(KEYS), resource="Köln token")
+        return d, answers
+
+    def deliver_answers(self, answers):
+        """What the server mailed to us, as a mail server would leave it."""
+        n = 0
+        for number, mail in enumerate(self.system.server.sent()):
+            if re.search(rb"(?mi)^To:.*mailhook@example\.com", mail):
+                with open(os.path.join(answers, "new", "%d.eml" % number), "wb") as f:
+                    f.write(mail)
+                n += 1
+        return n
+
+    def mail_life(self, d, answers, find):
+        before = self.system.all()
+        self.ended(d.check(), "done", "tickets can be written")
+        self.ended(d.run("opened"), "done", "ticket opened")
+        self.ended(d.run("reminded", now="2027-01-31T00:00:00Z"), "retry", "has not come yet")
+        self.assertGreater(self.deliver_answers(answers), 0, "the server did not answer")
+        self.ended(d.again(), "done", "ticket commented")
+        self.ended(d.run("succeeded", now="2027-02-01T00:00:00Z"), "done", "told of the end")
+        self.ended(d.run("reminded", now="2027-02-01T00:00:00Z"), "skipped", "stays so")
+        self.assertEqual(self.system.all(), before + 1, "one ticket for all mails")
+        f = self.system.facts(find(d.key))
+        self.assertIn("Köln token", f["title"])
+        self.assertEqual(len(f["comments"]), 2)
+        self.assertIn("in 3 days", re.sub(r"\s+", " ", f["comments"][0]))
+        return f
+
     # -- hostile words
 
     def test_hostile_words(self):
         """They stand in the ticket as words, and what searches by the key still finds it."""
         before, groups = self.system.all(), [HOSTILE[i:i + 5] for i in range(0, len(HOSTILE), 5)]
         for group in groups if ALL or self.system.driver != "rt" else groups[1:3]:  # RT takes a second for each
-            words = [text.replace("\x00", "") for text in (*group, *HOSTILE)][:5]
+            words = [text.replace("\x00", "nothing") for text in (*group, *HOSTILE)][:5]
             d = self.desk(self.system.conf(self.proxy.url(), 'labels = {"{resource}"}\ntitle = "{resource|none} {account}"\n'))
             d.case(d.key, resource=words[0], region=words[1], reason=words[2], environment=words[3])
             d.facts.update(account="1", owner=words[4])
@@ -421,8 +471,22 @@ class RtTest(Life, unittest.TestCase):
         self.assertTrue(last["url"].endswith("id=%s" % answer["id"]), last)
 
 
+    def test_by_mail(self):
+        d, answers = self.by_mail('tag = "[example.com #%]"\n', self.system.server.gate("Credentials"))
+        self.mail_life(d, answers, lambda key: self.system.server.ticket(self.system.ids("Subject LIKE '%s'" % key)[0]))
+
+
 class RedmineTest(Life, unittest.TestCase):
     fixture, kind = redmine, Redmine
+
+    def test_by_mail(self):
+        server = self.system.server  # who writes is told the number, which is not Redmine's habit
+        server.put("my/account", {"user": {"mail_notification": "all"}, "pref": {"no_self_notified": "0"}})
+        d, answers = self.by_mail('tag = "[Credentials - Bug #%]"\nanswers_from = "redmine@example.com"\nclose_status = "Closed"\n'
+                                  'field "AWS Account" { value = "{account}" }\n',
+                                  self.system.server.handler("credentials", "--allow-override", "all"))
+        f = self.mail_life(d, answers, lambda key: next(i for i in self.system.server.find() if key in i["subject"]))
+        self.assertEqual((f["open"], f["priority"], f["due"], f["account"]), (False, "Normal", "2027-02-03", "123456789012"))
 
 
 if __name__ == "__main__":
