@@ -101,12 +101,12 @@ const struct command commands[] = {
 	    .arguments = "[--json] check",
 	    .help = "prove that the ledger is whole\n"
 		    "Exit 1: it is not; each thing that is wrong is a line." },
-	{ .name = "drill",
 	{ .name = "backtest",
 	    .arguments = "[--json] [--trust LEVEL] PATH...",
 	    .help = "tell what would have happened to an archive of mail, case by case, without any effect\n"
 		    "PATH as of parse. Rules and times are those of the configuration; every notice is taken as LEVEL: "
 		    "verified, relayed or unverified." },
+	{ .name = "drill",
 	    .arguments = "[--mailbox NAME]",
 	    .help = "send a marked test notice through the whole installation\n"
 		    "It says, step by step, what worked, what is slow and what is missing. Nothing is renewed. With "
