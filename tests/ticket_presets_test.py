@@ -9,6 +9,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path[:0] = [HERE, os.path.join(HERE, "servers")]
+import desk  # noqa: E402
 import preset_server as servers  # noqa: E402
 from ticket_systems_test import HOSTILE, OPENED, System, SystemTest, seconds, text_of  # noqa: E402
 from ticket_server import SECRET  # noqa: E402
@@ -318,6 +319,28 @@ class OwnPresetTest(SystemTest):
             s.name = name
             s.configure(more, **dict({"preset": os.path.join(s.desk.folder, "own.preset")}, **values))
             self.expect(s, s.desk.check(online=False), "failed", words)
+
+
+class SampleTest(SystemTest):
+    def test_samples(self):
+        """Every sample is a configuration that does, and every driver of ours and every preset has one."""
+        folder = os.path.join(HERE, "..", "samples", "tickets")
+        names = sorted(os.listdir(folder))
+        told = ""
+        for name in names:
+            with open(os.path.join(folder, name), encoding="utf-8") as f:
+                text = f.read()
+            told += text
+            s = desk.Desk(self.dir, "http", "")
+            s.configure("", secret="https://example.com/x" if name in ("slack.conf", "teams.conf") else
+                        "whsec_MDEyMzQ1Njc4OWFiY2RlZg==" if name == "webhook.conf" else "0123456789abcdef" * 2)
+            with open(s.conf, "w", encoding="utf-8") as f:
+                f.write(re.sub(r'"/etc/mailhook/secrets/[^"]*"', '"%s"' % s.secret, text))
+            r = s.check(online=False)
+            self.assertEqual(r.last, {"outcome": "done", "summary": "tickets can be written"}, "%s: %s" % (name, r.last))
+        presets = os.listdir(os.path.join(HERE, "..", "actions", "ticket", "presets"))
+        for word in ["jira", "servicenow", "github", "gitlab", "pagerduty", *(p.removesuffix(".preset") for p in presets)]:
+            self.assertIn('"%s"' % word, told)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ start_api(struct pagerduty *p, struct ticket_desk *d, struct mh_err *err)
 
 	if (file[0] == '\0')
 		return MH_OK;
-	enum mh_status status = rest_start(&p->api, d, NULL, &none, err);
+	enum mh_status status = rest_start(&p->api, d, API, &none, err);
 	if (status == MH_OK)
 		status = secret_from_file(file, &token, err);
 	if (status != MH_OK)
