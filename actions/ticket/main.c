@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "actions/ticket/conf.h"
+#include "actions/token/token.h"
+#include "mailhook/certificate.h"
 
 #define ARENA_BYTES ((size_t)16 << 20)
 #define DROPPED_BYTES 300
@@ -43,6 +45,21 @@ set_desk(struct ticket_desk *d, const struct ticket_conf *c, const struct reques
 		n->fields[d->n_fields++] = cfg_title(cfg_getnsec(c->cfg, "field", i));
 }
 
+/* When what the driver proves itself by ends, where a file says it. A file that cannot be used is the check's to tell. */
+static void
+tell_credentials(const struct ticket_conf *c, struct protocol *p)
+{
+	const char *certificate = cfg_getopt(c->cfg, "cert_file") == NULL ? "" : cfg_getstr(c->cfg, "cert_file"),
+		   *token = cfg_getopt(c->cfg, "token") == NULL ? "" : cfg_getstr(c->cfg, "token");
+	struct mh_err err;
+	int64_t end;
+
+	if (certificate[0] != '\0' && certificate_end(certificate, &end, &err) == MH_OK)
+		credential_ends(p, "TLS client certificate", end);
+	if (token[0] != '\0' && token_credential_end(token, &end, &err) == MH_OK)
+		credential_ends(p, "token client certificate", end);
+}
+
 /* The templates of every event are proven. */
 static enum mh_status
 check(const struct ticket_conf *c, struct ticket_desk *d, void *state, struct mh_err *err)
@@ -58,6 +75,7 @@ check(const struct ticket_conf *c, struct ticket_desk *d, void *state, struct mh
 		status = ticket_texts_write(c, &sample, d->arena, &texts, err);
 	}
 	ticket_texts_release(&texts);
+	tell_credentials(c, d->protocol);
 	if (status == MH_OK)
 		status = c->driver->check(state, err);
 	if (status == MH_OK)
