@@ -20,9 +20,10 @@ const struct command commands[] = {
 		    "Exit 0: the whole message was written. Exit 75: it was not; take the original.",
 	    .run = front_filter },
 	{ .name = "parse",
-	    .arguments = "[--explain] [PATH...]",
+	    .arguments = "[--explain [--json]] [PATH...]",
 	    .help = "print what messages say, one line of JSON each, without any effect\n"
-		    "PATH is a message, a Maildir or an mbox; without one a message is read from standard input.",
+		    "PATH is a message, a Maildir or an mbox; without one a message is read from standard input. "
+		    "With --explain the way to each verdict is told on standard error, with --json as JSON too.",
 	    .run = front_parse },
 	{ .name = "test-notice",
 	    .arguments = "[--json] FILE.notice FOLDER",

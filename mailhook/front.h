@@ -2,6 +2,8 @@
 #ifndef MAILHOOK_FRONT_H
 #define MAILHOOK_FRONT_H
 
+#include <stdio.h>
+
 #include "mailhook/conf.h"
 #include "mailhook/intake.h"
 #include "mailhook/mailhook.h"
@@ -56,6 +58,13 @@ enum mh_status front_store(const struct conf *conf, struct mh_span raw, const st
 /* Starts `mailhook-work run --once` detached where nobody works and the state is ours. config: as named by the user, or
  * NULL. Nothing here can fail the message: it is durable, and whoever works next takes it. */
 void front_wake(const struct conf *conf, const char *config);
+
+/* -- explanations: front_explain.c -------------------------------------------------------------------------------- */
+
+/* Prints what was said on the way to a verdict: words that fit a terminal, or with json one object a line.
+ *   in      said: JSON lines (parsers/explain.h) from a child that a mail may have taken over: each is parsed strictly,
+ *           of keys and types only the known ones are taken, and no byte goes out that could lead a terminal astray */
+void front_explain(const char *source, struct mh_span said, bool json, FILE *out);
 
 /* -- messages to parse: front_source.c ---------------------------------------------------------------------------- */
 

@@ -27,6 +27,7 @@ struct parse {
 	size_t n_lanes, filling; /* the others have begun, the next one of them first */
 	struct arena arena;
 	struct buf out;
+	bool explain, json; /* json: what is explained too */
 	int code;
 };
 
@@ -62,17 +63,6 @@ write_out(struct parse *p)
 	return true;
 }
 
-static void
-print_explained(const char *source, struct mh_span text)
-{
-	char where[1024], what[4096];
-	struct mh_span line;
-
-	(void)mh_escape(where, sizeof(where), span_of(source));
-	while (span_line(&text, &line))
-		(void)fprintf(stderr, "%s: %s\n", where, mh_escape(what, sizeof(what), line));
-}
-
 /* Waits for what was added to a lane, and prints it. */
 static bool
 finish(struct parse *p, struct lane *l)
@@ -86,7 +76,8 @@ finish(struct parse *p, struct lane *l)
 	if (sandbox_batch_run(l->batch, &p->arena, answers, &n, &err) != MH_OK)
 		ok = stop(p, CLI_LATER, err.text);
 	for (size_t i = 0; ok && i < n; i++) {
-		print_explained(l->sources[i], answers[i].explained);
+		if (p->explain)
+			front_explain(l->sources[i], answers[i].explained, p->json, stderr);
 		if (!reading_render(&answers[i].reading, l->sources[i], &p->out))
 			ok = stop(p, CLI_LATER, "no memory for the answer");
 		buf_putc(&p->out, '\n');
@@ -224,7 +215,7 @@ front_parse(int argc, char **argv)
 	struct front_options o;
 	struct mh_err err = { 0 };
 
-	if (front_options(argc, argv, "ep", &o, &err) != MH_OK) {
+	if (front_options(argc, argv, "ejp", &o, &err) != MH_OK) {
 		complain(NULL, err.text);
 		return CLI_USAGE;
 	}
@@ -237,6 +228,8 @@ front_parse(int argc, char **argv)
 	arena_init(&p.arena, MH_BATCH * (size_t)MH_MAX_ANSWER_BYTES * 2);
 	buf_init(&p.out, MAX_OUT_BYTES);
 
+	p.explain = o.explain;
+	p.json = o.json;
 	const struct reader reader = {
 		.parser = front_parser(), .parser_state = d, .explain = o.explain ? explain : NULL
 	};

@@ -157,6 +157,7 @@ struct mail_part {
 	struct mh_span source; /* the part's bytes in the message, still encoded: for --explain */
 	size_t message;        /* index in mail.messages of the message that it belongs to */
 	size_t alternative;    /* parts of one multipart/alternative share a number > 0; 0: none */
+	const char *encoding;  /* "base64", "quoted-printable"; NULL: source is not encoded */
 	bool charset_unknown;  /* decoded byte by byte as Windows-1252 for want of a better guess */
 	bool cut;              /* MH_MAX_TEXT_BYTES was hit */
 };
@@ -175,8 +176,9 @@ struct mail {
 	size_t n_messages;
 	struct mail_part *parts;
 	size_t n_parts;
-	size_t body_at;  /* offset of the outer body in the raw bytes; their number where there is none */
-	unsigned limits; /* enum mail_limit bits */
+	struct mh_span raw; /* what was read: sources point into it, but of a message that was encoded itself */
+	size_t body_at;     /* offset of the outer body in the raw bytes; their number where there is none */
+	unsigned limits;    /* enum mail_limit bits */
 };
 
 /* The first field of that name (any case), or NULL; _nth the n-th from 0. */

@@ -204,13 +204,20 @@ struct desk { /* what the child works with */
 	const struct child_work *w;
 	struct arena arena;
 	struct buf answer, explained, out;
+	bool more; /* was to be explained than there is room for */
 };
+
+static const char explain_more[] = "...\n"; /* no JSON: whoever prints it says so in words */
 
 static void
 explain_line(void *user, struct mh_span text)
 {
-	struct buf *b = user;
+	struct desk *d = user;
+	struct buf *b = &d->explained;
 
+	d->more = d->more || text.n + sizeof("\n") + sizeof(explain_more) > b->max - b->n;
+	if (d->more)
+		return;
 	buf_put(b, text);
 	buf_putc(b, '\n');
 }
@@ -224,13 +231,17 @@ serve(struct desk *d, struct mh_span raw)
 	arena_reset(&d->arena);
 	buf_clear(&d->answer);
 	buf_clear(&d->explained);
+	d->more = false;
 	read_message(d->w->reader->parser, d->w->reader->parser_state, d->w->charsets, raw, &d->arena, &r);
 	answer_encode(&r, &d->answer);
 	if (!buf_ok(&d->answer))
 		return false;
 	put_frame(&d->out, buf_span(&d->answer));
-	if (d->w->reader->explain != NULL)
-		put_frame(&d->out, buf_span(&d->explained)); /* cut at its maximum: it is for a person */
+	if (d->w->reader->explain != NULL) {
+		if (d->more)
+			buf_puts(&d->explained, explain_more);
+		put_frame(&d->out, buf_span(&d->explained));
+	}
 	return buf_ok(&d->out);
 }
 
@@ -270,8 +281,7 @@ child_main(const struct child_work *w, int fd, pid_t parent)
 	buf_init(&d.explained, MAX_EXPLAIN_BYTES);
 	buf_init(&d.out, 3 * (size_t)MH_MAX_ANSWER_BYTES);
 	if (w->reader->explain != NULL)
-		w->reader->explain(
-		    w->reader->parser_state, &(struct explain_sink){ .line = explain_line, .user = &d.explained });
+		w->reader->explain(w->reader->parser_state, &(struct explain_sink){ .line = explain_line, .user = &d });
 
 	if (!shut_in(w, fd, parent) || !write_all((struct mh_span){ &ready, 1 }))
 		_exit(1);

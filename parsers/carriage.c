@@ -9,17 +9,11 @@
 #include "parsers/event_json.h"
 #include "parsers/fields.h"
 
-/* A stretch of a part's lines that belongs to one view. */
-struct segment {
-	size_t view;
-	struct mh_span lines;
-};
-
 struct cutter { /* one text part */
 	struct view_list *list;
 	struct arena *a;
 	struct mh_err *err;
-	struct segment *segments;
+	struct view_segment *segments;
 	size_t n_segments, cap_segments;
 	struct {
 		size_t view;
@@ -195,6 +189,32 @@ flatten_lane(struct flat *f, const char *p)
 	return true;
 }
 
+/* Any one character at s.p[i], or the mark of a quotation; returns its bytes. */
+static inline size_t
+flatten_one(struct flat *f, struct mh_span s, size_t i, bool *at_line)
+{
+	const char c = s.p[i];
+
+	if (is_plain(c)) {
+		f->p[f->n++] = c;
+		f->blank = *at_line = false;
+		return 1;
+	}
+	if (c == '\n') {
+		put_blank(f);
+		*at_line = true;
+		return 1;
+	}
+	if (c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f') {
+		put_blank(f);
+		return 1;
+	}
+	if (c == '>' && *at_line)
+		return 1;
+	*at_line = false;
+	return flatten_wide(f, s, i);
+}
+
 static void
 flatten(struct flat *f, struct mh_span s)
 {
@@ -211,25 +231,7 @@ flatten(struct flat *f, struct mh_span s)
 			if (n == 8)
 				continue;
 		}
-
-		const char c = s.p[i];
-		if (is_plain(c)) {
-			f->p[f->n++] = c;
-			f->blank = at_line = false;
-			i++;
-		} else if (c == '\n') {
-			put_blank(f);
-			at_line = true;
-			i++;
-		} else if (c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f') {
-			put_blank(f);
-			i++;
-		} else if (c == '>' && at_line) {
-			i++;
-		} else {
-			at_line = false;
-			i += flatten_wide(f, s, i);
-		}
+		i += flatten_one(f, s, i, &at_line);
 	}
 }
 
@@ -251,6 +253,38 @@ carriage_flatten(struct mh_span text, struct arena *a, struct mh_span *ret, stru
 	return MH_OK;
 }
 
+bool
+carriage_locate(const struct view_list *list, size_t view, size_t at, size_t *ret_offset)
+{
+	const struct view *v = &list->items[view];
+	char out[LANE_BYTES];
+	struct flat f = { .p = out, .blank = true };
+
+	for (size_t k = 0; k < v->n_segments && v->segments != NULL; k++) {
+		const struct mh_span s = v->segments[k].lines;
+		bool at_line = true;
+
+		if (v->segments[k].view != view)
+			continue;
+		for (size_t i = 0; i < s.n;) {
+			f.n = 0;
+			const size_t n = flatten_one(&f, s, i, &at_line);
+			if (f.n > at) {
+				*ret_offset = (size_t)(s.p - v->part->text.p) + i;
+				return true;
+			}
+			at -= f.n;
+			i += n;
+		}
+		f.n = 0;
+		put_blank(&f);
+		if (f.n > at)
+			return false; /* a blank that stands for the cut between two stretches */
+		at -= f.n;
+	}
+	return false;
+}
+
 /* -- cutting a part ----------------------------------------------------------------------------------------------- */
 
 static enum mh_status
@@ -262,7 +296,7 @@ end_segment(struct cutter *c, const char *at)
 		return MH_OK;
 	if (c->n_segments == c->cap_segments) {
 		const size_t cap = c->cap_segments == 0 ? 8 : c->cap_segments * 2;
-		struct segment *more = arena_array(c->a, cap, sizeof(*more));
+		struct view_segment *more = arena_array(c->a, cap, sizeof(*more));
 
 		if (more == NULL)
 			return mh_fail(c->err, MH_LIMIT, "no room for views in the message's arena");
@@ -271,7 +305,7 @@ end_segment(struct cutter *c, const char *at)
 		c->segments = more;
 		c->cap_segments = cap;
 	}
-	c->segments[c->n_segments++] = (struct segment){ c->open[c->n_open - 1].view, { c->segment_at, n } };
+	c->segments[c->n_segments++] = (struct view_segment){ c->open[c->n_open - 1].view, { c->segment_at, n } };
 	c->segment_at = at;
 	return MH_OK;
 }
@@ -381,6 +415,8 @@ fill_texts(struct cutter *c, size_t first_view)
 			put_blank(&f);
 		}
 		view->text = flat_end(&f);
+		view->segments = c->segments;
+		view->n_segments = c->n_segments;
 		view->lines = (struct mh_span){ from, (size_t)(to - from) };
 	}
 	return MH_OK;

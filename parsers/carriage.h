@@ -30,6 +30,10 @@ bool carriage_hides(struct mh_span text);
 /* The text as view.text holds it. errors  MH_LIMIT the arena is full */
 enum mh_status carriage_flatten(struct mh_span text, struct arena *a, struct mh_span *ret, struct mh_err *err);
 
+/* Where in its part's decoded text the character stands that became text[at] of a view. Walks all that stands before.
+ * False: it stands nowhere as it is (an event's text, the end of the text). */
+bool carriage_locate(const struct view_list *list, size_t view, size_t at, size_t *ret_offset);
+
 /* Exactly 12 digits, also as 8806-5649-7252, at the beginning of text and no digit behind. ret in the arena. False: none. */
 bool account_read(struct mh_span text, struct arena *a, struct mh_span *ret);
 /* A region like eu-west-1 in any case at the beginning of text; ret lower case, in the arena. False: none, or "global". */

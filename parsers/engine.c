@@ -1,26 +1,12 @@
 /* engine.c: the parser that reads by definitions: which of them have a word in the mail, what each reads, the verdict. */
 #include "parsers/engine.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "parsers/address.h"
+#include "parsers/explain.h"
 #include "parsers/prefilter.h"
 #include "parsers/sentence.h"
-
-void
-engine_say(const struct engine *e, const char *fmt, ...)
-{
-	char text[500], clean[1000];
-	va_list ap;
-
-	if (e->d->sink == NULL || e->d->sink->line == NULL)
-		return;
-	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	e->d->sink->line(e->d->sink->user, span_of(mh_escape(clean, sizeof(clean), span_of(text))));
-}
 
 /* -- which definitions have a word in the mail -------------------------------------------------------------------- */
 
@@ -37,8 +23,6 @@ on_phrase(void *user, const struct phrase *p, struct mh_span text, size_t at)
 		e->sender_seen = true;
 	} else {
 		e->candidates[p->tag] = e->any_candidate = true;
-		engine_say(
-		    e, "%s: the mail has \"%.*s\"", e->d->slots[p->tag].def->info.name, (int)p->text.n, p->text.p);
 	}
 }
 
@@ -159,6 +143,13 @@ watch_view(struct engine *e, const struct view *v, struct mh_span *ret_why)
 		   : MH_LIMIT;
 }
 
+static void
+say_unclaimed(const struct engine *e, size_t view, const char *words)
+{
+	explain(e, &(struct decision){
+		       DECISION_MISS, COUNTS_NOT, NO_SLOT, view, .text = e->views.items[view].from, .words = words });
+}
+
 static enum mh_status
 judge_unclaimed(struct engine *e, struct reading *ret)
 {
@@ -172,14 +163,14 @@ judge_unclaimed(struct engine *e, struct reading *ret)
 			continue;
 		ret->notice_like = true;
 		if (v->backup_event || says_settled(e, v)) {
-			engine_say(e, "a listed sender's mail, but the matter is settled");
+			say_unclaimed(e, i, "a listed sender's mail, but the matter is settled");
 			continue;
 		}
 		if (v->text.n > MH_MAX_SUBJECT_BYTES && watch_word(e->d, v->text).p != NULL)
 			return mh_fail(e->err, MH_LIMIT, "a listed sender's text is longer than can be read");
 		status = watch_view(e, v, &ret->reason);
 		if (status == MH_SKIP)
-			engine_say(e, "a listed sender's mail without a watch word");
+			say_unclaimed(e, i, "a listed sender's mail without a watch word where it counts");
 	}
 	if (status == MH_OK)
 		ret->verdict = MH_UNRECOGNISED;
@@ -300,6 +291,15 @@ judge(struct engine *e, struct reading *ret)
 	return judge_unclaimed(e, ret);
 }
 
+static void
+explain_verdict(const struct engine *e, const struct reading *r)
+{
+	explain_words(e,
+	    (struct decision){
+		DECISION_VERDICT, .slot = NO_SLOT, .view = NO_VIEW, .text = span_of(mh_verdict_names[r->verdict]) },
+	    "%.*s", (int)r->reason.n, r->reason.n == 0 ? "" : r->reason.p);
+}
+
 static enum mh_status
 parse(void *state, const struct mail *m, struct arena *a, struct reading *ret, struct mh_err *err)
 {
@@ -313,7 +313,9 @@ parse(void *state, const struct mail *m, struct arena *a, struct reading *ret, s
 	if (e.candidates == NULL)
 		return mh_fail(err, MH_LIMIT, "no room in the message's arena");
 	if (!prefilter_mail(&e, f)) {
-		engine_say(&e, "no definition's words, event codes or senders are in the mail");
+		explain_parts(&e);
+		explain_unclaimed(&e);
+		explain_verdict(&e, ret);
 		return MH_OK;
 	}
 	ret->notice_like = e.any_candidate;
@@ -321,10 +323,18 @@ parse(void *state, const struct mail *m, struct arena *a, struct reading *ret, s
 	enum mh_status status = carriage_views(m, a, &e.views, err);
 	if (status == MH_OK && e.hides)
 		prefilter_views(&e, f);
+	explain_parts(&e);
+	explain_unclaimed(&e);
 	for (size_t slot = 0; slot < e.d->n && status == MH_OK; slot++)
 		for (size_t v = 0; v < e.views.n && status == MH_OK && e.candidates[slot]; v++)
 			status = engine_read_view(&e, slot, v);
-	return status == MH_OK ? judge(&e, ret) : status;
+	if (status == MH_OK)
+		status = judge(&e, ret);
+	if (status == MH_OK && explain_wanted(&e)) {
+		explain_dates(&e);
+		explain_verdict(&e, ret);
+	}
+	return status;
 }
 
 const struct mh_parser definition_parser = {

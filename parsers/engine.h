@@ -12,6 +12,14 @@ struct found {
 	bool dropped; /* the same as an earlier one */
 };
 
+/* A date that a pattern took for the expiry; kept only where somebody listens. */
+struct taken_date {
+	size_t view, at, bytes; /* in the view's text */
+	size_t slot, pattern;
+	bool refused; /* and why: the miss that came of it */
+	struct mh_span why;
+};
+
 /* A place that is a notice by its words, and could not be read. */
 struct miss {
 	size_t slot, view;
@@ -36,6 +44,8 @@ struct engine {
 	struct miss *misses;
 	size_t n_misses, cap_misses;
 	uint64_t cost; /* of all pattern runs, in callouts */
+	struct taken_date *taken;
+	size_t n_taken, cap_taken;
 };
 
 /* Reads one view by one definition, if that claims it: adds to found and misses.
@@ -44,8 +54,5 @@ enum mh_status engine_read_view(struct engine *e, size_t slot, size_t view);
 
 /* Drops what was found twice. True: two places contradict each other, and ret_why says how. */
 bool engine_contradiction(struct engine *e, struct mh_span *ret_why);
-
-/* A line for `parse --explain`; nothing where nobody listens. */
-void engine_say(const struct engine *e, const char *fmt, ...) MH_PRINTF(2, 3);
 
 #endif

@@ -227,6 +227,7 @@ read_document(struct event_reader *r, const cJSON *j, unsigned envelopes)
 
 				*v = *around;
 				v->lines = copy;
+				v->segments = NULL; /* it was unescaped: it stands nowhere like this */
 				status = carriage_flatten(copy, r->a, &v->text, r->err);
 			} else if (!r->list->more) {
 				status = mh_fail(r->err, MH_LIMIT, "no room for views in the message's arena");

@@ -56,7 +56,7 @@ quote_depth(struct mh_span line, struct mh_span *ret_rest)
 }
 
 /* A field's value, where the line is one: "From: x", "*From:* x" (bold as text), "De : x", "差出人： x". */
-static bool
+bool
 field_line(struct mh_span words, enum field_name *ret_name, struct mh_span *ret_value)
 {
 	/* Most lines have no colon so early and cost no more than this. */

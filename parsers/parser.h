@@ -15,6 +15,12 @@ enum view_kind {
 	VIEW_EVENT    /* a JSON event (AWS Health, EventBridge) inside a text part: typed facts */
 };
 
+/* A stretch of a part's lines that belongs to one view of it. */
+struct view_segment {
+	size_t view;
+	struct mh_span lines;
+};
+
 /* One place in a mail where a notice may stand, with what its carriage says of it. p == NULL: not said. */
 struct view {
 	enum view_kind kind;
@@ -34,9 +40,11 @@ struct view {
 	int32_t days;
 	bool has_event_time; /* the event's own "time": what its days are counted from */
 	int64_t event_time;
-	bool backup_event;            /* AWS's duplicate for the backup region: not a notice */
-	const struct mail_part *part; /* where it stands, for --explain */
-	size_t alternative;           /* views of one multipart/alternative must not contradict each other */
+	bool backup_event;                   /* AWS's duplicate for the backup region: not a notice */
+	const struct mail_part *part;        /* where it stands; NULL: the message has no text */
+	const struct view_segment *segments; /* of its part, other views' too; NULL: text stands nowhere as it is */
+	size_t n_segments;
+	size_t alternative; /* views of one multipart/alternative must not contradict each other */
 };
 
 /* Which patterns and senders there are: the shipped definitions and a user's own, read once per process. */
@@ -83,7 +91,7 @@ struct charset_set;
 void read_message(const struct mh_parser *parser, void *state, const struct charset_set *charsets, struct mh_span raw,
     struct arena *a, struct reading *ret);
 
-/* A line of text for each decision on the way to the verdict, for `parse --explain`; not called where sink is NULL. */
+/* One JSON object for each decision on the way to the verdict, for `parse --explain`: explain.h has its keys. */
 struct explain_sink {
 	void (*line)(void *user, struct mh_span text);
 	void *user;

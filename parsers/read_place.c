@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "parsers/explain.h"
 #include "parsers/read_view.h"
 
 #define MAX_FOUND (4 * MH_MAX_NOTICES) /* before what was said twice is dropped; compared each with each */
@@ -24,14 +25,14 @@ read_days(struct mh_span s, int32_t *ret)
 	return true;
 }
 
-/* What side patterns say of the i-th place. ret_several: different values, so none is the one. */
+/* What side patterns say of the i-th place, and where that stands. ret_several: different values, so none is the one. */
 static struct mh_span
-side_value(const struct view_reader *r, size_t place, enum fact fact, bool *ret_several)
+side_value(const struct view_reader *r, size_t place, enum fact fact, struct mh_span *ret_stood, bool *ret_several)
 {
 	const size_t start = place == 0 ? 0 : r->places[place].start;
 	const size_t end = place + 1 < r->n_places ? r->places[place + 1].start : SIZE_MAX;
 	const size_t first = r->n_places > 0 ? r->places[0].start : 0;
-	struct mh_span own = MH_NONE, shared = MH_NONE;
+	struct mh_span own = MH_NONE, shared = MH_NONE, own_stood = MH_NONE, shared_stood = MH_NONE;
 
 	*ret_several = false;
 	for (size_t i = 0; i < r->n_side; i++) {
@@ -41,11 +42,14 @@ side_value(const struct view_reader *r, size_t place, enum fact fact, bool *ret_
 			continue;
 		if (s->at >= start && s->at < end) {
 			*ret_several = *ret_several || (own.p != NULL && !span_ieq(own, s->value));
+			own_stood = own.p == NULL ? s->stood : own_stood;
 			own = own.p == NULL ? s->value : own;
 		} else if (s->at < first && shared.p == NULL) {
 			shared = s->value;
+			shared_stood = s->stood;
 		}
 	}
+	*ret_stood = own.p == NULL ? shared_stood : own_stood;
 	return own.p == NULL ? shared : own;
 }
 
@@ -73,9 +77,21 @@ typed_name(const struct view *v)
 	return v->kind == VIEW_EVENT ? "event" : "metadata";
 }
 
+static void
+explain_fact(
+    const struct view_reader *r, const char *name, struct mh_span value, const char *where, struct mh_span stood)
+{
+	const bool in_text = stood.p != NULL && strcmp(where, "text") == 0;
+
+	explain_words(r->e,
+	    (struct decision){ DECISION_FACT, COUNTS, r->slot, r->view_index, .text = in_text ? stood : value,
+		.place = in_text ? NULL : where },
+	    "the %s, from the %s", name, where);
+}
+
 /* The account of an aws.* notice. MH_SKIP: a miss was noted. */
 static enum mh_status
-aws_account(struct view_reader *r, struct mh_span said, bool several, struct mh_span *ret)
+aws_account(struct view_reader *r, struct mh_span said, struct mh_span stood, bool several, struct mh_span *ret)
 {
 	struct arena *a = r->e->arena;
 	const struct view *v = r->v;
@@ -109,12 +125,14 @@ aws_account(struct view_reader *r, struct mh_span said, bool several, struct mh_
 	}
 
 	struct mh_span account = better.p != NULL ? better : subject;
+	const char *where = v->account.p != NULL ? typed_name(v) : text.p != NULL ? "text" : "subject";
 	for (size_t m = v->part == NULL ? 0 : v->part->message; account.p == NULL; m = r->e->mail->messages[m].parent) {
 		/* A forward that dropped the subject inside may have kept it outside. */
 		const struct mail_field *f = mail_field(&r->e->mail->messages[m], "Subject");
 
 		if (f != NULL)
 			(void)subject_facts(f->value, a, &account, &unused);
+		where = "subject around it";
 		if (m == 0)
 			break;
 	}
@@ -122,13 +140,14 @@ aws_account(struct view_reader *r, struct mh_span said, bool several, struct mh_
 		status = view_miss(r, false, "no account");
 		return status == MH_OK ? MH_SKIP : status;
 	}
+	explain_fact(r, "account", account, where, stood);
 	*ret = account;
 	return MH_OK;
 }
 
 /* The region; MH_SKIP: a miss was noted. */
 static enum mh_status
-find_region(struct view_reader *r, struct mh_span said, struct mh_span *ret)
+find_region(struct view_reader *r, struct mh_span said, struct mh_span stood, struct mh_span *ret)
 {
 	struct arena *a = r->e->arena;
 	const struct view *v = r->v;
@@ -143,8 +162,13 @@ find_region(struct view_reader *r, struct mh_span said, struct mh_span *ret)
 		return status == MH_OK ? MH_SKIP : status;
 	}
 	*ret = better.p != NULL ? better : subject;
-	if (ret->p == NULL)
+	const char *where = v->region.p != NULL ? typed_name(v) : text.p != NULL ? "text" : "subject";
+	if (ret->p == NULL) {
 		reference_facts(v->text, a, ret, &unused);
+		where = "ARN of the event in a link";
+	}
+	if (ret->p != NULL)
+		explain_fact(r, "region", *ret, where, stood);
 	return MH_OK;
 }
 
@@ -201,6 +225,18 @@ days_fit(const struct view *v, int64_t expires, int32_t days, int64_t *ret_betwe
 	return !any;
 }
 
+/* A miss because of a date that a pattern took. */
+static enum mh_status
+explain_refused(struct view_reader *r, struct taken_date *taken, const char *why)
+{
+	const enum mh_status status = view_miss(r, false, why);
+
+	if (status == MH_OK && r->e->n_misses > 0)
+		taken->why = r->e->misses[r->e->n_misses - 1].why;
+	explain_taken(r->e, taken);
+	return status;
+}
+
 /* The expiry that the place states. MH_SKIP: a miss was noted. */
 static enum mh_status
 find_expiry(struct view_reader *r, const struct place *p, struct notice *n)
@@ -211,13 +247,14 @@ find_expiry(struct view_reader *r, const struct place *p, struct notice *n)
 
 	if (p->facts[FACT_EXPIRES].n > 0) {
 		const size_t at = (size_t)(p->facts[FACT_EXPIRES].p - v->text.p);
+		struct taken_date taken = { r->view_index, at, 0, r->slot, p->pattern, .why = MH_NONE };
 		struct mh_err why = { 0 };
 		struct date date;
 
 		switch (date_read(span_from(v->text, at), r->def->dates, &date, &why)) {
 		case MH_OK:
-			engine_say(r->e, "%s: the date is \"%.*s\" at offset %zu", r->def->info.name, (int)date.at.n,
-			    date.at.p, at);
+			taken.at = (size_t)(date.at.p - v->text.p);
+			taken.bytes = date.at.n;
 			n->expires = date.when;
 			n->precision = date.has_time ? MH_SECOND : MH_DAY;
 			break;
@@ -227,7 +264,8 @@ find_expiry(struct view_reader *r, const struct place *p, struct notice *n)
 		case MH_BAD:
 		case MH_RETRY:
 		case MH_LIMIT:
-			status = view_miss(r, false, why.text);
+			taken.refused = true;
+			status = explain_refused(r, &taken, why.text);
 			return status == MH_OK ? MH_SKIP : status;
 		}
 
@@ -236,9 +274,11 @@ find_expiry(struct view_reader *r, const struct place *p, struct notice *n)
 			(void)snprintf(text, sizeof(text),
 			    "stated days differ: %d days stated, %lld from the mail's date to the expiry",
 			    (int)n->days_stated, (long long)between);
-			status = view_miss(r, false, text);
+			taken.refused = true;
+			status = explain_refused(r, &taken, text);
 			return status == MH_OK ? MH_SKIP : status;
 		}
+		explain_taken(r->e, &taken);
 		return MH_OK;
 	}
 
@@ -250,6 +290,11 @@ find_expiry(struct view_reader *r, const struct place *p, struct notice *n)
 	const int64_t from = v->has_event_time ? v->event_time : v->date;
 	n->expires = (time_day(from) + n->days_stated + 1) * DAY_S - 1;
 	n->precision = MH_DERIVED;
+	explain(r->e, &(struct decision){ DECISION_DATE, COUNTS, r->slot, r->view_index, p->pattern + 1,
+			  .text = p->facts[FACT_DAYS],
+			  .words = v->has_event_time ? "no date stands there: these days, counted from the event's time"
+						     : "no date stands there: these days, counted from the mail's Date",
+			  .time = &n->expires });
 	return MH_OK;
 }
 
@@ -273,13 +318,15 @@ view_read_place(struct view_reader *r, size_t number)
 {
 	const struct place *p = &r->places[number];
 	struct notice n = { .kind = span_of(r->def->info.kind), .days_stated = -1 };
-	struct mh_span said[FACT_COUNT];
+	struct mh_span said[FACT_COUNT], stood[FACT_COUNT];
 	bool several[FACT_COUNT];
 	enum mh_status status;
 
 	for (size_t f = 0; f < FACT_COUNT; f++) {
 		several[f] = false;
-		said[f] = p->facts[f].n > 0 ? p->facts[f] : side_value(r, number, (enum fact)f, &several[f]);
+		said[f] = stood[f] = p->facts[f];
+		if (p->facts[f].n == 0)
+			said[f] = side_value(r, number, (enum fact)f, &stood[f], &several[f]);
 	}
 	if (!read_days(said[FACT_DAYS], &n.days_stated) && r->v->has_days)
 		n.days_stated = r->v->days;
@@ -288,11 +335,11 @@ view_read_place(struct view_reader *r, size_t number)
 	if (status == MH_OK && r->v->n_accounts > 0)
 		n.account = r->v->accounts[0]; /* an aggregated mail's subject names the account that got it */
 	else if (status == MH_OK && (r->def->require & 1u << FACT_ACCOUNT) != 0 && span_starts(n.kind, MH_LIT("aws.")))
-		status = aws_account(r, said[FACT_ACCOUNT], several[FACT_ACCOUNT], &n.account);
+		status = aws_account(r, said[FACT_ACCOUNT], stood[FACT_ACCOUNT], several[FACT_ACCOUNT], &n.account);
 	else if (status == MH_OK && !several[FACT_ACCOUNT])
 		n.account = clean_value(said[FACT_ACCOUNT]);
 	if (status == MH_OK)
-		status = find_region(r, said[FACT_REGION], &n.region);
+		status = find_region(r, said[FACT_REGION], stood[FACT_REGION], &n.region);
 	if (status == MH_SKIP)
 		return MH_OK;
 	if (status != MH_OK)
@@ -301,6 +348,9 @@ view_read_place(struct view_reader *r, size_t number)
 		n.resource = clean_value(said[FACT_RESOURCE]);
 	if (n.resource.p == NULL)
 		n.resource = clean_value(r->v->resource);
+	if (n.resource.p != NULL)
+		explain_fact(
+		    r, "resource", n.resource, stood[FACT_RESOURCE].p == NULL ? "event" : "text", stood[FACT_RESOURCE]);
 	n.event = find_event(r);
 
 	const struct mh_span values[FACT_COUNT] = {

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "parsers/explain.h"
 #include "parsers/prefilter.h"
 #include "parsers/read_view.h"
 #include "parsers/sentence.h"
@@ -14,6 +15,7 @@
 #define MAX_PLACES (MH_MAX_NOTICES + 1)
 #define MAX_FACTS 600
 #define MAX_SENTENCE_BYTES 400
+#define MAX_PLACES_TOLD 8                         /* of one pattern in one text */
 #define MAX_CHECKED 300                           /* literals that are looked at whether they were read */
 #define MAX_COST (10 * (uint64_t)MH_MAX_CALLOUTS) /* of one message: some 0.3 s */
 
@@ -48,7 +50,7 @@ view_miss(struct view_reader *r, bool no_date, const char *why)
 	struct engine *e = r->e;
 	struct mh_span copy;
 
-	engine_say(e, "%s: not read: %s", r->def->info.name, why);
+	explain(e, &(struct decision){ DECISION_MISS, COUNTS_NOT, r->slot, r->view_index, .words = why });
 	if (e->n_misses > MH_MAX_NOTICES) /* one is a verdict, two hundred are no more of one */
 		return MH_OK;
 	if (arena_copy(e->arena, span_of(why), &copy, e->err) != MH_OK ||
@@ -60,13 +62,17 @@ view_miss(struct view_reader *r, bool no_date, const char *why)
 
 /* -- claims ------------------------------------------------------------------------------------------------------- */
 
-static const char *
+/* The first of the phrases that stands in text, there; p == NULL: none. */
+static struct mh_span
 first_phrase(const char *const *list, struct mh_span text)
 {
-	for (; *list != NULL; list++)
-		if (span_ifind(text, span_of(*list), 0) != SIZE_MAX)
-			return *list;
-	return NULL;
+	for (; *list != NULL; list++) {
+		const size_t at = span_ifind(text, span_of(*list), 0);
+
+		if (at != SIZE_MAX)
+			return span_head(span_from(text, at), strlen(*list));
+	}
+	return MH_NONE;
 }
 
 static bool
@@ -74,37 +80,49 @@ claims(struct view_reader *r)
 {
 	const struct definition *def = r->def;
 	const struct view *v = r->v;
-	const char *why = first_phrase(def->literals, v->text), *where = "literal";
+	const struct mh_span literal = first_phrase(def->literals, v->text);
+	struct mh_span why = literal;
+	struct decision d = { DECISION_CLAIM, COUNTS, r->slot, r->view_index, .words = "by its literal" };
 
-	r->strong = why != NULL;
-	for (const char *const *e = def->events; why == NULL && *e != NULL; e++) {
-		if (span_eq(v->event, span_of(*e))) {
-			why = *e;
-			where = "event code";
+	r->strong = why.p != NULL;
+	for (const char *const *e = def->events; why.p == NULL && *e != NULL; e++) {
+		const size_t at = span_eq(v->event, span_of(*e)) ? SIZE_MAX : span_find(v->text, span_of(*e), 0);
+
+		if (at != SIZE_MAX) {
+			why = span_head(span_from(v->text, at), strlen(*e));
+			d.words = "by its event code in the text";
+		} else if (span_eq(v->event, span_of(*e))) {
+			why = v->event;
+			d.words = "by its event code";
+			d.place = v->kind == VIEW_EVENT ? "event" : "header";
 			r->strong = v->kind == VIEW_EVENT;
-		} else if (span_find(v->text, span_of(*e), 0) != SIZE_MAX) {
-			why = *e;
-			where = "event code in the text";
 		}
 	}
-	if (why == NULL) {
+	if (why.p == NULL) {
 		why = first_phrase(def->subjects, v->subject);
-		where = "subject";
+		d.words = "by the phrase of a subject";
 	}
-	if (why == NULL)
+	d.text = why;
+	if (why.p == NULL) {
+		d.counts = COUNTS_NOT;
+		d.words = "a word of it is in the mail, but not in this text";
+		d.text = span_head(v->text, 0);
+		explain(r->e, &d);
 		return false;
+	}
 
-	const char *settled = first_phrase(def->literals, v->text) != NULL ? NULL : first_phrase(def->ignore, v->text);
-	if (settled == NULL)
+	struct mh_span settled = literal.p != NULL ? MH_NONE : first_phrase(def->ignore, v->text);
+	if (settled.p == NULL)
 		settled = first_phrase(def->ignore, v->subject);
-	if (settled != NULL) {
-		engine_say(r->e, "%s: %s \"%s\", but \"%s\" says that the matter is settled", def->info.name, where,
-		    why, settled);
+	if (settled.p != NULL) {
+		d.counts = COUNTS_NOT;
+		d.text = settled;
+		d.place = NULL;
+		d.words = "by its ignore phrase: the matter is settled";
 		r->e->settled = true;
-		return false;
 	}
-	engine_say(r->e, "%s: claimed by %s \"%s\"", def->info.name, where, why);
-	return true;
+	explain(r->e, &d);
+	return settled.p == NULL;
 }
 
 /* -- places ------------------------------------------------------------------------------------------------------- */
@@ -136,7 +154,8 @@ keep_match(struct view_reader *r, const struct definition_pattern *p, const stru
 		size_t at = r->n_places++;
 		for (; at > 0 && r->places[at - 1].start > m->start; at--)
 			r->places[at] = r->places[at - 1];
-		r->places[at] = (struct place){ .start = m->start, .end = m->end, .asks = p->facts };
+		r->places[at] =
+		    (struct place){ .start = m->start, .end = m->end, .pattern = (size_t)(p - r->def->patterns) };
 		memcpy(r->places[at].facts, m->facts, sizeof(m->facts));
 		return MH_OK;
 	}
@@ -148,7 +167,7 @@ keep_match(struct view_reader *r, const struct definition_pattern *p, const stru
 		struct mh_span value = m->facts[f];
 		if (f == FACT_ACCOUNT) /* 8806-5649-7252 and 880656497252 are one */
 			(void)account_read(span_trim(value), e->arena, &value);
-		r->side[r->n_side++] = (struct side_fact){ m->start, (enum fact)f, value };
+		r->side[r->n_side++] = (struct side_fact){ m->start, (enum fact)f, value, m->facts[f] };
 	}
 	return MH_OK;
 }
@@ -177,6 +196,14 @@ next_place(struct view_reader *r, struct mh_span literal, size_t from)
 	return SIZE_MAX;
 }
 
+/* Says what became of a pattern, and around which text. */
+static void
+explain_pattern(const struct view_reader *r, size_t number, enum counts counts, struct mh_span text, const char *words)
+{
+	explain(r->e, &(struct decision){
+			  DECISION_PATTERN, counts, r->slot, r->view_index, number + 1, .text = text, .words = words });
+}
+
 /* Runs one pattern around each place of its literal. */
 static enum mh_status
 run_pattern(struct view_reader *r, size_t number)
@@ -184,14 +211,19 @@ run_pattern(struct view_reader *r, size_t number)
 	const struct definition_pattern *p = &r->def->patterns[number];
 	const struct mh_span text = r->v->text, literal = span_of(p->literal);
 	const bool dated = (p->facts & (1u << FACT_EXPIRES | 1u << FACT_DAYS)) != 0;
-	size_t from = 0, matches = 0;
+	size_t from = 0, matches = 0, places = 0;
 
 	for (;;) {
 		const size_t at = next_place(r, literal, from);
+		if (at == SIZE_MAX && from == 0)
+			explain_pattern(r, number, COUNTS_NOT, MH_NONE, "its fixed text is not there");
 		if (at == SIZE_MAX || matches > MAX_PLACES)
 			return MH_OK;
 
+		const bool tell = places++ < MAX_PLACES_TOLD;
 		if (dated && overlaps_place(r, at, at + literal.n)) { /* an earlier pattern read it */
+			if (tell)
+				explain_pattern(r, number, COUNTS_NOT, MH_NONE, "a pattern before it read this place");
 			from = at + literal.n;
 			continue;
 		}
@@ -218,13 +250,20 @@ run_pattern(struct view_reader *r, size_t number)
 			const struct mh_span date = m.facts[FACT_EXPIRES];
 
 			/* "(?<expires>.{6,60})" reaches beyond the date, where the next notice may begin. */
-			if (date.n > 0 && date.p + date.n == text.p + m.end)
+			const bool open = date.n > 0 && date.p + date.n == text.p + m.end;
+			if (open)
 				m.end = (size_t)(date.p - text.p) + 1;
+			if (tell)
+				explain_pattern(r, number, COUNTS,
+				    span_head(span_from(text, m.start), m.end - m.start - open), NULL);
 			status = keep_match(r, p, &m);
 			matches++;
 			from = m.end > at ? m.end : at + literal.n;
 		} else if (status == MH_SKIP) {
 			status = MH_OK;
+			if (tell)
+				explain_pattern(r, number, COUNTS_NOT, span_head(span_from(text, at), literal.n),
+				    "its fixed text is there, not what it wants around that");
 			from = at + literal.n;
 		}
 		if (status != MH_OK)
@@ -277,7 +316,8 @@ engine_read_view(struct engine *e, size_t slot, size_t view)
 	if (!claims(&r))
 		return MH_OK;
 	if (r.v->backup_event) {
-		engine_say(e, "%s: the duplicate event for the backup region", r.def->info.name);
+		explain(e, &(struct decision){ DECISION_CLAIM, COUNTS_NOT, slot, view,
+			       .words = "the event is AWS's duplicate for the backup region" });
 		e->backup = true;
 		return MH_OK;
 	}

@@ -7,13 +7,13 @@
 struct place {
 	size_t start, end;
 	struct mh_span facts[FACT_COUNT];
-	unsigned asks; /* the pattern's groups */
+	size_t pattern;
 };
 
 struct side_fact { /* read by a pattern without a date */
 	size_t at;
 	enum fact fact;
-	struct mh_span value;
+	struct mh_span value, stood; /* as it counts, and as it stands in the text */
 };
 
 #define MAX_PLACES_KEPT 8

@@ -3,9 +3,8 @@
 
 #include "mailhook/json.h"
 
-/* Header values are raw bytes of the mail and a path is raw bytes of the disk: neither need be UTF-8, and JSON must be. */
-static bool
-add_text(cJSON *j, const char *key, struct mh_span s)
+bool
+render_text(cJSON *j, const char *key, struct mh_span s)
 {
 	if (s.p == NULL || utf8_valid(s))
 		return json_add_span(j, key, s);
@@ -40,12 +39,13 @@ add_notice(cJSON *list, const struct notice *n)
 		cJSON_Delete(j);
 		return false;
 	}
-	return add_text(j, "kind", n->kind) && add_text(j, "account", n->account) && add_text(j, "region", n->region) &&
-	       add_text(j, "resource", n->resource) && json_add_time(j, "expires", n->expires) &&
+	return render_text(j, "kind", n->kind) && render_text(j, "account", n->account) &&
+	       render_text(j, "region", n->region) && render_text(j, "resource", n->resource) &&
+	       json_add_time(j, "expires", n->expires) &&
 	       json_add_string(j, "precision", mh_precision_names[n->precision]) &&
 	       (n->days_stated < 0 ? json_add_string(j, "days_stated", NULL)
 				   : json_add_integer(j, "days_stated", n->days_stated)) &&
-	       add_text(j, "event", n->event);
+	       render_text(j, "event", n->event);
 }
 
 bool
@@ -53,9 +53,9 @@ reading_render(const struct reading *r, const char *source, struct buf *out)
 {
 	MH_AUTO(drop_json) cJSON *j = cJSON_CreateObject();
 
-	if (j == NULL || !add_text(j, "source", span_of(source)) || !add_text(j, "message_id", r->message_id) ||
-	    !json_add_string(j, "verdict", mh_verdict_names[r->verdict]) || !add_text(j, "reason", r->reason) ||
-	    !add_text(j, "parser", r->parser))
+	if (j == NULL || !render_text(j, "source", span_of(source)) || !render_text(j, "message_id", r->message_id) ||
+	    !json_add_string(j, "verdict", mh_verdict_names[r->verdict]) || !render_text(j, "reason", r->reason) ||
+	    !render_text(j, "parser", r->parser))
 		return false;
 
 	cJSON *notices = cJSON_AddArrayToObject(j, "notices");

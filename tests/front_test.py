@@ -691,10 +691,47 @@ class Parse(FrontCase):
         self.assertEqual(p.returncode, 1)
 
     def test_explain(self):
+        plain = self.parse(mail=NOTICE)[0].stdout
         p, got = self.parse("--explain", mail=NOTICE)
-        self.assertEqual(got[0]["verdict"], "notice")
-        self.assertTrue(p.stderr.startswith(b"-: "), p.stderr)
-        self.assertIn(b"aws-scim-token", p.stderr)
+        self.assertEqual((p.returncode, p.stdout), (0, plain))
+        lines = p.stderr.decode().splitlines()
+        self.assertEqual(lines[0], "-:")
+        self.assertLessEqual(max(map(len, lines)), 80)
+        words = " ".join(p.stderr.decode().split())
+        self.assertIn('aws-scim-token: claimed by its literal "SCIM access token used to automatically provision", '
+                      "in the text of part 1, bytes 4 to 53", words)
+        self.assertIn('date "Tue Mar 31 04:05:06 UTC 2026" = 2026-03-31T04:05:06Z counts: ', words)
+        self.assertIn("aws-acm: not claimed: no word of it is in the mail", words)
+        self.assertEqual(lines[-1], '  verdict "notice"')
+
+    def test_explain_json(self):
+        box = self.file("box", b"".join(b"From a@example.com Mon Jan  5 09:00:00 2026\n" + m + b"\n" for m in (NOTICE, b"\nx")))
+        p, got = self.parse("--explain", "--json", box)
+        self.assertEqual([g["verdict"] for g in got], ["notice", "irrelevant"])
+        said = [json.loads(line) for line in p.stderr.splitlines()]
+        self.assertEqual({tuple(s) for s in said}, {(
+            "source", "decision", "parser", "text", "words", "time", "regex", "place", "number", "part", "at", "bytes",
+            "counts")})
+        date, = [s for s in said if s["decision"] == "date" and s["counts"]]
+        body = NOTICE.split(b"\n\n", 1)[1]
+        self.assertEqual(body[date["at"]:date["at"] + date["bytes"]].decode(), date["text"])
+        self.assertEqual((date["source"], date["time"], date["place"], date["part"], date["number"]),
+                         (box + ":1", "2026-03-31T04:05:06Z", "text", 1, 1))
+        self.assertIn("expires", date["regex"])
+        self.assertEqual({s["parser"] for s in said if s["source"] == box + ":1" and s["decision"] == "claim"} - {None},
+                         {s["parser"] for s in said if s["source"] == box + ":2" and s["decision"] == "claim"})
+        self.assertEqual([s["text"] for s in said if s["decision"] == "verdict"], ["notice", "irrelevant"])
+
+    def test_explain_bounds(self):
+        """A mail of many forwards says more than there is room for; what is printed is whole all the same."""
+        one = b"From: health@aws.com\nDate: Thu, 1 Jan 2026 03:00:00 +0000\nSubject: s\n" + NOTICE.split(b"\n\n", 1)[1]
+        mail = NOTICE + 300 * (b"and\n\n> " + one.replace(b"\n", b"\n> ") + b"\n\n")
+        p, got = self.parse("--explain", "--json", mail=mail)
+        self.assertGreater(len([json.loads(line) for line in p.stderr.splitlines()]), 100)
+        self.assertLess(len(p.stderr), 300 << 10)
+        p, again = self.parse("--explain", mail=mail)
+        self.assertEqual(got, again)
+        self.assertTrue(p.stderr.endswith(b"  there is more to tell than there is room for\n"), p.stderr[-100:])
 
 
 class Face(FrontCase):

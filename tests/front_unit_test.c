@@ -269,6 +269,64 @@ test_mbox(void **state)
 	}
 }
 
+/* -- explanations ------------------------------------------------------------------------------------------------- */
+
+/* What a child that a mail has taken over could say: nothing of it reaches a terminal as it is. */
+static void
+test_explain_hostile(void **state)
+{
+	static const struct {
+		const char *name, *said, *words, *json;
+	} rows[] = {
+		{ "nothing", "", "", "" },
+		{ "no JSON", "\033[2Jmailhook: all is well\n", NULL, "" },
+		{ "not an object", "[\"decision\"]\n\"decision\"\n", NULL, "" },
+		{ "an unknown decision", "{\"decision\":\"root\",\"words\":\"x\"}\n", NULL, "" },
+		{ "a key twice", "{\"decision\":\"miss\",\"decision\":\"part\"}\n", NULL, "" },
+		{ "something behind it", "{\"decision\":\"part\"} {}\n", NULL, "" },
+		{ "bytes that are no UTF-8", "{\"decision\":\"part\",\"words\":\"\xFF\"}\n", NULL, "" },
+		{ "controls", "{\"decision\":\"part\",\"words\":\"a\\u001b[2Jb\\u0007\"}\n", "  a\\x1B[2Jb\\x07\n",
+		    "\"words\":\"a\\u001b[2Jb\\u0007\"" },
+		{ "C1 and turned direction", "{\"decision\":\"part\",\"words\":\"a\xC2\x9B\x31\xE2\x80\xAE\"}\n",
+		    "  a\\xC2\\x9B1\\xE2\\x80\\xAE\n", "\"words\":\"a\\u009B1\\u202E\"" },
+		{ "line ends", "{\"decision\":\"part\",\"words\":\"a\\nverdict \\\"notice\\\"\"}\n",
+		    "  a verdict \"notice\"\n", "\"words\":\"a\\nverdict" },
+		{ "other types",
+		    "{\"decision\":\"date\",\"text\":{},\"words\":3,\"time\":[],\"number\":\"9\",\"counts\":\"no\","
+		    "\"at\":-1,\"more\":1}\n",
+		    "  date does not count\n",
+		    "\"text\":null,\"words\":null,\"time\":null,\"regex\":null,\"place\":null,\"number\":null,"
+		    "\"part\":null,\"at\":null,\"bytes\":null,\"counts\":null}\n" },
+		{ "a letter of another script", "{\"decision\":\"part\",\"words\":\"Envoy\xC3\xA9\"}\n",
+		    "  Envoy\xC3\xA9\n", "\"words\":\"Envoy\xC3\xA9\"" },
+		{ "cut", "{\"decision\":\"part\",\"words\":\"a", NULL, "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (int json = 0; json < 2; json++) {
+			char *got = NULL;
+			size_t n = 0;
+			FILE *out = open_memstream(&got, &n);
+			char want[200];
+
+			assert_non_null(out);
+			front_explain("box\033:1", span_of(rows[i].said), json == 1, out);
+			assert_int_equal(fclose(out), 0);
+			for (size_t k = 0; k < n; k++)
+				if ((unsigned char)got[k] < ' ' && got[k] != '\n')
+					fail_msg("%s: a control character is printed", rows[i].name);
+			(void)snprintf(want, sizeof(want), "box\\x1B:1:\n%s",
+			    rows[i].words == NULL ? "  there is more to tell than there is room for\n" : rows[i].words);
+			if (json == 0 && strcmp(got, want) != 0)
+				fail_msg("%s: got \"%s\", want \"%s\"", rows[i].name, got, want);
+			if (json == 1 && (rows[i].json[0] == '\0' ? n != 0 : strstr(got, rows[i].json) == NULL))
+				fail_msg("%s: got %s, want %s", rows[i].name, got, rows[i].json);
+			free(got);
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -279,6 +337,7 @@ main(void)
 		cmocka_unit_test(test_fields_not_put),
 		cmocka_unit_test(test_sender),
 		cmocka_unit_test(test_mbox),
+		cmocka_unit_test(test_explain_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -416,41 +416,7 @@ test_no_memory(void **state)
 	definitions_free(d);
 }
 
-/* -- explain, start ----------------------------------------------------------------------------------------------- */
-
-static void
-collect(void *user, struct mh_span line)
-{
-	buf_printf(user, "%.*s\n", (int)line.n, line.p);
-}
-
-static void
-test_explain(void **state)
-{
-	struct definitions *d = definitions_new();
-	struct reading got;
-	struct arena a;
-	struct buf said;
-	const struct explain_sink sink = { collect, &said };
-
-	(void)state;
-	buf_init(&said, 1 << 16);
-	arena_init(&a, MH_MAX_ARENA_BYTES);
-	definitions_explain(d, &sink);
-	read_text(d, MH_LIT(HEAD SENTENCE "on Feb 3, 2026.\n"), &a, &got);
-	static const char *const words[] = { "aws-scim-token", "claimed by literal \"SCIM access token",
-		"the date is \"Feb 3, 2026\" at offset" };
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (span_find(buf_span(&said), span_of(words[i]), 0) == SIZE_MAX)
-			fail_msg("\"%s\" is not said in:\n%s", words[i], said.p);
-	definitions_explain(d, NULL);
-	buf_clear(&said);
-	read_text(d, MH_LIT(HEAD SENTENCE "on Feb 3, 2026.\n"), &a, &got);
-	assert_int_equal(said.n, 0);
-	arena_release(&a);
-	buf_release(&said);
-	definitions_free(d);
-}
+/* -- start ------------------------------------------------------------------------------------------------------- */
 
 /* Made for each mail of a pipe, so it may compile nothing. */
 static void
@@ -512,7 +478,6 @@ main(void)
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_budget),
 		cmocka_unit_test(test_no_memory),
-		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_cheap_start),
 		cmocka_unit_test(test_render_bytes),
 	};

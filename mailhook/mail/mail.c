@@ -43,7 +43,8 @@ mail_read(
 		return mh_fail(err, MH_LIMIT, "no room for a message in an arena of %zu bytes", a->max_bytes);
 	}
 	ret_mail->n_messages = 1;
-	ret_mail->body_at = mime_read(&r, old_line_ends(&r, raw), 0);
+	ret_mail->raw = old_line_ends(&r, raw);
+	ret_mail->body_at = mime_read(&r, ret_mail->raw, 0);
 	return MH_OK;
 }
 

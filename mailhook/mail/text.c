@@ -95,6 +95,16 @@ text_read(struct mail_reader *r, const struct text_leaf *leaf, const struct mime
 		.type = leaf->type, .source = source, .message = in->message, .alternative = in->alternative
 	};
 
+	switch (leaf->encoding) {
+	case TRANSFER_IDENTITY:
+		break;
+	case TRANSFER_BASE64:
+		part.encoding = "base64";
+		break;
+	case TRANSFER_QUOTED_PRINTABLE:
+		part.encoding = "quoted-printable";
+		break;
+	}
 	if (m->n_parts == MH_MAX_PARTS) {
 		m->limits |= MAIL_LIMIT_PARTS;
 		return;
