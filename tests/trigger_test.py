@@ -455,6 +455,89 @@ class Trigger(unittest.TestCase):
             self.expect(name, self.run_action(self.http_conf(path, [], secret="x")), outcome, words)
         self.expect("not there", self.run_action(self.http_conf("/nonexistent", [])), "failed", "no such preset")
 
+    def own(self, **request):
+        preset = {"title": "own", "needs": {"secret": "x"}, "defaults": {"size": "7"},
+                  "maps": {"level": {"of": "{trust_level}", "map": {"verified": "1", "relayed": "2"}, "else": "{size}"}},
+                  "requests": {"start": {"method": "POST", "url": "{url}/any", **request}}}
+        return self.http_conf(self.write("own.preset", json.dumps(preset)), [], values=("a=1", "b={{x}"))
+
+    def test_what_is_sent(self):
+        secret = job_servers.SECRET
+        rows = (  # what the preset says, what is sent
+            ("strings, others as they are", {"json": {"k": "{account}", "n": 1, "t": True, "z": None, "l": ["{kind}", [2]]}},
+             {"k": "123456789012", "n": 1, "t": True, "z": None, "l": ["aws.identity-center.scim-token", [2]]}),
+            ("left out where empty", {"json": {"a?": "{owner}", "b?": "{account}", "c": "{owner}"}}, {"b": "123456789012", "c": ""}),
+            ("JSON from text", {"json": {"n#": "{size}", "e#": "{owner}", "p#": "{{\"x\":[1]}"}}, {"n": 7, "p": {"x": [1]}}),
+            ("JSON within a string", {"json": {"d$": {"x": ["{account}"]}}}, {"d": '{"x":["123456789012"]}'}),
+            ("a whole object left out", {"json": {"o": {"?": "{owner}", "x": 1}, "q": {"?": "{account}", "x": 1}}}, {"q": {"x": 1}}),
+            ("elements left out", {"json": [{"?": "{owner}", "x": 1}, {"?": "{kind}", "x": 2}]}, [{"x": 2}]),
+            ("the user's values", {"json": {"i": {"*": {"{name}": "no template", "v": "{name}={value}"}}}},
+             {"i": {"a": {"{name}": "no template", "v": "a=1"}, "b": {"{name}": "no template", "v": "b={x}"}}}),
+            ("a value that is there already", {"json": {"a": "mine", "*": "{value}"}}, {"a": "mine", "b": "{x}"}),
+            ("maps", {"json": {"m": "{level}"}}, {"m": "1"}),
+            ("a form", {"form": {"a": "{account}&=", "b?": "{owner}", "v[*]": "{value}"}}, "a=123456789012%26%3D&v%5Ba%5D=1&v%5Bb%5D=%7Bx%7D"),
+            ("text", {"text": "{account}|{owner|none}"}, "123456789012|none"),
+            ("nothing", {}, ""),
+        )
+        self.jobs.state["any"] = (204, b"", {})
+        for name, request, sent in rows:
+            self.jobs.runs.clear()
+            self.expect(name, self.run_action(self.own(**request)), "waiting", "", "approval", "renewed")
+            ((_, headers, body),) = self.jobs.runs
+            self.assertEqual(json.loads(body) if "json" in request else body, sent, name)
+            if name == "nothing":
+                self.assertNotIn("content-type", headers)
+        self.jobs.runs.clear()
+        conf = self.own(json={}, headers={"Authorization": "{basic}", "X-Empty": "{owner}", "Content-Type": "application/json-patch+json"})
+        self.run_action(conf)
+        headers = self.jobs.runs[0][1]
+        self.assertEqual((headers["authorization"], headers["content-type"]),
+                         ("Basic " + job_servers.base64.b64encode((":" + secret).encode()).decode(), "application/json-patch+json"))
+        self.assertNotIn("x-empty", headers)
+        self.expect("JSON that is none", self.run_action(self.own(json={"n#": "{account}x"})), "failed", "is no JSON")
+
+    def test_what_is_understood(self):
+        def answer(body, status=200, **headers):
+            return status, body if isinstance(body, bytes) else json.dumps(body), headers
+        found = {"list": [{"k": {"l": "x"}, "id": 1}, {"k": {"l": "the " + KEY}, "id": 2}, {"k": {"l": KEY}, "id": 3.5}]}
+        rows = (  # what the preset says, the answer, outcome, words, what was taken
+            ("a path", {"take": {"v": "a.b.1.c"}}, answer({"a": {"b": [0, {"c": "x"}]}}), "waiting", "", {"v": "x"}),
+            ("a number, a truth, an object", {"take": {"n": "n", "t": "t", "o": "o", "z": "z"}},
+             answer({"n": 12345678901, "t": False, "o": {"x": [1]}, "z": None}), "waiting", "", {"n": "12345678901", "t": "false", "o": '{"x":[1]}'}),
+            ("a filter", {"take": {"v": "list.[k.l={job_key}].id"}}, answer(found), "waiting", "", {"v": "3.5"}),
+            ("a filter for a part", {"take": {"v": "list.[k.l~{job_key}].id"}}, answer(found), "waiting", "", {"v": "2"}),
+            ("a filter with nothing to look for", {"take": {"v": "list.[k.l~{owner}].id"}}, answer(found), "waiting", "", {}),
+            ("a filter that finds none", {"take": {"v": "list.[k.l=y].id"}}, answer(found), "waiting", "", {}),
+            ("a place that is none", {"take": {"v": "list.9.id", "w": "list.x.id", "x": "none.k"}}, answer(found), "waiting", "", {}),
+            ("a key that is a template", {"take": {"v": "by.{job_key}"}}, answer({"by": {KEY: "x"}}), "waiting", "", {"v": "x"}),
+            ("a header", {"take": {"v": "header:X-Run", "w": "header:Location#last"}}, answer({}, 201, **{"X-Run": "7", "Location": "/a/b/9/"}),
+             "waiting", "", {"v": "7", "w": "9"}),
+            ("XML", {"take": {"v": "xml:Id"}}, answer(b"<a><Id>7</Id></a>"), "waiting", "", {"v": "7"}),
+            ("all of it, and the status", {"take": {"v": "body", "s": "http:status"}}, answer(b"seven", 202), "waiting", "", {"v": "seven", "s": "202"}),
+            ("missing, and must be there", {"take": {"v!": "x"}}, answer({}), "waiting", "is not known (an answer without", None),
+            ("refused with HTTP 200", {"refused_if": {"ok": ["false"]}, "words": ["error"]}, answer({"ok": False, "error": "no_such_channel"}),
+             "failed", "HTTP 200: no_such_channel", None),
+            ("later with HTTP 400", {"retry_if": {"code": ["~later"]}}, answer({"code": "try_later"}, 400), "retry", "HTTP 400", None),
+            ("good with HTTP 409", {"already_if": {"code": ["exists"]}}, answer({"code": "exists"}, 409), "waiting", "", {}),
+            ("a page that says nothing of it", {"refused_if": {"ok": ["false"]}}, answer(b"<html>"), "waiting", "not JSON", None),
+            ("any value", {"refused_if": {"errors": ["*"]}}, answer({"errors": []}), "failed", "HTTP 200", None),
+            ("none", {"refused_if": {"errors": ["*"]}}, answer({"errors": None}), "waiting", "", {}),
+            ("a status of its own", {"ok": [201]}, answer({}, 200), "failed", "HTTP 200", None),
+            ("later by its status", {"retry": [409]}, answer({}, 409), "retry", "HTTP 409", None),
+            ("done at once", {"done_if": {"s": ["ok"]}}, answer({"s": "ok"}), "done", "ended well", None),
+            ("failed before done", {"done_if": {"s": ["ok"]}, "failed_if": {"e": ["*"]}, "words": ["e"]}, answer({"s": "ok", "e": "but"}), "failed",
+             "started, and failed: but", None),
+            ("the first words that are there", {"words": ["a", "b"]}, answer({"b": "two\nlines", "c": "x"}, 400), "failed", "HTTP 400: two", None),
+        )
+        for name, request, said, outcome, words, taken in rows:
+            status, body, headers = said
+            self.jobs.state["any"] = (status, body if isinstance(body, bytes) else body.encode(), headers)
+            r = self.run_action(self.own(**request))
+            self.assertEqual(r.last["outcome"], outcome, "%s: %s" % (name, r.last))
+            self.assertIn(words, r.last["summary"], name)
+            if taken is not None:
+                self.assertEqual(r.state["taken"], taken, name)
+
     def test_no_effect_without_the_lease(self):
         for preset, settings, *_ in self.aws_rows():
             self.expect(preset, self.run_action(self.conf(preset, settings), lease=lambda: False), "retry", "taken away")

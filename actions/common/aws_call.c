@@ -110,8 +110,8 @@ take_words(struct mh_span text, const struct aws_keys *keys, char *dst, size_t d
 {
 	struct mh_span line = MH_NONE;
 
-	if (keys != NULL && (span_find(text, secret_span(&keys->secret), 0) != SIZE_MAX ||
-				(keys->token.n > 0 && span_find(text, secret_span(&keys->token), 0) != SIZE_MAX)))
+	if ((keys->secret.n > 0 && span_find(text, secret_span(&keys->secret), 0) != SIZE_MAX) ||
+	    (keys->token.n > 0 && span_find(text, secret_span(&keys->token), 0) != SIZE_MAX))
 		return;
 	(void)span_line(&text, &line);
 	(void)mh_escape(dst, dst_bytes, line);
@@ -223,9 +223,9 @@ aws_try(
 		headers[n++] = q->headers[i];
 	const struct http_sigv4 sign = { .region = q->region != NULL ? q->region : s->region,
 		.service = q->service,
-		.key_id = keys == NULL ? "" : keys->key_id.p,
-		.secret = keys == NULL ? "" : keys->secret.p,
-		.token = keys == NULL ? NULL : keys->token.p };
+		.key_id = keys->key_id.p,
+		.secret = keys->secret.p,
+		.token = keys->token.p };
 	const struct http_request h = { .method = "POST",
 		.url = url.p,
 		.headers = headers,
@@ -233,7 +233,7 @@ aws_try(
 		.body = q->body,
 		.keep = keep,
 		.now = s->now,
-		.sign = keys == NULL ? NULL : &sign };
+		.sign = keys->key_id.p == NULL ? NULL : &sign };
 	status = http_try(&s->conf->wire, &h, &ret->http, &why);
 	s->retry_after_s = ret->http.retry_after_s;
 	if (status != MH_OK)

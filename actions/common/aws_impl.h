@@ -38,7 +38,7 @@ enum mh_status aws_assume_web(struct aws *s, const struct aws_role *role, struct
 /* ISO 8601 with "Z" or an offset, fractions allowed. */
 enum mh_status aws_time(struct mh_span s, int64_t *ret, struct mh_err *err);
 
-/* -- aws_call.c: one request with these keys (NULL: unsigned). */
+/* -- aws_call.c: one request with these keys; unsigned where they are none. */
 enum mh_status aws_try(struct aws *s, const struct aws_request *q, const struct aws_keys *keys, struct aws_answer *ret,
     struct mh_err *err);
 

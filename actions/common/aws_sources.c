@@ -416,6 +416,7 @@ aws_assume_web(struct aws *s, const struct aws_role *role, struct aws_keys *ret,
 {
 	MH_AUTO(secret_buf_release) struct buf form;
 	MH_AUTO(secret_release) struct secret token = { 0 };
+	const struct aws_keys none = { .expires = 0 };
 	char path[4096];
 
 	buf_init(&form, MAX_FORM_BYTES);
@@ -426,5 +427,5 @@ aws_assume_web(struct aws *s, const struct aws_role *role, struct aws_keys *ret,
 		return status;
 	put_role(&form, "AssumeRoleWithWebIdentity", role);
 	http_form_put(&form, "WebIdentityToken", secret_span(&token));
-	return ask_sts(s, NULL, &form, role, ret, err);
+	return ask_sts(s, &none, &form, role, ret, err);
 }

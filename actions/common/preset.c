@@ -386,16 +386,30 @@ judge_state(const cJSON *request, const struct preset_said *s, const struct pres
 }
 
 static bool
+is_json_path(const char *path)
+{
+	return strncmp(path, "header:", 7) != 0 && strncmp(path, "xml:", 4) != 0 && strncmp(path, "http:", 5) != 0 &&
+	       strcmp(path, "body") != 0;
+}
+
+/* Whether the meaning of a good answer stands in JSON. */
+static bool
 wants_json(const cJSON *request)
 {
+	static const char *const parts[] = { "refused_if", "done_if", "failed_if" };
 	const cJSON *item;
 
 	cJSON_ArrayForEach(item, json_object(request, "take"))
 	{
-		if (strncmp(item->valuestring, "header:", 7) != 0 && strncmp(item->valuestring, "xml:", 4) != 0 &&
-		    strcmp(item->valuestring, "body") != 0)
+		if (is_json_path(item->valuestring))
 			return true;
 	}
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		cJSON_ArrayForEach(item, json_object(request, parts[i]))
+		{
+			if (is_json_path(item->string))
+				return true;
+		}
 	return false;
 }
 

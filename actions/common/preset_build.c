@@ -115,7 +115,7 @@ fill_member(
 	MH_AUTO(drop_json) cJSON *value = NULL;
 	enum mh_status status = fill(v, from, pair, &value, err);
 
-	if (status != MH_OK)
+	if (status != MH_OK || value == NULL) /* an object whose "?" is empty */
 		return status;
 	if ((sign == '?' || sign == '#') && cJSON_IsString(value) && value->valuestring[0] == '\0')
 		return MH_OK;
@@ -382,8 +382,8 @@ preset_build(const struct preset_context *c, const cJSON *request, const struct 
 		buf_init(&ret->values[i], HTTP_MAX_HEADER_BYTES);
 
 	const char *url = json_string(request, "url");
-	enum mh_status status = template_render(
-	    v->file, 1, span_of(url), &v->vars, strcmp(url, "{url}") == 0 || strcmp(url, "{secret}") == 0 ? put_whole_url : put_url, &ret->url, err);
+	enum mh_status status = template_render(v->file, 1, span_of(url), &v->vars,
+	    strcmp(url, "{url}") == 0 || strcmp(url, "{secret}") == 0 ? put_whole_url : put_url, &ret->url, err);
 	if (status == MH_LIMIT)
 		return mh_fail(err, MH_BAD, "%s: a value cannot stand in a URL, or is too long for one", v->file);
 	if (status == MH_OK)

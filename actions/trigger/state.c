@@ -112,13 +112,14 @@ execution_of(const struct trigger *t, struct mh_span uuid, struct mh_span *ret, 
 enum mh_status
 trigger_vars(struct trigger *t, struct mh_err *err)
 {
-	struct template_vars of_case;
+	struct template_vars of_case = { NULL, 0 };
 	struct template_var *all = arena_array(t->arena, MAX_VARS, sizeof(*all));
-	struct mh_span uuid, execution = MH_NONE, expires = MH_NONE, since;
+	struct mh_span uuid = MH_NONE, execution = MH_NONE, expires = MH_NONE, since = MH_NONE;
 	char text[MH_TIME_TEXT];
-	enum mh_status status = all == NULL ? mh_fail(err, MH_RETRY, "no memory for variables")
-					    : case_vars(t->request, NULL, t->arena, &of_case, err);
 
+	if (all == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for variables");
+	enum mh_status status = case_vars(t->request, NULL, t->arena, &of_case, err);
 	if (status == MH_OK)
 		status = uuid_of(t->request->job_key, t->arena, &uuid, err);
 	if (status == MH_OK)
@@ -140,7 +141,8 @@ trigger_vars(struct trigger *t, struct mh_err *err)
 	const size_t n_own = sizeof(own) / sizeof(own[0]);
 	if (of_case.n + n_own > MAX_VARS)
 		return mh_fail(err, MH_LIMIT, "more than %d variables", MAX_VARS);
-	memcpy(all, of_case.items, of_case.n * sizeof(*all));
+	for (size_t i = 0; i < of_case.n; i++)
+		all[i] = of_case.items[i];
 	memcpy(all + of_case.n, own, sizeof(own));
 	t->vars = (struct template_vars){ all, of_case.n + n_own };
 	return MH_OK;
