@@ -62,7 +62,7 @@
 #define MH_MAX_ACTION_LINE_BYTES (256u << 10)  /* one line from an action */
 #define MH_MAX_ACTION_OUTPUT_BYTES (4u << 20)  /* all lines of one run */
 #define MH_MAX_ACTION_STATE_BYTES (128u << 10) /* a checkpoint as it is stored */
-#define MH_MAX_ACTION_STEP_BYTES 40 /* a step's name: what a person types behind --step */
+#define MH_MAX_ACTION_STEP_BYTES 40            /* a step's name: what a person types behind --step */
 #define MH_MAX_ACTION_SUMMARY_BYTES 1000u      /* summary, and url: one line of a mail or a ticket */
 #define MH_MAX_ACTION_SAY_BYTES 500u           /* one line of "say" or of stderr in the log */
 #define MH_MAX_ACTION_CREDENTIALS 16           /* of one run; each is a case before it ends */

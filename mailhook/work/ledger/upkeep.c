@@ -25,8 +25,8 @@ purge_cases(struct db *db, size_t max, struct purge *p, bool *ret_more, struct m
 		"DELETE FROM events WHERE case_id IN (SELECT id FROM purged)",
 		"DELETE FROM approvals WHERE case_id IN (SELECT id FROM purged)",
 		"DELETE FROM renewals WHERE case_id IN (SELECT id FROM purged)",
-		"CREATE TEMP TABLE orphans AS SELECT DISTINCT message_id AS id FROM notices WHERE case_id IN "
-		"(SELECT id FROM purged)",
+		"CREATE TEMP TABLE orphans AS SELECT DISTINCT n.message_id AS id FROM notices n, purged p "
+		"WHERE n.case_id = p.id",
 		"DELETE FROM notices WHERE case_id IN (SELECT id FROM purged)",
 		"DELETE FROM messages WHERE id IN (SELECT id FROM orphans) AND NOT EXISTS "
 		"(SELECT 1 FROM notices n WHERE n.message_id = messages.id)",
