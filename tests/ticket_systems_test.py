@@ -50,7 +50,7 @@ class System:
     def configure(self, more="", secret=SECRET, **values):
         settings = dict(self.settings(), **values)
         text = "".join("%s = %s\n" % (k, json.dumps(v)) for k, v in settings.items() if v is not None)
-        self.desk.configure(text + 'secret_file = "@SECRET@"\ntimeout_s = 10\n' + self.more + more, secret=secret)
+        self.desk.configure(text + 'secret_file = "@SECRET@"\n' + self.more + more, secret=secret)
 
     more = ""
 
@@ -359,6 +359,11 @@ class FaultTest(SystemTest):
             self.expect(s, s.run("opened"), "retry", "localhost")
             s.configure(url="https://mailhook-test.invalid")
             self.expect(s, s.run("opened"), "retry", "mailhook-test.invalid")
+            s.configure(url=s.server.url.replace("http:", "https:"))  # it speaks no TLS
+            self.expect(s, s.run("opened"), "retry", "localhost")
+            s.configure("timeout_s = 1\n")
+            s.server.faults = [("*", "", "stall")]
+            self.expect(s, s.run("opened"), "retry", "localhost")
             s.configure(url="http://192.0.2.1")
             self.expect(s, s.run("opened"), "failed", "https only")
 

@@ -414,7 +414,7 @@ by_preset_open(void *state, const struct ticket_new *t, struct ticket_ref *ret, 
 		.level = span_of(priority_names[t->priority]),
 		.due_day = t->due,
 		.assignee = span_of(t->assignee) };
-	struct ticket_ref seen;
+	struct ticket_ref seen = { 0 };
 	enum mh_status status = join_labels(b, t, &q.labels, err);
 
 	if (status == MH_OK)
@@ -482,7 +482,7 @@ by_preset_change(void *state, const struct ticket_ref *ref, const struct ticket_
 		.priority = span_of(ch->priority_name),
 		.level = span_of(priority_names[ch->raise_to]),
 		.due_day = ch->due };
-	struct ticket_ref now;
+	struct ticket_ref now = { 0 };
 	enum mh_status status = ask(b, "change", &q, &a, err);
 
 	if (status == MH_SKIP)
@@ -504,7 +504,7 @@ by_preset_close(void *state, const struct ticket_ref *ref, struct mh_err *err)
 	struct by_preset *b = state;
 	MH_AUTO(preset_answer_release) struct preset_answer a = { 0 };
 	const struct asking q = { .id = ref->id, .closing = true };
-	struct ticket_ref now;
+	struct ticket_ref now = { 0 };
 	enum mh_status status = ask(b, "close", &q, &a, err);
 
 	if (status == MH_SKIP)

@@ -72,7 +72,7 @@ pagerduty_start(struct ticket_desk *d, void **ret_state, struct mh_err *err)
 {
 	static const struct rest_auth none = { NULL, NULL, false };
 	struct pagerduty *p = arena_alloc(d->arena, sizeof(*p));
-	const char *file = cfg_getstr(d->conf, "secret_file"), *site = cfg_getstr(d->conf, "site");
+	const char *site = cfg_getstr(d->conf, "site");
 	struct mh_span where = span_of(site);
 
 	if (p == NULL)
@@ -80,8 +80,7 @@ pagerduty_start(struct ticket_desk *d, void **ret_state, struct mh_err *err)
 	*ret_state = p;
 	enum mh_status status = rest_start(&p->rest, d, EVENTS, &none, err);
 	if (status == MH_OK)
-		status = file[0] == '\0' ? mh_fail(err, MH_BAD, "secret_file is not set: it holds the integration key")
-					 : secret_from_file(file, &p->routing_key, err);
+		status = rest_secret(d->conf, &p->routing_key, err);
 	if (status == MH_OK && p->routing_key.n != 32)
 		status = mh_fail(err, MH_BAD, "an integration key has 32 characters");
 	if (status == MH_OK && site[0] == '\0')

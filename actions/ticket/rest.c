@@ -75,8 +75,8 @@ limit_time(struct rest *r)
 
 /* -- the secret --------------------------------------------------------------------------------------------------- */
 
-static enum mh_status
-read_secret(cfg_t *cfg, struct secret *ret, struct mh_err *err)
+enum mh_status
+rest_secret(cfg_t *cfg, struct secret *ret, struct mh_err *err)
 {
 	const char *file = set_string(cfg, "secret_file");
 	const unsigned n = cfg_size(cfg, "secret_command");
@@ -106,7 +106,7 @@ read_credential(struct rest *r, bool fresh, struct mh_err *err)
 	if (token != NULL)
 		status = token_get(token, fresh, r->desk->request->now, &secret, &r->desk->retry_after_s, err);
 	else
-		status = read_secret(cfg, &secret, err);
+		status = rest_secret(cfg, &secret, err);
 	if (status != MH_OK)
 		return status;
 	secret_buf_release(&r->credential);

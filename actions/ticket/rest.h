@@ -66,6 +66,8 @@ struct rest {
 enum mh_status rest_start(
     struct rest *r, struct ticket_desk *d, const char *default_base, const struct rest_auth *auth, struct mh_err *err);
 void rest_stop(struct rest *r);
+/* secret_file or secret_command: for a system that wants it elsewhere than in a header. */
+enum mh_status rest_secret(cfg_t *cfg, struct secret *ret, struct mh_err *err);
 /* An Authorization or other header for each call; value is copied into the arena, no secret. */
 enum mh_status rest_add_header(struct rest *r, const char *name, struct mh_span value, struct mh_err *err);
 

@@ -5,6 +5,7 @@ wrong credential that looks like an empty list, 403 for "slow down", fields drop
 
 `faults` is a list of (METHOD, part of the path, fault); the first that fits a request is used up by it:
     "drop"   the connection ends, and nothing was done          "lost"   it was done, and the connection ends
+    "stall"  no answer, until the other side has had enough
     (status, body, headers)   answered so, and nothing was done
 `now` is what the clock says: tests set it, as they set an action's.
 """
@@ -84,7 +85,13 @@ class Server:
         with self.lock:
             self.requests.append((r.method, h.path, r.body))
             fault = self.fault(r, h.path)
-            if fault == "drop":
+            if fault == "stall":
+                h.connection.settimeout(20)
+                try:
+                    h.connection.recv(1)
+                except OSError:
+                    pass
+            if fault in ("stall", "drop"):
                 h.close_connection = True
                 return
             if isinstance(fault, tuple):
