@@ -12,6 +12,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import unittest
 
 import action
 import aws_server
@@ -298,3 +299,19 @@ class World:
         for token in self.created:
             if token in listed and token not in in_use:
                 test.assertIn(token, summary, name + ": an orphan that nobody is told of")
+
+
+class RotationTest(unittest.TestCase):
+    def world(self, **options):
+        w = World(**options)
+        self.addCleanup(w.close)
+        return w
+
+    def rotated(self, name, w, last, **more):
+        """All that a whole rotation must leave behind."""
+        self.assertIsNotNone(last, name)
+        self.assertEqual(last["outcome"], "done", "%s: %s" % (name, last))
+        self.assertEqual(len(w.center.tokens), 1, name)
+        self.assertEqual(w.center.tokens[0]["Token"], w.sync.saved["SecretToken"], name)
+        self.assertNotIn("sealed", w.state, name + ": the token is scrubbed")
+        w.check(self, name, last, **more)
