@@ -353,6 +353,45 @@ session_open(
 	return status;
 }
 
+static enum mh_status
+open_over(struct session *s, struct mh_err *err)
+{
+	enum mh_status status = address_of(s->box->url, &s->arena, &s->at, err);
+
+	if (status == MH_OK && s->imap == NULL)
+		status = mh_fail(err, MH_RETRY, "no memory for a session");
+	if (status == MH_OK)
+		status = greeting(s, err);
+	if (status == MH_OK)
+		status = session_capability(s, err);
+	if (status == MH_OK)
+		status = find_delimiter(s, err);
+	if (status == MH_OK)
+		status = session_select(s, err);
+	return status == MH_SKIP ? MH_BAD : status;
+}
+
+enum mh_status
+session_over(const struct conf_mailbox *box, struct stream *stream, struct session **ret, struct mh_err *err)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (s == NULL) {
+		stream_free(stream);
+		return mh_fail(err, MH_RETRY, "no memory for a session");
+	}
+	s->box = box;
+	s->stream = stream;
+	s->imap = mailimap_new(0, NULL);
+	arena_init(&s->arena, 65536);
+	const enum mh_status status = open_over(s, err);
+	if (status == MH_OK)
+		*ret = s;
+	else
+		session_free(s);
+	return status;
+}
+
 void
 session_free(struct session *s)
 {
