@@ -470,7 +470,7 @@ end_check(struct running *p, struct mh_err *err)
 
 	if (p->answer.outcome == OUTCOME_DONE)
 		status = told_all(p->runner->w, p->action, p->asked, err);
-	else
+	else if (p->answer.outcome != OUTCOME_SKIPPED)
 		tell(LOG_WARNING, p, outcome_names[p->answer.outcome], "its check: %s", p->answer.summary);
 	if (status == MH_OK)
 		clear(p);
