@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Credentials of AWS and signed calls, against a stand-in that checks each signature with python3-botocore."""
+import fcntl
 import json
 import os
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -25,7 +28,7 @@ PAIR = "aws_access_key_id = %s\naws_secret_access_key = %s\n" % (ID, KEY)
 IDENTITY = "Action=GetCallerIdentity&Version=2011-06-15"
 
 
-class AwsTest(unittest.TestCase):
+class Base(unittest.TestCase):
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="mailhook-aws.")
         self.aws = aws_server.AwsServer()
@@ -61,6 +64,8 @@ class AwsTest(unittest.TestCase):
             self.assertNotIn(secret, said["words"])
         return said
 
+
+class AwsTest(Base):
     # -- signatures
 
     def test_signed(self):
@@ -293,5 +298,45 @@ class AwsTest(unittest.TestCase):
         self.assertEqual(self.call(self.conf(), env, now=self.aws.now() + 7200)["status"], "retry", "the source has old ones")
 
 
+# -- the addresses that nothing configures, in a network of our own
+
+WELL_KNOWN = ("127.0.0.1", "169.254.170.2", "169.254.170.23", "169.254.169.254")
+INSIDE = "--own-network"
+
+
+def own_network():
+    """Gives loopback the addresses that AWS uses."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for i, address in enumerate(WELL_KNOWN):
+            name = b"lo" if i == 0 else b"lo:%d" % i
+            fcntl.ioctl(s, 0x8916, struct.pack("16sHH4s8x", name, socket.AF_INET, 0, socket.inet_aton(address)))  # SIOCSIFADDR
+            fcntl.ioctl(s, 0x8914, struct.pack("16sH14x", name, 0x41))  # SIOCSIFFLAGS: up, running
+
+
+class WellKnown(Base):
+    def inside(self):
+        for address, variables, source in (
+                (WELL_KNOWN[1], {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/container/v2/x"}, "the container's credentials"),
+                (WELL_KNOWN[2], {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/container/v1"}, "the container's credentials"),
+                (WELL_KNOWN[3], {"AWS_EC2_METADATA_DISABLED": ""}, "EC2's metadata")):
+            local = aws_server.AwsServer(address=(address, 80))
+            self.addCleanup(local.stop)
+            local.keys = self.aws.keys
+            local.container_keys = self.aws.mint("111122223333")
+            local.ec2.update(role="r", answer=lambda s=local: s.keys_as_json(s.container_keys, Code="Success"))
+            said = self.call(self.conf(), variables)
+            self.assertEqual((said["status"], said["source"], said["key_id"]), ("ok", source, local.container_keys), address)
+
+    def test_addresses(self):
+        words = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
+        done = subprocess.run(words + [sys.executable, os.path.abspath(__file__), INSIDE], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("Ran 1 test", done.stdout)
+
+
 if __name__ == "__main__":
+    if INSIDE in sys.argv:
+        own_network()
+        unittest.main(argv=[sys.argv[0], "WellKnown.inside"])
     unittest.main()

@@ -51,7 +51,7 @@ class Call:
 class AwsServer:
     SKEW_S = 300
 
-    def __init__(self, now=time.time):
+    def __init__(self, now=time.time, address=("127.0.0.1", 0)):
         self.now, self.lock = now, threading.RLock()
         self.keys = {"AKIDEXAMPLE": ("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", None, "111122223333", None)}
         self.roles = {}  # ARN: {"external_id": ..., "trust": [account or "web"]}
@@ -74,10 +74,10 @@ class AwsServer:
             def log_message(self, *args):
                 pass
 
-        self.httpd = token_server.Quiet(("127.0.0.1", 0), Handler)
+        self.httpd = token_server.Quiet(address, Handler)
         self.httpd.daemon_threads = True
         self.port = self.httpd.server_port
-        self.url = "http://127.0.0.1:%d" % self.port
+        self.url = "http://%s:%d" % (address[0], self.port)
         threading.Thread(target=self.httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def stop(self):

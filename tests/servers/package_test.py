@@ -28,7 +28,7 @@ PAGES = ["share/man/man%s/%s" % (p[-1], os.path.basename(p)) for p in glob.glob(
 UNITS = ["lib/systemd/system/" + u for u in ("mailhook.service", "mailhook-imap.service", "mailhook-watch.service", "mailhook-watch.timer")]
 EXAMPLES = ["share/doc/mailhook/examples/" + e for e in (
     "mailhook.conf", "sendmail.conf", "actions/append-log", "actions/queue-file", "actions/store-token", "rotate/entra.conf",
-    "notices/scim/a-8bit.eml", "notices/scim/a-8bit.json", "other/empty.eml", "templates/de/words.conf", "templates/de/reply.html")]
+    "notices/scim/a-8bit.eml", "notices/scim/a-8bit.json", "other/empty.eml", "templates/de/words.conf", "templates/de/reply.html", "presets/trigger/lambda.preset")]
 NEW = "99.0"
 
 
