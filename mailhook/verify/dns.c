@@ -144,24 +144,37 @@ wait_for(int fd, short events, int64_t until_ms)
 	}
 }
 
-static int
-open_socket(const struct dns *d, size_t server, int type)
+int
+dns_open(const struct dns *d, size_t server, bool stream)
 {
-	const int fd = socket(d->servers[server].ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const int type = (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
 
+	if (server >= d->n) {
+		errno = EINVAL;
+		return -1;
+	}
+	const int fd = socket(d->servers[server].ss_family, type, 0);
 	if (fd < 0)
 		return -1;
 	/* Connected: the kernel hands over what comes from there and nothing else. */
 	if (connect(fd, (const struct sockaddr *)&d->servers[server], d->lengths[server]) == 0 || errno == EINPROGRESS)
 		return fd;
+	const int number = errno;
 	(void)close(fd);
+	errno = number;
 	return -1;
+}
+
+static int
+open_socket(const struct dns *d, size_t server, bool stream)
+{
+	return d->opener == NULL ? dns_open(d, server, stream) : d->opener(d->opener_user, server, stream);
 }
 
 static enum mh_status
 ask_udp(const struct dns *d, size_t server, struct question *q, int64_t until_ms, struct mh_err *err)
 {
-	MH_AUTO(drop_fd) int fd = open_socket(d, server, SOCK_DGRAM);
+	MH_AUTO(drop_fd) int fd = open_socket(d, server, false);
 	char bytes[4096];
 
 	if (fd < 0 || send(fd, q->udp.p, q->udp.n, MSG_NOSIGNAL) != (ssize_t)q->udp.n)
@@ -218,7 +231,7 @@ receive_all(int fd, char *p, size_t n, int64_t until_ms)
 static enum mh_status
 ask_tcp(const struct dns *d, size_t server, struct question *q, struct mh_err *err)
 {
-	MH_AUTO(drop_fd) int fd = open_socket(d, server, SOCK_STREAM);
+	MH_AUTO(drop_fd) int fd = open_socket(d, server, true);
 	unsigned char head[2];
 	char bytes[1024];
 

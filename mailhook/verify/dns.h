@@ -22,10 +22,16 @@ struct dns_known { /* what was asked already: a key is often needed twice */
 	struct dns_known *next;
 };
 
+/* Opens a socket that is connected to a resolver: TCP where stream is set, else UDP; never waits for it.
+ *   out     the descriptor, or -1 and errno */
+typedef int dns_opener(void *user, size_t server, bool stream);
+
 struct dns {
 	struct sockaddr_storage servers[DNS_MAX_SERVERS];
 	socklen_t lengths[DNS_MAX_SERVERS];
 	size_t n;
+	dns_opener *opener; /* NULL: dns_open(); dns_init() leaves it so */
+	void *opener_user;
 	int64_t deadline_ms; /* monotonic; 0: DNS_DEADLINE_MS from the first lookup */
 	size_t lookups;
 	struct dns_known *known; /* in the arena of the lookups */
@@ -42,6 +48,9 @@ enum mh_status dns_init(struct dns *d, const char *resolver, struct mh_err *err)
  *   errors  MH_SKIP there is no such name or no TXT record; MH_BAD several records, or no name that DNS could have;
  *           MH_RETRY no answer by the deadline, or one that says no more than that it failed */
 enum mh_status dns_txt(void *dns, const char *name, struct arena *a, struct mh_span *ret_text, struct mh_err *err);
+
+/* Opens one here; a server that d has not is EINVAL. */
+int dns_open(const struct dns *d, size_t server, bool stream);
 
 /* Reads one answer. Pure.
  *   errors  those of dns_txt; MH_LIMIT it is cut: ask again over TCP */

@@ -12,6 +12,7 @@
 #include "mailhook/json.h"
 #include "mailhook/verify/ask.h"
 #include "mailhook/verify/dns.h"
+#include "mailhook/verify/opener.h"
 #include "mailhook/verify/verify.h"
 
 #define MAIL_FD 3
@@ -25,6 +26,7 @@ struct judge {
 	int64_t received;
 	struct mh_span mail;
 	struct dns dns;
+	struct opener opener;  /* pid 0: there is none */
 	struct mh_err dns_err; /* why there is no resolver */
 };
 
@@ -141,6 +143,17 @@ map_mail(struct judge *d, struct mh_err *err)
 	return MH_OK;
 }
 
+/* Whoever has the mail later cannot open a socket. Before the mail is mapped, so that it is no part of the opener. */
+static enum mh_status
+prepare_dns(struct judge *d, struct mh_err *err)
+{
+	if (d->dns.n == 0)
+		return MH_OK;
+	d->dns.opener = opener_open;
+	d->dns.opener_user = &d->opener;
+	return opener_start(&d->opener, &d->dns, err);
+}
+
 static enum mh_status
 look_up(void *user, const char *name, struct arena *a, struct mh_span *ret_text, struct mh_err *err)
 {
@@ -220,6 +233,10 @@ judge_main(void)
 				    : mh_fail(&err, MH_RETRY, "no memory for the crypto library");
 	if (status == MH_OK)
 		status = understand(&d, buf_span(&request), &err);
+	if (status == MH_OK && close_range(MAIL_FD + 1, ~0u, 0) != 0)
+		status = mh_fail_errno(&err, MH_RETRY, "descriptors cannot be closed");
+	if (status == MH_OK)
+		status = prepare_dns(&d, &err);
 	if (status == MH_OK)
 		status = map_mail(&d, &err);
 	if (status == MH_OK && !judge_shut_in())
@@ -227,6 +244,8 @@ judge_main(void)
 	const int code = status == MH_OK ? judge(&d, &answer) : status == MH_BAD ? EXIT_WRONG : EXIT_LATER;
 	if (status != MH_OK)
 		(void)fprintf(stderr, "mailhook: verify: %s\n", err.text);
+	if (d.opener.pid > 0)
+		opener_end(&d.opener);
 	/* Not through exit(): what the libraries would do there is not needed, and not allowed. */
 	_exit(code);
 }
