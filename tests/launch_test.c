@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "mailhook/clock.h"
-#include "mailhook/work/launch.h"
+#include "mailhook/work/launch_impl.h"
 
 struct seen {
 	struct buf said, states; /* said: also what was told of credentials */
@@ -702,6 +702,94 @@ drop_folder(void **state)
 	return result;
 }
 
+/* What an outcome may say beside: the step that a person is asked for, and the end of what was renewed. */
+static void
+test_steps_and_renewals(void **state)
+{
+#define OUTCOME(word, more) "{\"outcome\":\"" word "\",\"summary\":\"x\"" more "}"
+#define WAITING(more) OUTCOME("waiting", ",\"waiting_for\":\"approval\"" more)
+	static const struct {
+		const char *name, *line;
+		bool right;
+		const char *step;
+		int64_t expires, notice;
+	} lines[] = {
+		{ "no step", WAITING(""), true, "", 0, 0 },
+		{ "a step", WAITING(",\"step\":\"delete-2\""), true, "delete-2", 0, 0 },
+		{ "a step at its limit", WAITING(",\"step\":\"0123456789012345678901234567890123456789\""), true,
+		    "0123456789012345678901234567890123456789", 0, 0 },
+		{ "a step past its limit", WAITING(",\"step\":\"01234567890123456789012345678901234567890\""), false,
+		    "", 0, 0 },
+		{ "an empty step", WAITING(",\"step\":\"\""), false, "", 0, 0 },
+		{ "a step that nobody types", WAITING(",\"step\":\"a b\""), false, "", 0, 0 },
+		{ "a step that is a quote", WAITING(",\"step\":\"'\""), false, "", 0, 0 },
+		{ "a step of what does not wait", OUTCOME("done", ",\"step\":\"delete\""), true, "", 0, 0 },
+		{ "renewed", OUTCOME("done", ",\"renewed\":{\"expires\":\"1970-01-01T00:01:40Z\"}"), true, "", 100, 0 },
+		{ "renewed, with a notice",
+		    OUTCOME("done",
+			",\"renewed\":{\"expires\":\"1970-01-01T00:01:40Z\",\"notice\":\"1970-01-01T00:00:07Z\"}"),
+		    true, "", 100, 7 },
+		{ "renewed, and failed", OUTCOME("failed", ",\"renewed\":{\"expires\":\"1970-01-01T00:01:40Z\"}"), true,
+		    "", 0, 0 },
+		{ "renewed without an end", OUTCOME("done", ",\"renewed\":{}"), false, "", 0, 0 },
+		{ "renewed to no time", OUTCOME("done", ",\"renewed\":{\"expires\":\"soon\"}"), false, "", 0, 0 },
+		{ "a notice at no time",
+		    OUTCOME("done", ",\"renewed\":{\"expires\":\"1970-01-01T00:01:40Z\",\"notice\":\"\"}"), false, "",
+		    0, 0 },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		struct action_line a;
+		struct mh_err err = { 0 };
+		const bool right = action_line_read(span_of(lines[i].line), &a, &err) == MH_OK;
+
+		if (right != lines[i].right ||
+		    (right && (strcmp(a.step, lines[i].step) != 0 || a.renewed_expires != lines[i].expires ||
+				  a.renewed_notice != lines[i].notice)))
+			fail_msg("%s: %s \"%s\"", lines[i].name, right ? "taken" : err.text, a.step);
+		action_line_release(&a);
+	}
+}
+
+/* Our standard input is the action's descriptor 3, and nothing of it is read here. */
+static void
+test_person(void **state)
+{
+	const char *dir = *state;
+	char program[256];
+	struct seen seen = { .allow = 0 };
+	struct launch *l = NULL;
+	struct mh_err err = { 0 };
+	int ends[2];
+	const int before = dup(STDIN_FILENO); /* NOLINT: on purpose without O_CLOEXEC */
+
+	(void)snprintf(program, sizeof(program), "%s/action", dir);
+	write_program(program,
+	    PY "r = json.loads(sys.stdin.readline())\nt = os.read(3, 100).decode()\n"
+	       "print(json.dumps({'outcome': 'done', 'summary': t + str(os.path.exists('/proc/self/fd/4'))}))\n");
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(write(ends[1], "typed ", 6), 6);
+	assert_int_equal(close(ends[1]), 0);
+	assert_true(dup2(ends[0], STDIN_FILENO) == STDIN_FILENO);
+	assert_int_equal(close(ends[0]), 0);
+	buf_init(&seen.said, 1u << 16);
+	buf_init(&seen.states, 1u << 16);
+	struct launch_spec spec = spec_for(program, dir, &seen);
+	spec.verb = "input";
+	spec.person = true;
+	assert_int_equal(launch_start(&spec, &l, &err), MH_OK);
+	const struct answer_line a = await(l);
+	assert_string_equal(a.summary, "typed False");
+	launch_free(l);
+	if (before >= 0) {
+		assert_true(dup2(before, STDIN_FILENO) == STDIN_FILENO);
+		assert_int_equal(close(before), 0);
+	}
+	buf_release(&seen.said);
+	buf_release(&seen.states);
+}
+
 int
 main(void)
 {
@@ -709,6 +797,8 @@ main(void)
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_cuts),
+		cmocka_unit_test(test_steps_and_renewals),
+		cmocka_unit_test(test_person),
 		cmocka_unit_test(test_cannot_start),
 		cmocka_unit_test(test_large_request),
 		cmocka_unit_test(test_free_kills),

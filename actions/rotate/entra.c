@@ -163,48 +163,29 @@ entra_find(void *state, struct mh_err *err)
 
 /* -- the token ----------------------------------------------------------------------------------------------------- */
 
-static bool
-add_pair(cJSON *list, const char *key, const char *value)
-{
-	cJSON *item = cJSON_CreateObject();
-
-	if (item == NULL || !cJSON_AddItemToArray(list, item)) {
-		cJSON_Delete(item);
-		return false;
-	}
-	return json_add_string(item, "key", key) && json_add_string(item, "value", value);
-}
-
-/* cJSON does not zero what it frees: the token's copy is overwritten before. */
+/* Of printable characters, as a token and an endpoint have. */
 static void
-drop_pairs(cJSON **j)
+put_string(struct buf *out, struct mh_span s)
 {
-	cJSON *item, *list = *j == NULL ? NULL : (*j)->child;
-
-	cJSON_ArrayForEach(item, list)
-	{
-		cJSON *value = cJSON_GetObjectItemCaseSensitive(item, "value");
-		if (cJSON_IsString(value))
-			explicit_bzero(value->valuestring, strlen(value->valuestring));
+	buf_putc(out, '"');
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '"' || s.p[i] == '\\')
+			buf_putc(out, '\\');
+		buf_putc(out, s.p[i]);
 	}
-	drop_json(j);
+	buf_putc(out, '"');
 }
 
-/* {"LIST":[{"key":"BaseAddress",...},{"key":"SecretToken",...}]} */
+/* {"LIST":[{"key":"BaseAddress",...},{"key":"SecretToken",...}]}, written here because cJSON does not zero what it frees. */
 static enum mh_status
 put_pairs(const struct entra *e, const char *list, const struct idp_token *t, struct buf *out, struct mh_err *err)
 {
-	MH_AUTO(drop_pairs) cJSON *j = cJSON_CreateObject();
-	MH_AUTO(secret_release) struct secret value = { 0 };
-	enum mh_status status = secret_copy(t->value, &value, err); /* a span has no NUL behind it */
-
-	if (status != MH_OK)
-		return status;
-	cJSON *pairs = j == NULL ? NULL : cJSON_AddArrayToObject(j, list);
-	if (pairs == NULL || !add_pair(pairs, "BaseAddress", e->env->place->endpoint) ||
-	    !add_pair(pairs, "SecretToken", value.p) || !json_print(j, out))
-		return mh_fail(err, MH_RETRY, "no memory for a request");
-	return MH_OK;
+	buf_printf(out, "{\"%s\":[{\"key\":\"BaseAddress\",\"value\":", list);
+	put_string(out, span_of(e->env->place->endpoint));
+	buf_puts(out, "},{\"key\":\"SecretToken\",\"value\":");
+	put_string(out, t->value);
+	buf_puts(out, "}]}");
+	return buf_ok(out) ? MH_OK : mh_fail(err, MH_RETRY, "no memory for a request");
 }
 
 /* 2xx is yes. 400 is the provider's no; what our own permissions are refused with says nothing about the token. */
