@@ -28,23 +28,13 @@ add_holder(cJSON *content, const char *type)
 	return node == NULL ? NULL : cJSON_AddArrayToObject(node, "content");
 }
 
+/* text: not empty. */
 static cJSON *
-add_text(cJSON *paragraph, struct mh_span s)
+add_text(cJSON *paragraph, struct mh_span text)
 {
-	cJSON *node = NULL;
-	struct buf clean;
+	cJSON *node = add_node(paragraph, "text");
 
-	buf_init(&clean, s.n + 1);
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x20 && s.p[i] != 0x7F)
-			buf_putc(&clean, s.p[i]);
-	if (buf_ok(&clean) && clean.n > 0) {
-		node = add_node(paragraph, "text");
-		if (node != NULL && !json_add_span(node, "text", buf_span(&clean)))
-			node = NULL;
-	}
-	buf_release(&clean);
-	return node;
+	return node != NULL && json_add_span(node, "text", text) ? node : NULL;
 }
 
 /* Pages that case_text.c sends people to. A text cannot tell who wrote an address in it, so it is these or none. */
@@ -147,9 +137,7 @@ go_on(const struct writing *w, struct mh_span line)
 	buf_init(&both, strlen(before) + line.n + 2);
 	buf_puts(&both, before);
 	buf_putc(&both, ' ');
-	for (size_t i = 0; i < line.n; i++)
-		if ((unsigned char)line.p[i] >= 0x20 && line.p[i] != 0x7F)
-			buf_putc(&both, line.p[i]);
+	buf_put(&both, line);
 	const bool fine = buf_ok(&both) && cJSON_SetValuestring(cJSON_GetObjectItemCaseSensitive(last, "text"), both.p);
 	buf_release(&both);
 	return fine;
@@ -176,8 +164,8 @@ take_line(struct writing *w, struct mh_span line)
 	return add_line(w->paragraph, line);
 }
 
-cJSON *
-adf_of_text(struct mh_span text)
+static cJSON *
+write_document(struct mh_span text)
 {
 	MH_AUTO(drop_json) cJSON *document = cJSON_CreateObject();
 	struct writing w = { NULL, NULL, NULL, LIST_NONE };
@@ -195,6 +183,20 @@ adf_of_text(struct mh_span text)
 	cJSON *ret = document;
 	document = NULL;
 	return ret;
+}
+
+cJSON *
+adf_of_text(struct mh_span text)
+{
+	struct buf clean; /* so that no line has nothing but what is left out */
+
+	buf_init(&clean, text.n + 1);
+	for (size_t i = 0; i < text.n; i++)
+		if (text.p[i] == '\n' || ((unsigned char)text.p[i] >= 0x20 && text.p[i] != 0x7F))
+			buf_putc(&clean, text.p[i]);
+	cJSON *document = buf_ok(&clean) ? write_document(clean.n == 0 ? MH_LIT("") : buf_span(&clean)) : NULL;
+	buf_release(&clean);
+	return document;
 }
 
 /* Depth is bounded by json_parse. */
