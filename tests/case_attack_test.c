@@ -1,6 +1,7 @@
 /* case_attack_test.c: what mails that anybody may write do to cases of mails that are proved: nothing that blocks them.
  *
  * Each test is a forger's attempt to be there first, and the proved notice that comes after it. */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -100,6 +101,106 @@ done_is_done(void **state)
 	room_close(&r);
 }
 
+/* What a person confirmed in AWS nobody holds up, redirects or unsays by a mail that proves no more than the first did. */
+static void
+vouch_stands(void **state)
+{
+	static const struct {
+		const char *name;
+		enum trust_level before;
+		struct say after[3]; /* up to the first without a sender */
+		int vouched, started, otherwise, cases;
+		const char *facts; /* of the first case */
+	} vouches[] = {
+		{ "the same again", TRUST_UNVERIFIED, { { .sender = "x@evil.example" } }, 1, 1, 0, 1, "- - 0" },
+		{ "another second", TRUST_UNVERIFIED, { { .sender = "x@evil.example", .expires = TEST_EXPIRES + 1 } },
+		    1, 1, 1, 1, "- - 0" },
+		{ "a region", TRUST_UNVERIFIED, { { .sender = "x@evil.example", .region = "us-east-1" } }, 1, 1, 1, 1,
+		    "- - 0" },
+		{ "a resource", TRUST_UNVERIFIED, { { .sender = "x@evil.example", .resource = "other" } }, 1, 1, 1, 1,
+		    "- - 0" },
+		{ "a day, counted", TRUST_UNVERIFIED,
+		    { { .sender = "x@evil.example", .expires = TEST_EXPIRES + ROOM_DAY, .precision = MH_DERIVED } }, 1,
+		    1, 0, 1, "- - 0" },
+		{ "another second of a relayed one", TRUST_RELAYED,
+		    { { .sender = "x@evil.example", .expires = TEST_EXPIRES + 1 },
+			{ .sender = "x@evil.example", .expires = TEST_EXPIRES + 2, .trust = TRUST_RELAYED } },
+		    1, 1, 2, 1, "- - 0" },
+		{ "better trusted, the same", TRUST_UNVERIFIED, { { .sender = "g", .trust = TRUST_RELAYED } }, 1, 1, 0,
+		    1, "- - 0" },
+		{ "better trusted, the same, less exactly", TRUST_UNVERIFIED,
+		    { { .sender = "g", .precision = MH_DERIVED, .trust = TRUST_RELAYED } }, 1, 1, 0, 1, "- - 0" },
+		{ "better trusted, another second", TRUST_UNVERIFIED,
+		    { { .sender = "g", .expires = TEST_EXPIRES + 1, .trust = TRUST_RELAYED } }, 0, 0, 0, 1, "- - 1" },
+		{ "better trusted, with a region", TRUST_UNVERIFIED,
+		    { { .sender = "g", .region = "eu-west-1", .trust = TRUST_RELAYED } }, 0, 0, 0, 1, "eu-west-1 - 0" },
+		{ "proved, another second", TRUST_UNVERIFIED,
+		    { { .sender = "g", .expires = TEST_EXPIRES + 1, .trust = TRUST_VERIFIED } }, 0, 1, 0, 1, "- - 1" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(vouches) / sizeof(vouches[0]); i++) {
+		struct room r;
+		struct mh_err err = { 0 };
+		const struct seen seen = { "123456789012", TEST_EXPIRES, MH_SECOND };
+		char facts[200];
+
+		room_open(&r, RULES);
+		const int64_t id = room_take(&r, &(struct say){ .trust = vouches[i].before }, NULL);
+		assert_int_equal(case_vouch(&r.w, id, &seen, "alice", r.now, &err), MH_OK);
+		for (size_t k = 0; k < 3 && vouches[i].after[k].sender != NULL; k++) {
+			struct say say = vouches[i].after[k];
+			if (say.expires == 0)
+				say.expires = TEST_EXPIRES;
+			(void)room_take(&r, &say, NULL);
+		}
+		if (room_count(&r, "SELECT vouched FROM cases WHERE id = 1") != vouches[i].vouched)
+			fail_msg("%s: the vouch does not do what it should", vouches[i].name);
+		if (room_count(&r, "SELECT count(*) FROM jobs WHERE role = 'effect' AND state = 'queued'") !=
+		    vouches[i].started)
+			fail_msg("%s: the effect does not do what it should", vouches[i].name);
+		if (room_count(&r, "SELECT count(*) FROM events WHERE what = 'notice' AND detail LIKE '%says other "
+				   "than alice%'") != vouches[i].otherwise)
+			fail_msg("%s: a person is not told of it", vouches[i].name);
+		if (room_count(&r, "SELECT count(*) FROM events WHERE what = 'unvouched'") != !vouches[i].vouched)
+			fail_msg("%s: the history does not say whether the vouch stands", vouches[i].name);
+		if (room_count(&r, "SELECT count(*) FROM cases") != vouches[i].cases)
+			fail_msg("%s: not %d cases", vouches[i].name, vouches[i].cases);
+		(void)snprintf(facts, sizeof(facts),
+		    "SELECT coalesce(region, '-') || ' ' || coalesce(resource, '-') || ' ' || (strftime('%%s', "
+		    "expires) "
+		    "- %" PRId64 ") FROM cases WHERE id = 1",
+		    TEST_EXPIRES);
+		if (strcmp(room_text(&r, facts), vouches[i].facts) != 0)
+			fail_msg("%s: its facts are %s", vouches[i].name, room_text(&r, facts));
+		room_close(&r);
+	}
+}
+
+/* Two cases of one day that nobody proved, and a mail that fits both: where a person vouched for them it stops neither. */
+static void
+vouch_is_not_ambiguous(void **state)
+{
+	(void)state;
+	for (int vouched = 1; vouched <= 2; vouched++) {
+		struct room r;
+		struct mh_err err = { 0 };
+		const struct seen seen = { "123456789012", TEST_EXPIRES, MH_SECOND };
+		const int64_t ids[] = { 1, 2 };
+
+		room_open(&r, RULES);
+		(void)room_take(&r, &(struct say){ .region = "eu-west-1" }, NULL);
+		(void)room_take(&r, &(struct say){ .sender = "x@evil.example", .region = "us-east-1" }, NULL);
+		for (int i = 0; i < vouched; i++)
+			assert_int_equal(case_vouch(&r.w, ids[i], &seen, "alice", r.now, &err), MH_OK);
+		assert_int_equal(room_take(&r, &(struct say){ .sender = "x@evil.example" }, NULL), vouched);
+		assert_int_equal(room_count(&r, "SELECT count(*) FROM cases WHERE ambiguous = 1"), 0);
+		assert_int_equal(
+		    room_count(&r, "SELECT count(*) FROM jobs WHERE role = 'effect' AND state = 'queued'"), vouched);
+		room_close(&r);
+	}
+}
+
 /* A proved date that is another begins anew with reminders: those of the forged one are not its own. */
 static void
 time_counts_anew(void **state)
@@ -177,6 +278,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(none_blocks_the_real_one),
 		cmocka_unit_test(done_is_done),
+		cmocka_unit_test(vouch_stands),
+		cmocka_unit_test(vouch_is_not_ambiguous),
 		cmocka_unit_test(time_counts_anew),
 		cmocka_unit_test(unreadable_copy_first),
 		cmocka_unit_test(quarantine_keeps_the_proved),

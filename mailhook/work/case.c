@@ -49,8 +49,21 @@ fits(const struct case_row *c, const struct notice_row *n)
 	       same_or_unknown(c->resource, n->resource) && same_day(c, n) && (c->open || n->trust <= closed_at(c));
 }
 
-/* The best-trusted, an open one before a closed one, then the newest (they come newest first). *ret_ties: how many open
- * ones are equal in that. */
+/* A person saw in AWS what a mail alone would not be believed. That is worth more than any other mail of that level. */
+static bool
+vouch_lifts(const struct case_row *c)
+{
+	return c->vouched && c->approved_by != NULL && c->trust < TRUST_VERIFIED;
+}
+
+static int
+rank(const struct case_row *c)
+{
+	return 2 * (int)c->trust + (c->open && vouch_lifts(c));
+}
+
+/* The best-trusted, one that a person vouches for before others of its level, an open one before a closed one, then the
+ * newest (they come newest first). *ret_ties: how many open ones are equal in that. */
 static struct case_row *
 choose(struct case_rows *fit, size_t *ret_ties)
 {
@@ -59,11 +72,11 @@ choose(struct case_rows *fit, size_t *ret_ties)
 	*ret_ties = 0;
 	for (size_t i = 0; i < fit->n; i++) {
 		struct case_row *c = &fit->items[i];
-		if (best == NULL || c->trust > best->trust || (c->trust == best->trust && c->open && !best->open))
+		if (best == NULL || rank(c) > rank(best) || (rank(c) == rank(best) && c->open && !best->open))
 			best = c;
 	}
 	for (size_t i = 0; i < fit->n; i++)
-		*ret_ties += best->open && fit->items[i].open && fit->items[i].trust == best->trust;
+		*ret_ties += best->open && fit->items[i].open && rank(&fit->items[i]) == rank(best);
 	return best;
 }
 
@@ -224,39 +237,39 @@ open_for(struct take *t, struct notice_row *n, struct mh_err *err)
 
 /* -- joining ------------------------------------------------------------------------------------------------------- */
 
-/* A person vouched for what was known then: what as trusted a notice says otherwise, or beyond it, nobody vouched for. */
+/* A person vouched for what was known then: what a notice says otherwise, or beyond it, nobody vouched for. */
 static bool
-contradicts(const struct case_row *c, const struct notice_row *n)
+says_otherwise(const struct case_row *c, const struct notice_row *n)
 {
-	if (!c->vouched || n->trust != c->trust)
-		return false;
 	return (n->region != NULL && c->region == NULL) || (n->resource != NULL && c->resource == NULL) ||
-	       (n->precision == MH_SECOND && n->expires != c->expires) ||
-	       (n->precision == MH_DAY && time_day(n->expires) != time_day(c->expires));
+	       (n->precision == MH_SECOND && c->precision == MH_SECOND && n->expires != c->expires) ||
+	       (n->precision != MH_DERIVED && time_day(n->expires) != time_day(c->expires));
 }
 
 /* Later notices only refine facts: what is better trusted replaces them, what is as well trusted fills in what was not
- * known and says the date more exactly, what is less trusted is history. True: something changed. */
+ * known and says the date more exactly, what is less trusted is history. What a person vouches for is above its level:
+ * only what is better trusted touches it, else anybody who can write a mail could hold up or redirect what a named person
+ * confirmed. True: something changed. */
 static bool
 refine(struct case_row *c, const struct notice_row *n)
 {
 	bool changed = false;
 
-	if (contradicts(c, n)) {
-		c->approved_by = NULL; /* the facts stay, and nobody vouches for them any more */
-		return true;
-	}
-
-	if (n->trust < c->trust)
+	if (n->trust < c->trust || (n->trust == c->trust && vouch_lifts(c)))
 		return false;
 	if (n->trust > c->trust) {
-		c->approved_by = NULL; /* what a person approved was said by something less trusted */
-		c->ambiguous = false;  /* and so was what made it unclear which case is meant */
+		const bool agreed = vouch_lifts(c) && !says_otherwise(c, n);
+
+		if (!agreed)
+			c->approved_by = NULL; /* what a person approved was said by something less trusted */
+		c->ambiguous = false;          /* and so was what made it unclear which case is meant */
 		c->trust = n->trust;
 		c->region = n->region;
 		c->resource = n->resource;
-		c->expires = n->expires;
-		c->precision = n->precision;
+		if (!agreed || n->precision <= c->precision) { /* second, day, derived */
+			c->expires = n->expires;
+			c->precision = n->precision;
+		}
 		return true;
 	}
 	if (c->region == NULL && n->region != NULL) {
@@ -297,35 +310,53 @@ history(struct take *t, const struct case_row *c, const char *what, const char *
 	return status;
 }
 
+/* A line for people who look, with what it says: one of the two is wrong. */
+static enum mh_status
+disagreement(struct take *t, const struct case_row *c, const struct notice_row *n, struct mh_err *err)
+{
+	const struct case_row said = { .kind = n->kind,
+		.account = n->account,
+		.region = n->region,
+		.resource = n->resource,
+		.has_expires = n->has_expires,
+		.expires = n->expires,
+		.precision = n->precision };
+	struct buf words;
+
+	buf_init(&words, 8192);
+	buf_printf(
+	    &words, "%s, says other than %s vouched for, and changes nothing: ", trust_names[n->trust], c->approved_by);
+	case_words(&said, &words);
+	const enum mh_status status =
+	    buf_ok(&words) ? history(t, c, "notice", words.p, err) : mh_fail(err, MH_RETRY, "no memory for an event");
+	buf_release(&words);
+	return status;
+}
+
 enum mh_status
 case_feed(struct take *t, struct case_row *c, const struct notice_row *n, struct mh_err *err)
 {
-	const bool better = n->trust > c->trust, vouched = c->vouched && c->approved_by != NULL;
+	const bool better = n->trust > c->trust, vouched = vouch_lifts(c);
 	const int64_t expired = c->expires;
 
 	if (!c->open)
 		return history(t, c, "notice", "after the case was closed", err);
 	if (!refine(c, n))
-		return history(t, c, "notice", trust_names[n->trust], err);
+		return vouched && says_otherwise(c, n) ? disagreement(t, c, n, err)
+						       : history(t, c, "notice", trust_names[n->trust], err);
 	const bool voided = vouched && c->approved_by == NULL;
-	if (!voided || better)
-		c->best_notice = n->id;
+	c->best_notice = n->id;
 	enum mh_status status = ledger_case_update(t->w->db, c, err);
 	if (status == MH_OK && better && c->expires != expired) /* what time did to the lesser date */
 		status = ledger_times_forget(t->w->db, c->id, err);
 	if (status == MH_OK && voided)
-		status = history(t, c, "unvouched",
-		    better ? "is better trusted than what a person vouched for"
-			   : "says other than a person vouched for",
-		    err);
-	if (status == MH_OK && voided && !better)
-		return job_measure(t->w, c, false, t->now, err);
+		status = history(t, c, "unvouched", "is better trusted, and says other than a person vouched for", err);
 	return status == MH_OK ? history(t, c, better ? "trusted" : "refined", trust_names[n->trust], err) : status;
 }
 
 /* Nothing rotates where it is not clear which of several cases is meant. A notice that is trusted less than the cases
- * cannot bring that about, nor can cases that are trusted less than the notice: it would be a way for anybody to stop a
- * rotation. */
+ * cannot bring that about, nor can one that is trusted no more than a case that a person vouches for, nor cases that are
+ * trusted less than the notice: it would be a way for anybody to stop a rotation. */
 static enum mh_status
 mark_ambiguous(struct take *t, const struct case_rows *fit, enum trust_level level, struct mh_err *err)
 {
@@ -370,7 +401,7 @@ case_place(struct take *t, struct notice_row *n, struct mh_err *err)
 
 	struct case_row *c = choose(&fit, &ties);
 	const enum trust_level level = c->trust;
-	if (ties > 1 && n->trust == level)
+	if (ties > 1 && n->trust == level && !vouch_lifts(c))
 		status = mark_ambiguous(t, &fit, level, err);
 	n->case_id = c->id;
 	if (status == MH_OK)
