@@ -16,6 +16,7 @@ cd "$(dirname "$0")/.."
 /usr/bin/python3 tests/faults/intake_many_test.py --files 100000 --build build
 /usr/bin/python3 tests/valgrind_test.py --all --build build
 MAILHOOK_BUILD=$PWD/build /usr/bin/python3 tests/schema_test.py # fetches the schemas by npm
+MAILHOOK_BUILD=$PWD/build /usr/bin/python3 tests/foreign_test.py # fetches the other ends by npm
 MAILHOOK_BUILD=$PWD/build /usr/bin/python3 tests/servers/ticket_servers_test.py --all
 MAILHOOK_BUILD=$PWD/build MAILHOOK_SOURCE=$PWD /usr/bin/python3 tests/bench/ledger.py
 n=$(find build-fuzz/fuzz -maxdepth 1 -type f -perm -u+x | grep -c .)
