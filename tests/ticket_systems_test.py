@@ -583,6 +583,25 @@ class TrapTest(SystemTest):
         self.assertEqual(inner["properties"], [{"key": "sd.public.comment", "value": {"internal": True}}])
         self.assertNotIn("properties", outer)
 
+    def test_jira_long_issue(self):
+        """Others have written much: what is read of it stays within bounds, and the mark is found all the same."""
+        s = self.make(Jira, "long")
+        self.expect(s, s.run("opened"), "done")
+        issue = next(iter(s.server.issues.values()))
+        many = {"type": "doc", "version": 1, "content": [{"type": "paragraph", "content": [{"type": "text", "text": "x" * 30000}]}]}
+        issue["comments"] += [{"body": many} for _ in range(60)]
+        s.server.faults = [("POST", "/comment", "lost")]
+        self.expect(s, s.to_the_end("reminded", now="2027-01-31T00:00:00Z"), "done", "ticket commented")
+        issue["comments"] += [{"body": many} for _ in range(60)]
+        self.expect(s, s.again(3600), "done")
+        self.assertEqual(len(issue["comments"]), 121)
+
+    def test_jira_too_many_fields(self):
+        s = self.make(Jira, "fields")
+        fields = [{"id": "customfield_%d" % n, "name": "x" * 1000, "schema": {"type": "string"}} for n in range(2000)]
+        s.server.faults = [("GET", "/field", (200, fields, {}))]
+        self.expect(s, s.run("opened"), "done", "did not keep: field AWS Account")
+
     def test_jira_link_to_the_console(self):
         s = self.make(Jira, "link")
         self.expect(s, s.run("opened"), "done")

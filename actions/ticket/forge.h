@@ -5,8 +5,8 @@
 
 #include "actions/ticket/rest.h"
 
-#define FORGE_PAGE 100
-#define FORGE_PAGES 20
+#define FORGE_PAGE 30 /* an issue is some 8 kB of JSON: well below HTTP_MAX_BODY_BYTES */
+#define FORGE_PAGES 40
 #define FORGE_OLD_S ((int64_t)500 * 86400) /* no case is older: where a list that is sorted by age may end */
 #define FORGE_LABEL_BYTES 200
 

@@ -129,12 +129,13 @@ jira_call(struct jira *j, const struct rest_call *c, const char *fmt, const char
 	return status == MH_OK ? check_login(ret, err) : status;
 }
 
-/* MH_SKIP: there is none, or none that may be seen. */
+/* Without comments, which may be many and long. */
 enum mh_status
 jira_get_issue(struct jira *j, const char *id, struct rest_answer *ret, struct mh_err *err)
 {
 	const struct rest_call c = { .method = "GET", .doing = "read the issue", .statuses = true };
-	const enum mh_status status = jira_call(j, &c, "/issue/%s?properties=" JIRA_PROPERTY, id, ret, err);
+	const enum mh_status status =
+	    jira_call(j, &c, "/issue/%s?fields=*all,-comment,-worklog&properties=" JIRA_PROPERTY, id, ret, err);
 
 	if (status != MH_OK)
 		return status;

@@ -94,7 +94,7 @@ check_screen(struct jira *j, const char *type_id, struct mh_err *err)
 
 	if (status == MH_OK)
 		status = get(j, "read the fields of a new issue", path.p, j->project, &a, err);
-	if (status == MH_BAD && a.status == 404) {
+	if (status == MH_LIMIT || (status == MH_BAD && a.status == 404)) {
 		say(d->protocol, "this Jira does not tell which fields a new issue has");
 		return MH_OK;
 	}

@@ -195,8 +195,9 @@ add_fields(struct jira *j, const struct ticket_new *t, cJSON *fields, struct mh_
 {
 	if (t->n_fields == 0)
 		return MH_OK;
+	/* a list too long to be taken: the ticket matters more than its fields */
 	const enum mh_status status = jira_load_fields(j, err);
-	if (status != MH_OK)
+	if (status != MH_OK && status != MH_LIMIT)
 		return status;
 	for (size_t i = 0; i < t->n_fields; i++) {
 		const struct ticket_field *f = &t->fields[i];

@@ -6,8 +6,8 @@
 #include "actions/ticket/adf.h"
 #include "actions/ticket/jira_parts.h"
 
-#define COMMENT_PAGE 100 /* of comments */
-#define COMMENT_PAGES 10
+#define COMMENT_PAGE 25 /* of 32 kB each at most: below HTTP_MAX_BODY_BYTES */
+#define COMMENT_PAGES 20
 
 /* -- opening ------------------------------------------------------------------------------------------------------- */
 

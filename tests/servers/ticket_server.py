@@ -266,7 +266,9 @@ class Jira(Server):
                                 "errors": {}})
         if path[2:] == [] and r.method == "GET":
             fields = dict(issue["fields"], status=self.status(issue),
-                          attachment=[{"filename": n} for n, _ in issue["files"]])
+                          attachment=[{"filename": n} for n, _ in issue["files"]], comment={"comments": issue["comments"]})
+            wanted = r.query.get("fields", "*all").split(",")
+            fields = {k: v for k, v in fields.items() if ("*all" in wanted or k in wanted) and "-" + k not in wanted}
             fields.setdefault("priority", {"name": "Medium"})
             return 200, {"id": issue["id"], "key": issue["key"], "fields": fields, "properties": {
                 k: v for k, v in issue["properties"].items() if k == r.query.get("properties")}}
