@@ -24,16 +24,6 @@ answer(void *user, struct mh_span path, struct buf *out, const char **ret_type)
 	return 200;
 }
 
-static size_t
-number(struct mh_span s)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < s.n && s.p[i] >= '0' && s.p[i] <= '9'; i++)
-		n = n * 10 + (size_t)(s.p[i] - '0');
-	return n;
-}
-
 /* Whole and well-formed, whatever was asked. */
 static void
 look_at(struct mh_span said, bool head)
