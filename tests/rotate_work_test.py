@@ -160,6 +160,8 @@ class WholeTest(unittest.TestCase):
                                  stderr=subprocess.STDOUT)
             w.until(lambda: w.job()[0] == "running", "the handover does not begin")
             self.assertEqual(w.do("handover", "1", stdin=b"x\n").returncode, 2, "one at a time")
+            w.run_once()
+            self.assertEqual(w.job()[0], "running", "a worker that starts does not take it away")
             p.send_signal(signal.SIGKILL)
             p.wait()
             p.stdin.close()

@@ -67,7 +67,6 @@ struct rotation {
 	char orphan[ROTATE_ID_BYTES]; /* of our create without an answer; "": none */
 	struct secret secret;         /* the new token; NULL: not made yet, or not needed any more */
 	char digest[IDP_DIGEST_HEX];  /* of it; "": never seen */
-	bool unreadable;              /* there is a sealed token that cannot be opened */
 	int64_t refused_since;        /* AWS, then the provider, does not take the new token; 0: it does */
 	int64_t put_at;               /* the save was answered; 0: not yet */
 	int64_t saves, resaves;
@@ -76,7 +75,7 @@ struct rotation {
 	char note[160]; /* for the last word */
 };
 
-/* Reads the state of the last checkpoint. A sealed token that does not open is no error: unreadable says it.
+/* Reads the state of the last checkpoint. A sealed token that does not open is no error: then there is none.
  *   errors  MH_BAD: no state of ours */
 enum mh_status rotation_read(
     const cJSON *state, const struct seal_key *key, const char *case_key, struct rotation *ret, struct mh_err *err);

@@ -16,7 +16,6 @@ void
 rotation_forget_secret(struct rotation *x)
 {
 	secret_release(&x->secret);
-	x->unreadable = false;
 }
 
 void
@@ -264,7 +263,6 @@ rotation_read(
 		buf_release(&bound);
 		if (status == MH_RETRY)
 			return mh_fail(err, status, "%s", why.text);
-		x.unreadable = status != MH_OK;
 	}
 	*ret = x;
 	return MH_OK;

@@ -14,6 +14,7 @@
 #include "mailhook/intake.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/ledger/approvals.h"
 #include "mailhook/work/log.h"
 #include "mailhook/work/notify.h"
 #include "mailhook/work/outlet.h"
@@ -106,6 +107,8 @@ requeue_left_overs(struct loop *l, struct mh_err *err)
 	enum mh_status status = ledger_jobs_running(w->db, &a, &jobs, err);
 	for (size_t i = 0; i < jobs.n && status == MH_OK; i++) {
 		const char *owner = jobs.items[i].lease_owner;
+		if (owner != NULL && span_iends(span_of(owner), MH_LIT(LEDGER_HANDOVER)))
+			continue; /* a person's terminal: runner.c takes it back when its lease has ended */
 		if (!w->db->engine->local && (owner == NULL || strncmp(owner, w->owner, node) != 0))
 			continue;
 		status = job_requeue(l->w, jobs.items[i].id, "its worker died", clock_now(), err);

@@ -1,4 +1,5 @@
 /* jobs.c: one row for each action that is due for an event of a case. */
+#include "mailhook/work/ledger/approvals.h"
 #include "mailhook/work/ledger/rows.h"
 
 #define COUNT(names) (sizeof(names) / sizeof((names)[0]))
@@ -118,9 +119,11 @@ ledger_jobs_next_due(struct db *db, int64_t now, int64_t *ret, struct mh_err *er
 	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
 	char t[MH_TIME_TEXT];
 	bool known = false;
-	enum mh_status status =
-	    db_query(db, "SELECT min(due) FROM jobs WHERE state IN ('queued', 'waiting') AND due > $1",
-		DB_ARGS(db_time(t, now)), &rows, err);
+	enum mh_status status = db_query(db,
+	    "SELECT min(at) FROM (SELECT due AS at FROM jobs WHERE state IN ('queued', 'waiting') AND due > $1 UNION "
+	    "ALL SELECT lease_until FROM jobs WHERE state = 'running' AND lease_owner LIKE '%" LEDGER_HANDOVER
+	    "' AND lease_until > $1) AS times",
+	    DB_ARGS(db_time(t, now)), &rows, err);
 
 	if (status == MH_OK)
 		status = db_step(rows, err);

@@ -215,7 +215,7 @@ enum mh_status ledger_jobs_of_case(
 enum mh_status ledger_jobs_due(
     struct db *db, int64_t now, size_t max, struct arena *a, struct job_rows *ret, struct mh_err *err);
 enum mh_status ledger_jobs_running(struct db *db, struct arena *a, struct job_rows *ret, struct mh_err *err);
-/* The earliest due after now. MH_SKIP: none. */
+/* The earliest due after now, or end of a handover's lease. MH_SKIP: none. */
 enum mh_status ledger_jobs_next_due(struct db *db, int64_t now, int64_t *ret, struct mh_err *err);
 /* Writes state, waiting_for, attempt, due, started, retrying_since, ended, action_state, summary, url; ends the lease. */
 enum mh_status ledger_job_update(struct db *db, const struct job_row *j, struct mh_err *err);
