@@ -272,6 +272,34 @@ quarantine_keeps_the_proved(void **state)
 	room_close(&r);
 }
 
+/* A rule that takes every account lists none, however it is written. */
+static void
+all_accounts_list_none(void **state)
+{
+	static const char *const rules[] = { "rule \"all\" { do = {\"desk\"} }\n",
+		"rule \"all\" { accounts = {\"*\"} do = {\"desk\"} }\n",
+		"rule \"all\" { accounts = {\"1*\", \"*\"} do = {\"desk\"} }\n" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		struct room r;
+		char conf[200];
+
+		(void)snprintf(conf, sizeof(conf), "action \"desk\" { program = \"ticket\" }\n%s", rules[i]);
+		room_open(&r, conf);
+		for (int k = 0; k < 9; k++) {
+			char account[13];
+
+			(void)snprintf(account, sizeof(account), "20000000000%d", k);
+			(void)room_take(&r, &(struct say){ .sender = "x@evil.example", .account = account }, NULL);
+		}
+		if (room_count(&r, "SELECT count(*) FROM cases WHERE kind = '" TEST_KIND "'") != 5 ||
+		    room_count(&r, "SELECT count(*) FROM cases WHERE kind = 'flood'") != 1)
+			fail_msg("%s: not five cases and a digest", rules[i]);
+		room_close(&r);
+	}
+}
+
 int
 main(void)
 {
@@ -283,6 +311,7 @@ main(void)
 		cmocka_unit_test(time_counts_anew),
 		cmocka_unit_test(unreadable_copy_first),
 		cmocka_unit_test(quarantine_keeps_the_proved),
+		cmocka_unit_test(all_accounts_list_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -634,6 +634,53 @@ check_looks_at_rules(void **state)
 	}
 }
 
+/* An effect for anybody's account is worth a word, and no failure: somebody may mean it. */
+static void
+check_tells_of_effects_for_anybody(void **state)
+{
+#define TURN CHECK "action \"turn\" { program = \"@/desk\" }\n"
+	static const struct {
+		const char *name, *conf, *part; /* on stdout; NULL: neither of the two words */
+	} effects[] = {
+		{ "an effect, and all accounts", TURN "rule \"all\" { do = {\"desk\", \"turn\"} }\n",
+		    "rule all: takes every account, and action turn changes something" },
+		{ "all by a star", TURN "rule \"all\" { accounts = {\"*\"} do = {\"turn\"} }\n",
+		    "rule all: takes every account, and action turn" },
+		{ "one kind", TURN "rule \"acm\" { kinds = {\"aws.acm.*\"} do = {\"turn\"} }\n" REST,
+		    "rule acm: takes every account" },
+		{ "its accounts", TURN "rule \"one\" { accounts = {\"111111111111\"} do = {\"turn\"} }\n" REST, NULL },
+		{ "its environments", TURN "rule \"live\" { environments = {\"production\"} do = {\"turn\"} }\n" REST,
+		    NULL },
+		{ "a kind that AWS sends no mail about",
+		    TURN "rule \"own\" { kinds = {\"github.token\"} do = {\"turn\"} }\n" REST, NULL },
+		{ "no effect", CHECK REST, NULL },
+		{ "an escalation", TURN "escalate \"late\" { after = 1d do = {\"turn\"} }\n" REST,
+		    "escalate late: takes every account, and action turn" },
+		{ "an escalation of a rule",
+		    TURN "escalate \"late\" { after = 1d rules = {\"rest\"} do = {\"turn\"} }\n" REST, NULL },
+		{ "an effect that needs no proof",
+		    CHECK "action \"turn\" { program = \"@/desk\" needs = \"unverified\" }\n"
+			  "rule \"one\" { accounts = {\"111111111111\"} do = {\"turn\"} }\n" REST,
+		    "action turn: needs no proof" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(effects) / sizeof(effects[0]); i++) {
+		struct room r;
+
+		stage(&r, effects[i].conf);
+		room_script(&r, "accounts", LIST);
+		if (run(&r, "check", NULL) != 0)
+			fail_msg("%s: it fails", effects[i].name);
+		if (effects[i].part != NULL && !printed(&r, "out", effects[i].part))
+			fail_msg("%s: it does not say so", effects[i].name);
+		if (effects[i].part == NULL &&
+		    (printed(&r, "out", "takes every account") || printed(&r, "out", "needs no proof")))
+			fail_msg("%s: it warns", effects[i].name);
+		room_close(&r);
+	}
+}
+
 /* What an action tells when it is checked is shown, and kept for its case where there is a ledger. */
 static void
 check_hears_of_credentials(void **state)
@@ -675,6 +722,7 @@ main(void)
 		cmocka_unit_test(stops_what_runs),
 		cmocka_unit_test(commands_answer),
 		cmocka_unit_test(check_looks_at_rules),
+		cmocka_unit_test(check_tells_of_effects_for_anybody),
 		cmocka_unit_test(check_hears_of_credentials),
 	};
 

@@ -172,6 +172,7 @@ pattern_takes(const char *pattern, const char *account)
 	return n > 0 && pattern[n - 1] == '*' ? strncmp(pattern, account, n - 1) == 0 : strcmp(pattern, account) == 0;
 }
 
+/* A lone '*' names nobody: it is what a rule without accounts takes. */
 static bool
 listed(const struct work *w, const char *account)
 {
@@ -181,7 +182,8 @@ listed(const struct work *w, const char *account)
 		return true;
 	for (size_t i = 0; i < w->conf->n_rules; i++)
 		for (size_t k = 0; k < w->conf->rules[i].accounts.n; k++)
-			if (pattern_takes(w->conf->rules[i].accounts.items[k], account))
+			if (strcmp(w->conf->rules[i].accounts.items[k], "*") != 0 &&
+			    pattern_takes(w->conf->rules[i].accounts.items[k], account))
 				return true;
 	return false;
 }

@@ -1,4 +1,5 @@
-/* check_rules.c: rules that no case can reach, and kinds that no rule takes, for check. */
+/* check_rules.c: rules that no case can reach, kinds that no rule takes, and effects for anybody's account, for check. */
+#include <stdio.h>
 #include <string.h>
 
 #include "mailhook/work/accounts.h"
@@ -209,8 +210,78 @@ kinds_without_rule(const struct work *w)
 	return w->conf->n_credentials == 0 ? n : n + kind_without_rule(w, KIND_CREDENTIAL);
 }
 
+/* -- effects for anybody's account --------------------------------------------------------------------------------- */
+
+/* The first action of a list that changes something; NULL: none does. */
+static const struct conf_action *
+first_effect(const struct conf *c, const struct conf_list *actions)
+{
+	for (size_t i = 0; i < actions->n; i++) {
+		const struct conf_action *act = conf_action(c, actions->items[i]);
+		if (act != NULL && act->role == ROLE_EFFECT)
+			return act;
+	}
+	return NULL;
+}
+
+static bool
+names_some(const struct conf_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->items[i], "*") == 0)
+			return false;
+	return list->n > 0;
+}
+
+/* Of a kind whose accounts anybody may have, and whose mails AWS sends to whatever address they give. */
+static bool
+takes_aws(const struct work *w, const struct conf_list *kinds)
+{
+	const struct definition_info *info;
+
+	for (size_t i = 0; (info = definitions_info(w->definitions, i)) != NULL; i++)
+		if (strncmp(info->kind, "aws.", 4) == 0 && conf_takes(kinds, span_of(info->kind)))
+			return true;
+	return false;
+}
+
+static void
+tell_of_effect(const struct conf *c, const char *what, const char *name, const struct conf_list *actions)
+{
+	const struct conf_action *act = first_effect(c, actions);
+
+	if (act != NULL)
+		(void)printf("%s %s: takes every account, and action %s changes something: whoever has an AWS account "
+			     "can have AWS write to you about it, and such a mail is verified. Name your own by "
+			     "accounts%s\n",
+		    what, name, act->name, what[0] == 'r' ? " or environments" : "");
+}
+
+/* Words only: somebody may mean it. */
+static void
+effects_for_anybody(const struct work *w)
+{
+	const struct conf *c = w->conf;
+
+	for (size_t i = 0; i < c->n_rules; i++) {
+		const struct conf_rule *r = &c->rules[i];
+		if (!names_some(&r->accounts) && !names_some(&r->environments) && takes_aws(w, &r->kinds))
+			tell_of_effect(c, "rule", r->name, &r->actions);
+	}
+	for (size_t i = 0; i < c->n_escalations; i++) {
+		const struct conf_escalate *e = &c->escalations[i];
+		if (!names_some(&e->accounts) && e->rules.n == 0 && takes_aws(w, &e->kinds))
+			tell_of_effect(c, "escalate", e->name, &e->actions);
+	}
+	for (size_t i = 0; i < c->n_actions; i++)
+		if (c->actions[i].role == ROLE_EFFECT && c->actions[i].needs == TRUST_UNVERIFIED)
+			(void)printf(
+			    "action %s: needs no proof: whoever can send a mail can start it\n", c->actions[i].name);
+}
+
 size_t
 check_rules(const struct work *w)
 {
+	effects_for_anybody(w);
 	return never_reached(w) + kinds_without_rule(w);
 }
