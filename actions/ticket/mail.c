@@ -253,12 +253,12 @@ send_mail(struct mailer *m, struct mh_span mail, struct mh_err *err)
 	const char *const to[] = { m->to };
 	struct smtp_conf smtp;
 
+	buf_init(&refused, SMTP_MAX_REFUSED_BYTES);
 	if (!m->smtp) {
 		const struct sendmail s = { cfg_getstr(cfg, "sendmail"), to, 1, mail };
 		return sendmail_send(&s, m->desk->protocol, err);
 	}
 	const struct smtp_mail s = { .from = cfg_getstr(cfg, "envelope_from"), .to = to, .n_to = 1, .bytes = mail };
-	buf_init(&refused, SMTP_MAX_REFUSED_BYTES);
 	smtp_conf_read(cfg, m->desk->protocol->deadline_ms, &smtp);
 	return smtp_send(&smtp.server, &s, m->desk->request->now, &refused, &m->desk->retry_after_s, err);
 }
@@ -310,12 +310,12 @@ mail_comment(void *state, const struct ticket_ref *ref, const struct ticket_comm
 	MH_AUTO(buf_release) struct buf mail;
 
 	(void)ref;
+	buf_init(&text, MAIL_BYTES);
+	buf_init(&mail, 4 * MAIL_BYTES);
 	if (m->answers != NULL && m->number == NULL) {
 		m->desk->retry_after_s = ANSWER_S;
 		return mh_fail(err, MH_RETRY, "the queue's answer, which says the ticket's number, has not come yet");
 	}
-	buf_init(&text, MAIL_BYTES);
-	buf_init(&mail, 4 * MAIL_BYTES);
 	buf_put(&text, c->text);
 	if (c->closing && cfg_getstr(m->desk->conf, "close_status")[0] != '\0') {
 		buf_putc(&text, '\n');

@@ -61,6 +61,7 @@ redmine_id_in(const cJSON *list, const char *what, const char *name, int64_t *re
 	MH_AUTO(buf_release) struct buf names;
 	const cJSON *item;
 
+	buf_init(&names, 400);
 	if (name[0] != '\0' && name[strspn(name, "0123456789")] == '\0' && strlen(name) < 18) {
 		*ret = strtoll(name, NULL, 10);
 		return MH_OK;
@@ -72,7 +73,6 @@ redmine_id_in(const cJSON *list, const char *what, const char *name, int64_t *re
 		if (own != NULL && span_ieq(span_of(own), span_of(name)) && json_integer(item, "id", 0, INT64_MAX, ret))
 			return MH_OK;
 	}
-	buf_init(&names, 400);
 	rest_names(list, "name", &names);
 	return mh_fail(
 	    err, MH_BAD, "Redmine has no %s \"%.40s\": there are %s", what, name, names.n == 0 ? "none" : names.p);

@@ -378,6 +378,8 @@ redmine_close(void *state, const struct ticket_ref *ref, struct mh_err *err)
 	cJSON *issue = body == NULL ? NULL : cJSON_AddObjectToObject(body, "issue");
 	struct ticket_ref now = { 0 };
 	int64_t id;
+
+	buf_init(&names, 400);
 	enum mh_status status = redmine_ask(rm, "/issue_statuses.json", "list the statuses", &statuses, err);
 
 	if (status == MH_OK)
@@ -395,7 +397,6 @@ redmine_close(void *state, const struct ticket_ref *ref, struct mh_err *err)
 		return MH_OK;
 	if (status != MH_OK)
 		return status;
-	buf_init(&names, 400);
 	rest_names(json_array(json_object(a.json, "issue"), "allowed_statuses"), "name", &names);
 	return mh_fail(err, MH_BAD,
 	    "the issue stays open: Redmine does not let this user give it the status \"%.30s\"; allowed: %s",

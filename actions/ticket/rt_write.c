@@ -201,13 +201,14 @@ rt_attach(void *state, const struct ticket_ref *ref, const struct ticket_file *f
 	MH_AUTO(buf_release) struct buf bytes;
 	bool there = false;
 	const char *path;
-	enum mh_status status = has_attachment(rt, ref, "Filename", f->name, &there, err);
+	enum mh_status status;
 
+	buf_init(&bytes, f->bytes.n * 2 + 16);
+	status = has_attachment(rt, ref, "Filename", f->name, &there, err);
 	if (status == MH_OK && !there)
 		status = ticket_path(rt, ref, "/comment", &path, err);
 	if (status != MH_OK || there)
 		return status;
-	buf_init(&bytes, f->bytes.n * 2 + 16);
 	base64_put(&bytes, f->bytes);
 	cJSON *list = body == NULL ? NULL : cJSON_AddArrayToObject(body, "Attachments");
 	cJSON *file = cJSON_CreateObject();
@@ -256,6 +257,7 @@ rt_close(void *state, const struct ticket_ref *ref, struct mh_err *err)
 	const char *path;
 	enum mh_status status = ticket_path(rt, ref, "", &path, err);
 
+	buf_init(&words, 500);
 	if (status == MH_OK && (body == NULL || !json_add_string(body, "Status", rt->close_status)))
 		status = mh_fail(err, MH_RETRY, "no memory for a change");
 	if (status == MH_OK)
@@ -266,7 +268,6 @@ rt_close(void *state, const struct ticket_ref *ref, struct mh_err *err)
 		return MH_OK; /* a status may hide the ticket */
 	if (status != MH_OK)
 		return status;
-	buf_init(&words, 500);
 	put_messages(&a, &words);
 	return mh_fail(
 	    err, MH_BAD, "the ticket stays open: %.100s", words.n > 0 ? words.p : "its new status is an open one");

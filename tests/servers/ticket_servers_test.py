@@ -293,6 +293,17 @@ class Life:
         self.assertTrue([x for x in r.said if "can be opened" in x], r.said)
         self.ended(self.desk(self.system.conf(self.proxy.url(), 'field "Nope" { value = "x" }\n')).check(), "failed", "Nope")
 
+    def test_describe(self):
+        """The dry run says the ticket as it would be, and makes none."""
+        d = self.desk()
+        r = d.describe("opened")
+        self.ended(r, "done", "would open a ticket")
+        for line in ("driver: %s" % self.system.driver, "priority: %s" % self.system.normal, "due: 2027-02-03", "label: mailhook",
+                     "field AWS Account: 123456789012", "| Region:        eu-west-1",
+                     "title: SCIM access token of IAM Identity Center of account 123456789012 expires on 2027-02-03"):
+            self.assertIn(line, r.said)
+        self.assertEqual(self.system.find(d.key), [])
+
     def test_dropped_field(self):
         d = self.desk(self.system.conf(self.proxy.url(), 'field "Nope" { value = "{kind}" }\n'))
         self.ended(d.run("opened"), "done", "ticket opened; the server did not keep: field Nope")
