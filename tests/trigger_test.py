@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(HERE, "servers"))
 import action  # noqa: E402
 import aws_server  # noqa: E402
 import job_servers  # noqa: E402
+import pki  # noqa: E402
 
 PROGRAM = os.path.join(os.environ["MAILHOOK_BUILD"], "libexec/mailhook/actions/trigger")
 NOW = "2026-01-04T04:05:06Z"
@@ -428,6 +429,11 @@ class Trigger(unittest.TestCase):
         self.assertEqual(self.jobs.runs, [])
         self.expect("a template that is wrong", self.run_action(self.conf("lambda", ["function=rotate"], values=("x={nothing}",)), verb="check"),
                     "failed", "no variable {nothing}")
+        big = tuple("v%d=%s" % (i, "\\" * 990) for i in range(30))
+        self.expect("a payload that is too long", self.run_action(self.conf("lambda", ["function=rotate"], values=big)), "failed", "more than 24576")
+        r = self.run_action(self.conf("lambda", ["function=rotate"], values=big[:11]))
+        self.assertLess(len(json.dumps(r.state)), 128 << 10, "the longest state fits")
+        self.s.effects.clear()
         self.expect("a name twice", self.run_action(self.conf("lambda", ["function=rotate"], values=("x=1", "x=2")), verb="check"), "failed", "twice")
         self.s.secrets["scim"]["rotation"] = False
         self.expect("a secret without rotation", self.run_action(self.conf("rotate-secret", ["secret_id=scim"]), verb="check", online=True),
@@ -435,6 +441,14 @@ class Trigger(unittest.TestCase):
         self.expect("a function that is not there", self.run_action(self.conf("lambda", ["function=x"]), verb="check", online=True),
                     "failed", "Function not found")
         self.expect("input", self.run_action(self.conf("lambda", ["function=rotate"]), verb="input"), "skipped")
+
+    def test_own_credentials_end(self):
+        pki.make(self.dir)
+        pair = {"cert_file": os.path.join(self.dir, "client.pem"), "key_file": os.path.join(self.dir, "client.key")}
+        for verb, told in (("check", 1), ("run", 1), ("describe", 0)):
+            r = self.run_action(self.conf("lambda", ["function=rotate"], **pair), verb=verb)
+            ends = [j["credential"] for j in r.lines if "credential" in j]
+            self.assertEqual([e["name"] for e in ends], ["TLS client certificate"] * told, verb)
 
     def test_own_preset(self):
         rows = (

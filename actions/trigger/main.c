@@ -3,7 +3,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "actions/token/token.h"
 #include "actions/trigger/trigger.h"
+#include "mailhook/certificate.h"
 
 #define ARENA_BYTES ((size_t)8 << 20)
 
@@ -22,6 +24,20 @@ prepare(struct trigger *t, struct mh_err *err)
 	return status == MH_OK ? trigger_state_begin(t, err) : status;
 }
 
+/* What of our own ends, so that the core opens a case of it in time. */
+static void
+tell_credentials(const struct trigger *t)
+{
+	const char *certificate = t->settings.wire.cert_file, *token = cfg_getstr(t->conf->cfg, "token");
+	struct mh_err err; /* that a file cannot be used is the check's or the request's to say */
+	int64_t end;
+
+	if (certificate != NULL && certificate_end(certificate, &end, &err) == MH_OK)
+		credential_ends(t->protocol, "TLS client certificate", end);
+	if (token[0] != '\0' && token_credential_end(token, &end, &err) == MH_OK)
+		credential_ends(t->protocol, "token client certificate", end);
+}
+
 static enum mh_status
 act(struct trigger *t, struct mh_err *err)
 {
@@ -30,6 +46,8 @@ act(struct trigger *t, struct mh_err *err)
 
 	if (status != MH_OK)
 		return status;
+	if (q->verb != VERB_DESCRIBE)
+		tell_credentials(t);
 	if (q->verb == VERB_CHECK)
 		return trigger_check(t, err);
 	return q->verb == VERB_DESCRIBE || q->observe ? trigger_describe(t, err) : trigger_run(t, err);

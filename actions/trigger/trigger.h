@@ -10,7 +10,7 @@
 #include "actions/common/case_text.h"
 #include "actions/common/preset.h"
 
-#define TRIGGER_MAX_PAYLOAD_BYTES (60u << 10) /* GitHub takes less than 64 kB */
+#define TRIGGER_MAX_PAYLOAD_BYTES (24u << 10) /* it stands twice in the state, escaped; a state may have 128 kB */
 #define TRIGGER_MAX_WORDS 32                  /* of a command */
 #define TRIGGER_STEP_AGAIN "start-again"      /* what a person approves: another start, after a doubt */
 #define TRIGGER_STEP_RENEWED "renewed"        /* that it is renewed, where nobody can be asked */
