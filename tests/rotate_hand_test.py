@@ -174,7 +174,7 @@ class HandTest(rotation.RotationTest):
         w.t += 700
         last = w.run()
         self.assertEqual((last["waiting_for"], last["step"]), ("input", "token"), last)
-        self.assertIn("delete the new token new-1", last["summary"])
+        self.assertIn("Token new-1 was given up and is of no use: delete it", last["summary"])
         self.assertNotIn("sealed", w.state)
         w.deny = {"delete"}
         last = w.drive(typed=self.person)

@@ -373,6 +373,31 @@ class RotateTest(rotation.RotationTest):
         self.assertIn("bob", last["summary"])
         self.rotated("by hand", w, last)
 
+    def test_the_private_calls_go_away(self):
+        """At any step all that was done stays, and a person is told the new token's id, not the token."""
+        for name, steps in (("before the delete", {"delete"}), ("while it is proven", set())):
+            w = self.world()
+            w.deny = steps
+            if steps:
+                w.drive()
+            else:
+                w.center.delay_s = 10 * DAY  # it will be given up, and cannot be deleted
+                for _ in range(3):
+                    w.drive(rounds=1)
+            w.center.gone = True
+            w.t += 700
+            w.approvals.append({"step": "delete", "by": "alice", "at": instant(w.t)})
+            last = w.drive(rounds=1) if steps else w.run()
+            if not steps:
+                w.t += 700
+                last = w.run()
+            self.assertEqual(last["outcome"], "waiting", "%s: %s" % (name, last))
+            self.assertEqual(last["step"], "delete" if steps else "token", name)
+            self.assertIn(w.created[0], last["summary"], name)
+            self.assertIn("by hand", last["summary"], name)
+            self.assertEqual(len(w.center.tokens), 2, name)
+            w.check(self, name, last)
+
     def test_before_the_delete(self):
         def soaked():
             w = self.world()

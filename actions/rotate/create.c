@@ -158,8 +158,7 @@ renewed_already(struct run *r, const struct aws_token *fresh)
 	if (status == MH_BAD || status == MH_LIMIT) {
 		say_failed(r,
 		    "the token was renewed already (%s, expires %s), but what the identity provider has saved does not "
-		    "work: "
-		    "%s.",
+		    "work: %s.",
 		    fresh->id, time_text(t, fresh->expires), err.text);
 		return false;
 	}
@@ -238,13 +237,10 @@ ask_for_token(struct run *r)
 		    time_text(t, x->marked_at));
 	say_wait_input(r,
 	    "a new token is needed: in the AWS console of account %s open IAM Identity Center%s%s, Settings, Identity "
-	    "source, "
-	    "Actions, Manage provisioning. Note the id and the end of the token that expires %s. Where there are two, "
-	    "delete the one that is not in use. Choose Generate token and copy the token: it is shown once. Then, as "
-	    "the "
-	    "user mailhook on mailhook's host: mailhook handover %" PRId64
-	    " (it asks for ids, ends and the token, which "
-	    "nobody else gets to see).%s",
+	    "source, Actions, Manage provisioning. Note the id and the end of the token that expires %s. Where there "
+	    "are two, delete the one that is not in use. Choose Generate token and copy the token: it is shown once. "
+	    "Then, as the user mailhook on mailhook's host: mailhook handover %" PRId64
+	    " (it asks for ids, ends and the token).%s",
 	    r->conf.place.account, r->conf.place.region[0] == '\0' ? "" : " in ", r->conf.place.region,
 	    time_text(t, r->request->expiry.expires), CASE_ID(r), doubt);
 	return false;
@@ -259,8 +255,8 @@ may_start(struct run *r)
 		return true;
 	say_wait_approval(r, "start",
 	    "ready to rotate, nothing was changed yet. Next: %s%s%smake a new token by API%s%s%s, prove it, save it in "
-	    "the "
-	    "identity provider (%s), and ask again before the old one is deleted. If that is right: mailhook approve "
+	    "the identity provider (%s), and ask again before the old one is deleted. If that is right: mailhook "
+	    "approve "
 	    "%" PRId64,
 	    x->drop[0] == '\0' ? "" : "delete the token ", x->drop, x->drop[0] == '\0' ? "" : ", which has ended, ",
 	    x->has_old ? " beside " : "", x->has_old ? x->old.id : "",
@@ -301,8 +297,8 @@ orphan_left(struct run *r, const struct aws_token *t)
 	if (!r->conf.delete_orphan && !run_consented(r, "orphan", x->marked_at, &word)) {
 		say_wait_approval(r, "orphan",
 		    "AWS was asked for a token and the answer did not come; the token that was made at %s is most "
-		    "likely that "
-		    "one. If nobody else made it, let it be deleted: mailhook approve %" PRId64 " --step orphan.",
+		    "likely that one. If nobody else made it, let it be deleted: mailhook approve %" PRId64
+		    " --step orphan.",
 		    time_text(at, t->created), CASE_ID(r));
 		return false;
 	}

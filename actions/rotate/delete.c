@@ -14,9 +14,8 @@ static bool
 abandon_by_hand(struct run *r, const char *why)
 {
 	struct rotation *x = &r->rotation;
-	char id[ROTATE_ID_BYTES];
 
-	(void)snprintf(id, sizeof(id), "%s", x->fresh.id);
+	(void)snprintf(x->left, sizeof(x->left), "%s", x->fresh.id);
 	rotation_forget_secret(x);
 	x->has_fresh = false;
 	x->refused_since = 0;
@@ -25,9 +24,8 @@ abandon_by_hand(struct run *r, const char *why)
 		return false;
 	say_wait_input(r,
 	    "%s. The old token is untouched. In IAM Identity Center, Settings, Manage provisioning, delete the new "
-	    "token %s, "
-	    "generate another, and hand it over: mailhook handover %" PRId64,
-	    why, id, CASE_ID(r));
+	    "token, generate another, and hand it over: mailhook handover %" PRId64 ".",
+	    why, CASE_ID(r));
 	return false;
 }
 
@@ -106,8 +104,7 @@ delete_by_hand(struct run *r)
 	say_wait_approval(r, "delete",
 	    "the new token is proven%s. Now delete the old token, %s (expires %s), and not the new one: AWS console of "
 	    "account %s, IAM Identity Center, Settings, Actions, Manage provisioning, the old token, Delete. Then say "
-	    "so: "
-	    "mailhook approve %" PRId64 " --step delete.",
+	    "so: mailhook approve %" PRId64 " --step delete.",
 	    x->unproven ? " as far as it can be asked" : "", x->old.id[0] == '\0' ? "whose id is not known" : x->old.id,
 	    time_text(t, x->old.expires), r->conf.place.account, CASE_ID(r));
 	return false;

@@ -210,6 +210,7 @@ take(struct run *r, const struct handed *h)
 	x->fresh.created = run_now(r);
 	(void)snprintf(x->handed.by, sizeof(x->handed.by), "%s", r->request->by == NULL ? "somebody" : r->request->by);
 	x->handed.at = run_now(r);
+	x->left[0] = '\0';
 	x->mark = MARK_NONE;
 	x->refused_since = 0;
 	x->step = STEP_CREATED;

@@ -65,6 +65,7 @@ struct rotation {
 	struct aws_token old, fresh;
 	char drop[ROTATE_ID_BYTES];   /* an expired token that goes first; "": none */
 	char orphan[ROTATE_ID_BYTES]; /* of our create without an answer; "": none */
+	char left[ROTATE_ID_BYTES];   /* of a new token that was given up and is to be deleted by a person; "": none */
 	struct secret secret;         /* the new token; NULL: not made yet, or not needed any more */
 	char digest[IDP_DIGEST_HEX];  /* of it; "": never seen */
 	int64_t refused_since;        /* AWS, then the provider, does not take the new token; 0: it does */

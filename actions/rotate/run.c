@@ -44,6 +44,8 @@ put_standing(const struct run *r, struct buf *out)
 	if (x->orphan[0] != '\0')
 		buf_printf(
 		    out, " Token %s was made, but its value never came: it is of no use and takes a place.", x->orphan);
+	if (x->left[0] != '\0')
+		buf_printf(out, " Token %s was given up and is of no use: delete it.", x->left);
 	if (x->has_fresh && x->step < STEP_OLD_DELETED) {
 		buf_printf(out, " New token %s, expires %s, is %s.", id_of(&x->fresh), time_text(t, x->fresh.expires),
 		    x->step >= STEP_IDP_SAVED ? "saved in the identity provider" : "not in use yet");

@@ -121,20 +121,20 @@ cJSON *
 rotation_json(const struct rotation *x, const struct seal_key *key, const char *case_key, struct mh_err *err)
 {
 	cJSON *j = cJSON_CreateObject();
-	const bool ok = j != NULL && json_add_integer(j, "version", STATE_VERSION) &&
-			json_add_string(j, "step", step_names[x->step]) &&
-			json_add_string(j, "mark", mark_names[x->mark]) && add_time(j, "marked_at", x->marked_at) &&
-			add_flag(j, "by_hand", x->by_hand) && add_text(j, "closed", x->closed) &&
-			add_time(j, "closed_at", x->closed_at) && add_flag(j, "adopted", x->adopted) &&
-			add_flag(j, "unproven", x->unproven) && add_flag(j, "resumed", x->resumed) &&
-			add_flag(j, "soak_skipped", x->soak_skipped) && add_before(j, &x->before) &&
-			add_token(j, "old", x->has_old, &x->old) && add_token(j, "new", x->has_fresh, &x->fresh) &&
-			add_text(j, "drop", x->drop) && add_text(j, "orphan", x->orphan) &&
-			add_text(j, "digest", x->digest) && add_time(j, "refused_since", x->refused_since) &&
-			add_time(j, "put_at", x->put_at) && add_count(j, "saves", x->saves) &&
-			add_count(j, "resaves", x->resaves) && add_time(j, "proof_at", x->proof_at) &&
-			add_consent(j, "start", &x->start) && add_consent(j, "delete", &x->del) &&
-			add_consent(j, "handed", &x->handed) && add_text(j, "note", x->note);
+	const bool ok =
+	    j != NULL && json_add_integer(j, "version", STATE_VERSION) &&
+	    json_add_string(j, "step", step_names[x->step]) && json_add_string(j, "mark", mark_names[x->mark]) &&
+	    add_time(j, "marked_at", x->marked_at) && add_flag(j, "by_hand", x->by_hand) &&
+	    add_text(j, "closed", x->closed) && add_time(j, "closed_at", x->closed_at) &&
+	    add_flag(j, "adopted", x->adopted) && add_flag(j, "unproven", x->unproven) &&
+	    add_flag(j, "resumed", x->resumed) && add_flag(j, "soak_skipped", x->soak_skipped) &&
+	    add_before(j, &x->before) && add_token(j, "old", x->has_old, &x->old) &&
+	    add_token(j, "new", x->has_fresh, &x->fresh) && add_text(j, "drop", x->drop) &&
+	    add_text(j, "orphan", x->orphan) && add_text(j, "left", x->left) && add_text(j, "digest", x->digest) &&
+	    add_time(j, "refused_since", x->refused_since) && add_time(j, "put_at", x->put_at) &&
+	    add_count(j, "saves", x->saves) && add_count(j, "resaves", x->resaves) &&
+	    add_time(j, "proof_at", x->proof_at) && add_consent(j, "start", &x->start) &&
+	    add_consent(j, "delete", &x->del) && add_consent(j, "handed", &x->handed) && add_text(j, "note", x->note);
 
 	if (ok && add_secret(j, x, key, case_key, err) == MH_OK)
 		return j;
@@ -228,7 +228,7 @@ read_facts(const cJSON *j, struct rotation *x)
 	return read_time(j, "marked_at", &x->marked_at) && read_time(j, "closed_at", &x->closed_at) &&
 	       read_text(j, "closed", x->closed, sizeof(x->closed)) && read_tokens(j, x) &&
 	       read_text(j, "drop", x->drop, sizeof(x->drop)) && read_text(j, "orphan", x->orphan, sizeof(x->orphan)) &&
-	       read_text(j, "digest", x->digest, sizeof(x->digest)) &&
+	       read_text(j, "left", x->left, sizeof(x->left)) && read_text(j, "digest", x->digest, sizeof(x->digest)) &&
 	       read_time(j, "refused_since", &x->refused_since) && read_time(j, "put_at", &x->put_at) &&
 	       read_time(j, "proof_at", &x->proof_at) && read_consent(j, "start", &x->start) &&
 	       read_consent(j, "delete", &x->del) && read_consent(j, "handed", &x->handed) &&

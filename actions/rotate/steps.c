@@ -240,8 +240,7 @@ wait_for_proof(struct run *r, const struct idp_status *s)
 	if (late)
 		say_wait_time(r, "late", SOAK_AGAIN_S,
 		    "ALARM: the old token ends at %s, and no synchronisation with the new one has succeeded yet%s%s. "
-		    "Nothing is "
-		    "deleted before.",
+		    "Nothing is deleted before.",
 		    time_text(t, x->old.expires), sep, s->words);
 	else if (s->health == IDP_STOPPED)
 		say_wait_time(r, "stopped", STOPPED_AGAIN_S,
