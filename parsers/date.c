@@ -406,7 +406,16 @@ year_first(struct reader *d, struct fields *f)
 	return MH_SKIP;
 }
 
-/* 09/07/2026, 27.10.2021: which is the month only a definition, or the dots of a forward, can say. */
+/* What two numbers in front of a year are, where nobody says: 25 is no month, and 5 and 5 are one day either way. */
+static enum date_order
+only_order(int a, int b)
+{
+	if (a == b || b > 12)
+		return DATE_MONTH_FIRST;
+	return a > 12 ? DATE_DAY_FIRST : DATE_NO_ORDER;
+}
+
+/* 09/07/2026, 27.10.2021: which is the month only a definition, or the dots of a forward, can say; 02/25/2026 says it. */
 static enum mh_status
 all_numbers(struct reader *d, struct fields *f)
 {
@@ -422,7 +431,9 @@ all_numbers(struct reader *d, struct fields *f)
 		d->r = before;
 		return MH_SKIP;
 	}
-	const enum date_order order = d->order == DATE_NO_ORDER && d->header && mark == '.' ? DATE_DAY_FIRST : d->order;
+	enum date_order order = d->order == DATE_NO_ORDER && d->header && mark == '.' ? DATE_DAY_FIRST : d->order;
+	if (order == DATE_NO_ORDER)
+		order = only_order(a, b);
 	if (order == DATE_NO_ORDER || f->year < 100)
 		return bad(d, "ambiguous date", 0);
 	f->month = order == DATE_MONTH_FIRST ? a : b;

@@ -5,6 +5,7 @@
 
 #include "parsers/address.h"
 #include "parsers/explain.h"
+#include "parsers/links.h"
 #include "parsers/prefilter.h"
 #include "parsers/sentence.h"
 
@@ -125,7 +126,7 @@ watch_view(struct engine *e, const struct view *v, struct mh_span *ret_why)
 			   ? MH_OK
 			   : MH_LIMIT;
 	if (event.p == NULL)
-		reference_facts(v->text, e->arena, &unused, &event);
+		view_reference(v, e->arena, &unused, &event);
 	word = watch_word(e->d, event);
 	if (word.p != NULL)
 		return arena_printf(e->arena, ret_why, e->err,

@@ -103,30 +103,58 @@ enough(const struct field_block *b)
 	return (from && (date || subject)) || (date && subject);
 }
 
-/* "----- Forwarded Message ----- From: A <a@b>To: c@dSent: Tue, ...Subject: ..." */
+/* The labels of one language from a place on, in their order. Each value ends where the next label begins. */
 static bool
-one_line_block(struct mh_span words, struct field_block *b)
+one_line_values(struct mh_span words, size_t at, const struct known_field marks[FIELD_COUNT], struct field_block *b)
 {
-	static const struct known_field marks[] = { { "From:", FIELD_FROM }, { "To:", FIELD_TO },
-		{ "Sent:", FIELD_DATE }, { "Subject:", FIELD_SUBJECT } };
-	size_t at = span_starts(words, MH_LIT("-")) ? span_find(words, MH_LIT("Forwarded Message"), 0) : SIZE_MAX;
-
-	if (at == SIZE_MAX)
-		return false;
-	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+	for (size_t i = 0; i < FIELD_COUNT; i++) {
 		const size_t start = span_find(words, span_of(marks[i].word), at);
 
+		if (start == SIZE_MAX && marks[i].name == FIELD_FROM)
+			return false;
 		if (start == SIZE_MAX)
 			continue;
 		at = start + strlen(marks[i].word);
 		size_t end = words.n;
-		for (size_t k = i + 1; k < sizeof(marks) / sizeof(marks[0]); k++) {
+		for (size_t k = i + 1; k < FIELD_COUNT; k++) {
 			const size_t next = span_find(words, span_of(marks[k].word), at);
 			end = next < end ? next : end;
 		}
 		b->values[marks[i].name] = span_trim((struct mh_span){ words.p + at, end - at });
 	}
 	return enough(b);
+}
+
+/* "----- Forwarded Message ----- From: A <a@b>To: c@dSent: Tue, ...Subject: ..." */
+static bool
+one_line_block(struct mh_span words, struct field_block *b)
+{
+	static const struct known_field marks[][FIELD_COUNT] = {
+		{ { "From:", FIELD_FROM }, { "To:", FIELD_TO }, { "Sent:", FIELD_DATE },
+		    { "Subject:", FIELD_SUBJECT } },
+		{ { "Von:", FIELD_FROM }, { "An:", FIELD_TO }, { "Gesendet:", FIELD_DATE },
+		    { "Betreff:", FIELD_SUBJECT } },
+		{ { "De :", FIELD_FROM }, { "À :", FIELD_TO }, { "Envoyé :", FIELD_DATE },
+		    { "Objet :", FIELD_SUBJECT } },
+		{ { "De\xC2\xA0:", FIELD_FROM }, { "À\xC2\xA0:", FIELD_TO }, { "Envoyé\xC2\xA0:", FIELD_DATE },
+		    { "Objet\xC2\xA0:", FIELD_SUBJECT } },
+		{ { "差出人:", FIELD_FROM }, { "宛先:", FIELD_TO }, { "送信日時:", FIELD_DATE },
+		    { "件名:", FIELD_SUBJECT } },
+	};
+	const struct mh_span dashes = MH_LIT("-----");
+	const size_t second = span_starts(words, dashes) ? span_find(words, MH_LIT(" -----"), dashes.n) : SIZE_MAX;
+
+	if (second == SIZE_MAX)
+		return false;
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		struct field_block found = { 0 };
+
+		if (one_line_values(words, second, marks[i], &found)) {
+			*b = found;
+			return true;
+		}
+	}
+	return false;
 }
 
 bool

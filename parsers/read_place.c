@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "parsers/explain.h"
+#include "parsers/links.h"
 #include "parsers/read_view.h"
 
 #define MAX_FOUND (4 * MH_MAX_NOTICES) /* before what was said twice is dropped; compared each with each */
@@ -145,6 +146,16 @@ aws_account(struct view_reader *r, struct mh_span said, struct mh_span stood, bo
 	return MH_OK;
 }
 
+/* With what a Reference or a link of the view says, which costs a walk through all its text. */
+static const struct view_reader *
+referred(struct view_reader *r)
+{
+	if (!r->referred)
+		view_reference(r->v, r->e->arena, &r->referred_region, &r->referred_event);
+	r->referred = true;
+	return r;
+}
+
 /* The region; MH_SKIP: a miss was noted. */
 static enum mh_status
 find_region(struct view_reader *r, struct mh_span said, struct mh_span stood, struct mh_span *ret)
@@ -152,7 +163,7 @@ find_region(struct view_reader *r, struct mh_span said, struct mh_span stood, st
 	struct arena *a = r->e->arena;
 	const struct view *v = r->v;
 	const struct mh_span subject = r->subject_region;
-	struct mh_span text = MH_NONE, unused = MH_NONE;
+	struct mh_span text = MH_NONE;
 
 	(void)region_read(span_trim(said), a, &text);
 	const struct mh_span better = v->region.p != NULL ? v->region : text;
@@ -164,7 +175,7 @@ find_region(struct view_reader *r, struct mh_span said, struct mh_span stood, st
 	*ret = better.p != NULL ? better : subject;
 	const char *where = v->region.p != NULL ? typed_name(v) : text.p != NULL ? "text" : "subject";
 	if (ret->p == NULL) {
-		reference_facts(v->text, a, ret, &unused);
+		*ret = referred(r)->referred_region;
 		where = "ARN of the event in a link";
 	}
 	if (ret->p != NULL)
@@ -189,13 +200,12 @@ clean_value(struct mh_span s)
 }
 
 static struct mh_span
-find_event(const struct view_reader *r)
+find_event(struct view_reader *r)
 {
-	struct arena *a = r->e->arena;
-	struct mh_span event = r->v->event, unused = MH_NONE;
+	struct mh_span event = r->v->event;
 
 	if (event.p == NULL)
-		reference_facts(r->v->text, a, &unused, &event);
+		event = referred(r)->referred_event;
 	for (size_t i = 0; i < event.n; i++) {
 		const char c = event.p[i];
 
@@ -246,7 +256,9 @@ find_expiry(struct view_reader *r, const struct place *p, struct notice *n)
 	char text[200];
 
 	if (p->facts[FACT_EXPIRES].n > 0) {
-		const size_t at = (size_t)(p->facts[FACT_EXPIRES].p - v->text.p);
+		size_t at = (size_t)(p->facts[FACT_EXPIRES].p - v->text.p);
+		while (at < v->text.n && v->text.p[at] == '*') /* bold, as text or markdown has it */
+			at++;
 		struct taken_date taken = { r->view_index, at, 0, r->slot, p->pattern, .why = MH_NONE };
 		struct mh_err why = { 0 };
 		struct date date;

@@ -32,6 +32,8 @@ struct view_reader {
 	bool strong;
 	struct mh_span subject_account, subject_region; /* of the carriage's own subject */
 	bool subject_names_two;
+	bool referred; /* the text was looked through for an event's ARN: these are of it */
+	struct mh_span referred_region, referred_event;
 	struct place *places; /* in text order */
 	size_t n_places, cap_places;
 	struct side_fact *side;
