@@ -169,7 +169,7 @@ class Trigger(unittest.TestCase):
                 r = self.run_action(self.conf(preset, settings), r.state, LATER,
                                     approvals=[{"step": "start-again", "by": "ops", "at": LATER}])
                 self.expect(name + ", approved", r, "waiting", "", "approval", "renewed")
-                self.check_effects(name, effect, done + 1)
+                self.assertEqual([e[2]["job_key"] for e in self.s.effects], [KEY] * done + [KEY[:-1] + "e"], name + ": another start")
 
     def test_aws_refusals(self):
         def row(fault, outcome, words):
@@ -243,6 +243,19 @@ class Trigger(unittest.TestCase):
                             "has not ended for 24 hours")
             elif outcome == "failed":
                 self.assertEqual(r.state["step"], "none", preset)
+        self.s.executions.clear()
+        self.s.effects.clear()
+        r = self.run_action(self.conf("step-functions", ["state_machine=" + MACHINE]))
+        self.s.executions[EXECUTION].update(status="FAILED")
+        r = self.expect("failed", self.run_action(self.conf("step-functions", ["state_machine=" + MACHINE]), r.state, LATER), "failed")
+        conf = self.conf("step-functions", ["state_machine=" + MACHINE], values=("who=mended",))
+        r = self.expect("tried again by a person", self.run_action(conf, r.state, "2026-01-14T04:05:06Z"), "waiting", "has not ended", "time")
+        self.assertEqual([e[2]["who"] for e in self.s.effects], ["account 123456789012", "mended"], "another start, by the new values")
+        self.assertEqual([e[2]["job_key"] for e in self.s.effects], [KEY, KEY[:-1] + "e"], "with another key")
+        self.assertEqual(self.s.effects[1][1], EXECUTION[:-1] + "e")
+        r = self.expect("and followed", self.run_action(conf, r.state, "2026-01-14T04:10:06Z"), "waiting", "has not ended", "time")
+        self.s.executions[EXECUTION[:-1] + "e"].update(status="SUCCEEDED")
+        self.expect("to its end", self.run_action(conf, r.state, "2026-01-14T04:10:06Z"), "done")
         self.s.executions.clear()
         conf = self.conf("step-functions", ["state_machine=" + MACHINE])
         self.aws.fault("AWSStepFunctions.StartExecution", "lost")

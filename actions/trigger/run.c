@@ -73,7 +73,7 @@ say_retry(const struct trigger *t, int64_t retry_after_s, const char *words)
 static bool
 approved(const struct trigger *t, const char *step)
 {
-	for (size_t i = 0; i < t->request->n_approvals; i++) {
+	for (size_t i = 0; t->state.asked_at != 0 && i < t->request->n_approvals; i++) {
 		const struct approval_word *w = &t->request->approvals[i];
 
 		if (w->step != NULL && strcmp(w->step, step) == 0 && w->at >= t->state.asked_at)
@@ -129,7 +129,8 @@ ended(struct trigger *t, bool well, const char *words, struct mh_err *err)
 	(void)snprintf(text, sizeof(text), "%s: %s%s%s", title(t),
 	    well ? "started, and ended well" : "started, and failed", words[0] == '\0' || well ? "" : ": ",
 	    well ? "" : words);
-	/* tried again by a person, it begins anew */
+	/* tried again by a person, it is another start */
+	t->state.round += well ? 0 : 1;
 	const enum mh_status status = well ? MH_OK : trigger_save(t, TRIGGER_NONE, err);
 	if (status == MH_OK)
 		say_end(t, well ? "done" : "failed", text);
@@ -214,7 +215,7 @@ judge_look(
 	return MH_OK;
 }
 
-/* Looks where it is. *ret_open: what was found leads on to another request. */
+/* Looks where it is. *ret_on: what was found leads on to another request. */
 static enum mh_status
 look(struct trigger *t, const char *request, bool *ret_on, struct mh_err *err)
 {
@@ -356,6 +357,14 @@ start(struct trigger *t, struct mh_err *err)
 	return t->conf->preset == NULL ? start_program(t, err) : start_by_preset(t, err);
 }
 
+static enum mh_status
+start_again(struct trigger *t, struct mh_err *err)
+{
+	const enum mh_status status = trigger_state_again(t, err);
+
+	return status == MH_OK ? start(t, err) : status;
+}
+
 enum mh_status
 trigger_run(struct trigger *t, struct mh_err *err)
 {
@@ -367,7 +376,7 @@ trigger_run(struct trigger *t, struct mh_err *err)
 	case TRIGGER_STARTED:
 		return follow(t, err);
 	case TRIGGER_DOUBT:
-		return approved(t, TRIGGER_STEP_AGAIN) ? start(t, err) : doubt(t, "as before", err);
+		return approved(t, TRIGGER_STEP_AGAIN) ? start_again(t, err) : doubt(t, "as before", err);
 	}
 	return MH_OK;
 }

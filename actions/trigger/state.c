@@ -1,5 +1,6 @@
 /* state.c: what a later attempt must know: how far it came, and what was sent, to the letter: an idempotency key with
  * another payload is another request. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +47,13 @@ trigger_state_read(struct trigger *t, struct mh_err *err)
 	if (i == sizeof(step_names) / sizeof(step_names[0]) || !read_time(j, "since", &s->since) ||
 	    !read_time(j, "asked_at", &s->asked_at) || (step != NULL && payload == NULL))
 		return mh_fail(err, MH_BAD, "the state of this job is none of ours");
+	(void)json_integer(j, "round", 0, INT32_MAX, &s->round);
 	s->step = (enum trigger_step)i;
+	if (s->step == TRIGGER_NONE) { /* nothing was done: what is sent is made anew, by the configuration of now */
+		s->since = s->asked_at = 0;
+		payload = NULL;
+		j = NULL;
+	}
 	s->payload = payload == NULL ? NULL : strdup(payload);
 	s->values = copy_object(j, "values");
 	s->taken = copy_object(j, "taken");
@@ -63,7 +70,8 @@ trigger_save(struct trigger *t, enum trigger_step step, struct mh_err *err)
 	cJSON *values = cJSON_Duplicate(s->values, true), *taken = cJSON_Duplicate(s->taken, true);
 	bool ok = j != NULL && values != NULL && taken != NULL && json_add_string(j, "step", step_names[step]) &&
 		  json_add_time(j, "since", s->since) && json_add_string(j, "payload", s->payload) &&
-		  (s->asked_at == 0 || json_add_time(j, "asked_at", s->asked_at));
+		  (s->asked_at == 0 || json_add_time(j, "asked_at", s->asked_at)) &&
+		  (s->round == 0 || json_add_integer(j, "round", s->round));
 
 	if (ok && cJSON_AddItemToObject(j, "values", values))
 		values = NULL;
@@ -82,12 +90,24 @@ trigger_save(struct trigger *t, enum trigger_step step, struct mh_err *err)
 
 /* -- variables ------------------------------------------------------------------------------------------------------ */
 
-/* 32 hex digits as a UUID: "ClientToken" of SSM wants its form, others take it. */
+/* The job's key; of a later round its last digits are others, so that services take it for another start. */
+static enum mh_status
+make_key(struct trigger *t, struct mh_err *err)
+{
+	const char *key = t->request->job_key;
+	unsigned long last = 0;
+
+	if (strlen(key) != 32 || strspn(key, "0123456789abcdef") != 32)
+		return mh_fail(err, MH_BAD, "a job key that is none");
+	last = strtoul(key + 24, NULL, 16) ^ (unsigned long)(uint32_t)t->state.round;
+	(void)snprintf(t->key, sizeof(t->key), "%.24s%08lx", key, last);
+	return MH_OK;
+}
+
+/* As a UUID: "ClientToken" of SSM wants its form, others take it. */
 static enum mh_status
 uuid_of(const char *key, struct arena *a, struct mh_span *ret, struct mh_err *err)
 {
-	if (strlen(key) != 32)
-		return mh_fail(err, MH_BAD, "a job key that is none");
 	return arena_printf(a, ret, err, "%.8s-%.4s-%.4s-%.4s-%.12s", key, key + 8, key + 12, key + 16, key + 20);
 }
 
@@ -121,7 +141,9 @@ trigger_vars(struct trigger *t, struct mh_err *err)
 		return mh_fail(err, MH_RETRY, "no memory for variables");
 	enum mh_status status = case_vars(t->request, NULL, t->arena, &of_case, err);
 	if (status == MH_OK)
-		status = uuid_of(t->request->job_key, t->arena, &uuid, err);
+		status = make_key(t, err);
+	if (status == MH_OK)
+		status = uuid_of(t->key, t->arena, &uuid, err);
 	if (status == MH_OK)
 		status = execution_of(t, uuid, &execution, err);
 	if (status == MH_OK && t->request->expiry.has_expires)
@@ -141,8 +163,11 @@ trigger_vars(struct trigger *t, struct mh_err *err)
 	const size_t n_own = sizeof(own) / sizeof(own[0]);
 	if (of_case.n + n_own > MAX_VARS)
 		return mh_fail(err, MH_LIMIT, "more than %d variables", MAX_VARS);
-	for (size_t i = 0; i < of_case.n; i++)
+	for (size_t i = 0; i < of_case.n; i++) {
 		all[i] = of_case.items[i];
+		if (strcmp(all[i].name, "job_key") == 0)
+			all[i].value = span_of(t->key);
+	}
 	memcpy(all + of_case.n, own, sizeof(own));
 	t->vars = (struct template_vars){ all, of_case.n + n_own };
 	return MH_OK;
@@ -240,4 +265,17 @@ trigger_state_begin(struct trigger *t, struct mh_err *err)
 	if (status == MH_OK)
 		status = trigger_vars(t, err);
 	return status == MH_OK ? use_values(t, err) : status;
+}
+
+enum mh_status
+trigger_state_again(struct trigger *t, struct mh_err *err)
+{
+	const int64_t round = t->state.round + 1;
+
+	trigger_state_release(&t->state);
+	t->state =
+	    (struct trigger_state){ .round = round, .values = cJSON_CreateObject(), .taken = cJSON_CreateObject() };
+	if (t->state.values == NULL || t->state.taken == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for a state");
+	return trigger_state_begin(t, err);
 }

@@ -33,6 +33,7 @@ enum trigger_step { TRIGGER_NONE, TRIGGER_STARTING, TRIGGER_STARTED, TRIGGER_DOU
 
 struct trigger_state { /* of the checkpoint */
 	enum trigger_step step;
+	int64_t round;         /* how often it was given up and is begun anew: another key, for it is another start */
 	int64_t since;         /* when the first start was made */
 	int64_t asked_at;      /* when a person was asked; 0: never */
 	char *payload;         /* own; the same for every attempt */
@@ -50,12 +51,15 @@ struct trigger {                   /* one run */
 	struct aws aws;
 	enum aws_fault fault; /* of the last request to AWS */
 	struct trigger_state state;
+	char key[33]; /* the job's, made another by the round */
 };
 
 /* -- state.c: what is durable */
 enum mh_status trigger_state_read(struct trigger *t, struct mh_err *err);
 /* The state of a first attempt: payload and values, filled in from the case. */
 enum mh_status trigger_state_begin(struct trigger *t, struct mh_err *err);
+/* The same for another start, where the one before has failed or is in doubt. */
+enum mh_status trigger_state_again(struct trigger *t, struct mh_err *err);
 void trigger_state_release(struct trigger_state *s);
 /* Stores it. MH_RETRY: the job is no longer ours. */
 enum mh_status trigger_save(struct trigger *t, enum trigger_step step, struct mh_err *err);
