@@ -335,7 +335,10 @@ class SampleTest(SystemTest):
             s.configure("", secret="https://example.com/x" if name in ("slack.conf", "teams.conf") else
                         "whsec_MDEyMzQ1Njc4OWFiY2RlZg==" if name == "webhook.conf" else "0123456789abcdef" * 2)
             with open(s.conf, "w", encoding="utf-8") as f:
-                f.write(re.sub(r'"/etc/mailhook/secrets/[^"]*"', '"%s"' % s.secret, text))
+                text = re.sub(r'"/etc/mailhook/secrets/[^"]*"', '"%s"' % s.secret, text)
+                f.write(re.sub(r'"/var/(lib|mail)/mailhook/[^"]*"', '"%s"' % os.path.join(self.dir, "box"), text))
+            for part in ("new", "cur", "tmp"):
+                os.makedirs(os.path.join(self.dir, "box", part), exist_ok=True)
             r = s.check(online=False)
             self.assertEqual(r.last, {"outcome": "done", "summary": "tickets can be written"}, "%s: %s" % (name, r.last))
         presets = os.listdir(os.path.join(HERE, "..", "actions", "ticket", "presets"))

@@ -689,6 +689,12 @@ class TrapTest(SystemTest):
             s.configure(assignee=who)
             self.expect(s, s.run("opened"), "done", words)
 
+    def test_github_long_label(self):
+        s = self.make(GitHub, "long label")
+        s.configure(labels=None, more='labels = {"team-%s"}\n' % ("x" * 80))
+        self.expect(s, s.run("opened"), "done", "ticket opened")
+        self.assertIn("team-" + "x" * 45, s.ticket()["labels"])
+
     def test_github_many_issues(self):
         s = self.make(GitHub, "pages")
         self.expect(s, s.run("opened"), "done")

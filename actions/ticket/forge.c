@@ -91,9 +91,14 @@ forge_priority(const struct ticket_desk *d, const cJSON *labels)
 static bool
 add_label(cJSON *list, const char *name)
 {
-	if (name == NULL || name[0] == '\0' || forge_has_label(list, name))
+	char cut[FORGE_LABEL_BYTES + 1] = "";
+
+	if (name == NULL || name[0] == '\0')
 		return true;
-	cJSON *label = cJSON_CreateString(name);
+	memcpy(cut, name, utf8_cut(span_of(name), FORGE_LABEL_BYTES));
+	if (forge_has_label(list, cut))
+		return true;
+	cJSON *label = cJSON_CreateString(cut);
 	if (label != NULL && cJSON_AddItemToArray(list, label))
 		return true;
 	cJSON_Delete(label);

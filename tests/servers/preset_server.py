@@ -66,6 +66,8 @@ class Zammad(Server):
 
     def create(self, body):
         only(body, ("title", "group", "customer", "priority", "tags", "article"), "ticket")
+        if len(body["title"]) > 250:
+            raise Refusal(422, {"error": "title is too long"})
         if body["group"] != "Ops" or body["priority"] not in self.PRIORITIES:
             raise Refusal(422, {"error": "No lookup value found for 'group': \"%s\"" % body["group"], "error_human": "x"})
         only(body["article"], ("subject", "body", "type", "internal", "content_type"), "article")
@@ -150,6 +152,8 @@ class AzureDevOps(Server):
                 raise Refusal(400, {"message": "VS403690: not a field: %s" % op["path"]})
             if name.endswith(".Priority") and op["value"] not in (1, 2, 3, 4):
                 raise Refusal(400, {"message": "TF401320: Rule Error for field Priority."})
+            if name == "System.Title" and len(op["value"]) > 255:
+                raise Refusal(400, {"message": "VS403691: the title is too long"})
             if name == "System.State" and op["value"] not in ("To Do", "Doing", "Done"):
                 raise Refusal(400, {"message": "The field 'State' contains the value '%s' that is not in the list" % op["value"]})
             item["fields"][name] = op["value"]
@@ -195,6 +199,8 @@ class Freshservice(Server):
 
     def create(self, body):
         only(body, ("subject", "description", "email", "priority", "status", "group_id", "tags"), "ticket")
+        if len(body["subject"]) > 255:
+            raise Refusal(400, {"description": "Validation failed", "errors": [{"field": "subject", "message": "too long"}]})
         if not isinstance(body["priority"], int) or not isinstance(body.get("group_id", 1), int):
             raise Refusal(400, {"description": "Validation failed", "errors": [
                 {"field": "priority", "message": "It should be a/an Integer", "code": "datatype_mismatch"}]})

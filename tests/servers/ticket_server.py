@@ -356,6 +356,8 @@ class ServiceNow(Server):
 
     def write(self, row, values):
         for k, v in values.items():
+            if k == "short_description":
+                v = v[:160]  # cut without a word
             if k in ("work_notes", "comments"):
                 row["journal"].append((k, v))
             elif k in self.columns:  # others are dropped without a word
@@ -520,6 +522,8 @@ class GitHub(Server):
         if [a for a in body.get("assignees", []) if a not in self.people]:
             raise Refusal(422, {"message": "Validation Failed", "errors": [
                 {"resource": "Issue", "field": "assignees", "code": "invalid"}]})
+        if len(body["title"]) > 256 or any(len(x) > 50 for x in body["labels"]):
+            raise Refusal(422, {"message": "Validation Failed", "errors": [{"field": "name", "code": "invalid"}]})
         # labels and assignees are dropped without a word where the token may not push
         issue = self.new(body["title"], body["body"], body["labels"] if self.push else [], self.login or "app[bot]")
         issue["assignees"] = [{"login": a} for a in body.get("assignees", [])] if self.push else []
