@@ -237,6 +237,20 @@ class Rows(unittest.TestCase):
             self.assertEqual([(t["trust"]["level"], t["trust"]["by"], t["case"]["expires"]) for t in r.turned()],
                              [("verified", "dkim amazon.com s1", "2026-02-03T04:05:06Z")])
 
+    def test_sender_is_not_what_was_proved(self):
+        """Who may be answered: neither a Reply-To that no signature covers, nor the sender of what a person vouched for."""
+        answer = b"Reply-To: x@evil.example\r\n"
+        with self.room() as r:
+            r.take(answer + sign(PLAIN))
+            self.assertEqual([(t["message"]["reply_to"], t["message"]["trust"]) for t in r.turned()],
+                             [("no-reply-aws@amazon.com", "verified")])
+        with self.room() as r:
+            r.take(answer + PLAIN)
+            r.run("approve", "1", "--vouch", "--account", "123456789012", "--expires", "2026-02-03T04:05:06Z")
+            r.run("run", "--once")
+            self.assertEqual([(t["trust"]["level"], t["message"]["reply_to"], t["message"]["trust"]) for t in r.turned()],
+                             [("verified", "x@evil.example", "unverified")])
+
     def test_flood(self):
         """Forty forgeries, of accounts that nobody lists and of ours: one digest, and the real notice goes its way."""
         with self.room() as r:

@@ -22,7 +22,7 @@ import json, sys
 asked = json.loads(sys.stdin.readline())
 if sys.argv[1] == "run":
     with open("@/turned", "a") as f:
-        f.write(json.dumps({"trust": asked["trust"], "case": asked["case"]}) + "\\n")
+        f.write(json.dumps({key: asked[key] for key in ("trust", "case", "message")}) + "\\n")
 print(json.dumps({"outcome": "done", "summary": "turned"}))
 """
 CONF = """state_dir = "@/state"

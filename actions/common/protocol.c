@@ -359,6 +359,9 @@ read_job(const cJSON *j, struct request *r, struct mh_err *err)
 	r->message.references = json_string(m, "references");
 	r->message.reply_to = json_string(m, "reply_to");
 	r->message.envelope_from = json_string(m, "envelope_from");
+	const char *mail = json_string(m, "trust");
+	const size_t own = index_of(mail, trust_words, 3);
+	r->message.trust = mail == NULL ? r->trust.level : own == 3 ? TRUST_NONE : (enum trust)own;
 	r->message.automatic = flag(m, "auto");
 	r->message.list = flag(m, "list");
 	r->message.own = flag(m, "own");

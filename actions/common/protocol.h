@@ -57,6 +57,7 @@ struct request {
 	} trust;
 	struct {
 		const char *id, *references, *reply_to, *envelope_from;
+		enum trust trust; /* in the mail itself: what a person vouched for proves nothing of its sender */
 		bool automatic, list, own;
 	} message;
 	struct job_outcome *outcomes; /* own */

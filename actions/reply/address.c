@@ -158,7 +158,7 @@ sender_refusal(const struct request *r, const struct reply_conf *c, const char *
 		return "it was sent by a program";
 	if (r->message.list)
 		return "it came through a mailing list";
-	if (r->trust.level < c->sender_needs)
+	if (r->trust.level < c->sender_needs || r->message.trust < c->sender_needs)
 		return "nothing proves that its sender is who it says";
 	if (envelope == NULL && header == NULL)
 		return "its sender is not known";
