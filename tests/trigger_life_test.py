@@ -101,6 +101,12 @@ class TriggerLife(unittest.TestCase):
         self.end("FAILED")
         self.assertIn("started, and failed", self.work(w, 2))
         self.assertEqual(len(self.effects), 1)
+        self.work(w, 60)
+        self.assertEqual(len(self.effects), 1, "nobody asked for another start")
+        self.run_mailhook(w, "retry", "1")
+        self.assertIn("has not ended yet", self.work(w, 1))
+        self.assertEqual(len(self.effects), 2)
+        self.assertEqual(len({e[2]["job_key"] for e in self.effects}), 2)
 
     def test_a_step_is_approved(self):
         own = OWN.replace("step-functions", "eventbridge").replace("settings =", "#")

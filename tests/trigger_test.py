@@ -2,6 +2,7 @@
 """The action "trigger": every preset against a stand-in with state and the vendor's traps."""
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -454,6 +455,21 @@ class Trigger(unittest.TestCase):
         self.expect("a function that is not there", self.run_action(self.conf("lambda", ["function=x"]), verb="check", online=True),
                     "failed", "Function not found")
         self.expect("input", self.run_action(self.conf("lambda", ["function=rotate"]), verb="input"), "skipped")
+
+    def test_samples(self):
+        """Every sample is a configuration that does, and every preset is in one."""
+        folder, told = os.path.join(HERE, "../samples/triggers"), ""
+        for name in sorted(os.listdir(folder)):
+            with open(os.path.join(folder, name), encoding="utf-8") as f:
+                text = f.read()
+            told += text
+            secret = self.write("secret", job_servers.WEBHOOK_SECRET)
+            conf = self.write(name, re.sub(r'"/etc/mailhook/secrets/[^"]*"', '"%s"' % secret, text).replace(
+                "/usr/local/bin/renew-scim-token", "/bin/true"))
+            self.expect(name, self.run_action(conf, verb="check"), "done", "configuration is right")
+            self.expect(name, self.run_action(conf, verb="describe"), "done", "would be started")
+        for preset in os.listdir(os.path.join(HERE, "../actions/trigger/presets")):
+            self.assertIn(preset.removesuffix(".preset"), told)
 
     def test_own_credentials_end(self):
         pki.make(self.dir)
