@@ -703,6 +703,28 @@ check_hears_of_credentials(void **state)
 	room_close(&r);
 }
 
+/* A copy in which a new token is sealed is worth nothing without its key. */
+static void
+backup_names_the_sealing_key(void **state)
+{
+	struct room r;
+	char copy[128];
+
+	(void)state;
+	stage(&r, CONF "action \"entra\" { program = \"rotate\" }\nrule \"late\" { order = 90 do = {\"entra\"} }\n");
+	(void)snprintf(copy, sizeof(copy), "%s/copy", r.dir);
+	assert_int_equal(run(&r, "backup", copy), 0);
+	assert_true(printed(&r, "out", "sealing key      the key_file of "));
+	assert_true(printed(&r, "out", "/actions/entra.conf: without it"));
+	room_close(&r);
+	stage(&r, CONF);
+	(void)snprintf(copy, sizeof(copy), "%s/copy", r.dir);
+	assert_int_equal(run(&r, "backup", copy), 0);
+	assert_true(printed(&r, "out", "to go on from it you need as well:"));
+	assert_false(printed(&r, "out", "sealing key"));
+	room_close(&r);
+}
+
 int
 main(void)
 {
@@ -724,6 +746,7 @@ main(void)
 		cmocka_unit_test(check_looks_at_rules),
 		cmocka_unit_test(check_tells_of_effects_for_anybody),
 		cmocka_unit_test(check_hears_of_credentials),
+		cmocka_unit_test(backup_names_the_sealing_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,6 +131,14 @@ print_list(const char *name, const char *value)
 		(void)printf("  %-16s %s\n", name, value);
 }
 
+static bool
+seals(const struct conf_action *act)
+{
+	const char *slash = strrchr(act->program, '/');
+
+	return strcmp(slash == NULL ? act->program : slash + 1, "rotate") == 0;
+}
+
 /* A ledger alone does nothing. */
 static void
 print_needs(const struct conf *c)
@@ -144,6 +152,12 @@ print_needs(const struct conf *c)
 	for (size_t i = 0; i < c->n_actions; i++)
 		if (c->actions[i].config != NULL && access(c->actions[i].config, F_OK) == 0)
 			(void)printf("  action           %s, and the secrets that it names\n", c->actions[i].config);
+	for (size_t i = 0; i < c->n_actions; i++)
+		if (c->actions[i].config != NULL && seals(&c->actions[i])) /* which file, the action alone may read */
+			(void)printf(
+			    "  sealing key      the key_file of %s: without it a new token that waits in a rotation "
+			    "cannot be read\n",
+			    c->actions[i].config);
 	for (size_t i = 0; i < c->n_mailboxes; i++)
 		print_list("secret", c->mailboxes[i].password_file);
 	print_list("accounts", c->accounts_file);
