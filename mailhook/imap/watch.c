@@ -1,5 +1,6 @@
 /* watch.c: one mailbox, from the login to the failure that ends it. Whoever kills this process loses nothing: a message is
  * durable in the intake before the position moves over it, and filed only then. */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -27,6 +28,7 @@ struct watch {
 	struct position position;
 	struct buf message;
 	struct arena arena;
+	bool busy;          /* something was read in this pass, or a session opened */
 	bool stored;        /* something since the worker was woken */
 	int64_t file_again; /* what was refused is not tried before */
 	char filing_words[160];
@@ -87,6 +89,7 @@ take(struct watch *w, uint32_t uid, enum filing *ret_as, bool *ret_gone, struct 
 	struct reading r = { 0 };
 	bool more = false;
 
+	w->busy = true;
 	atomic_store(&w->slot->in_hand, uid);
 	expect_silence(w, w->box->max_message_bytes / 1024); /* a megabyte a second at least */
 	enum mh_status status =
@@ -160,6 +163,7 @@ take_headers(struct watch *w, const struct uids *u, size_t *at, struct mh_err *e
 	const size_t from = *at;
 	size_t n = 0;
 
+	w->busy = true;
 	expect_silence(w, 0);
 	enum mh_status status = find_headers(w->session, u, at, found, &n, err);
 	if (status == MH_OK)
@@ -327,6 +331,16 @@ tell(struct watch *w)
 	atomic_store(&w->slot->again, (uint32_t)w->position.n_again);
 }
 
+/* A process that may idle for weeks keeps nothing of what it has read: two hundred of them are one service. */
+static void
+let_go(struct watch *w)
+{
+	buf_release(&w->message);
+	arena_release(&w->arena);
+	arena_init(&w->arena, MH_MAX_ARENA_BYTES);
+	(void)malloc_trim(0);
+}
+
 static enum mh_status
 pass(struct watch *w, struct mh_err *err)
 {
@@ -338,6 +352,9 @@ pass(struct watch *w, struct mh_err *err)
 		status = take_again(w, err); /* what a FETCH left out is mostly gone */
 	if (status == MH_OK && (w->position.n_again > 0 || w->position.n_filing > 0))
 		status = save_and_file(w, 0, err);
+	if (w->busy)
+		let_go(w);
+	w->busy = false;
 	wake_worker(w); /* also where the pass ended early: something may be stored */
 	tell(w);
 	if (status == MH_OK) {
@@ -393,6 +410,7 @@ live(struct watch *w, bool once, struct mh_err *err)
 	if (status != MH_OK)
 		return status;
 	compare(w);
+	w->busy = true;
 	status = pass(w, err);
 	next_poll_ms = clock_monotonic_ms() + (int64_t)w->box->poll_s * 1000;
 	while (status == MH_OK && !once) {
