@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "actions/ticket/gitlab_parts.h"
+#include "actions/ticket/multipart.h"
 
 #define API "https://gitlab.com"
 #define LAG_S 15
@@ -419,25 +420,24 @@ gitlab_change(void *state, const struct ticket_ref *ref, const struct ticket_cha
 	return MH_OK;
 }
 
+/* MH_SKIP: no note has these words. */
 static enum mh_status
-gitlab_commented(void *state, const struct ticket_ref *ref, const char *mark, struct mh_err *err)
+find_note(struct gitlab *g, const char *id, const char *words, struct mh_err *err)
 {
-	struct gitlab *g = state;
-
 	for (int page = 1; page <= FORGE_PAGES; page++) {
 		MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
 		struct rest_call c = { .method = "GET", .doing = "read the notes" };
 		char tail[80];
 
 		(void)snprintf(tail, sizeof(tail), "/notes?sort=desc&per_page=%d&page=%d", FORGE_PAGE, page);
-		enum mh_status status = issue_path(g, ref->id, tail, &c.path, err);
+		enum mh_status status = issue_path(g, id, tail, &c.path, err);
 		if (status == MH_OK)
 			status = gitlab_call(g, &c, &a, err);
 		if (status != MH_OK)
 			return status;
 		if (!cJSON_IsArray(a.json))
 			return mh_fail(err, MH_RETRY, "cannot read the notes: the answer is no list");
-		if (forge_has_mark(a.json, mark))
+		if (forge_has_mark(a.json, words))
 			return MH_OK;
 		if (cJSON_GetArraySize(a.json) < FORGE_PAGE)
 			break;
@@ -446,17 +446,62 @@ gitlab_commented(void *state, const struct ticket_ref *ref, const char *mark, st
 }
 
 static enum mh_status
-gitlab_comment(void *state, const struct ticket_ref *ref, const struct ticket_comment *k, struct mh_err *err)
+gitlab_commented(void *state, const struct ticket_ref *ref, const char *mark, struct mh_err *err)
 {
-	struct gitlab *g = state;
+	return find_note(state, ref->id, mark, err);
+}
+
+static enum mh_status
+add_note(struct gitlab *g, const char *id, struct mh_span text, struct mh_err *err)
+{
 	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
 	MH_AUTO(drop_json) cJSON *body = cJSON_CreateObject();
 	struct rest_call c = { .method = "POST", .body = body, .doing = "comment on the issue" };
 
-	if (body == NULL || !json_add_span(body, "body", k->text))
+	if (body == NULL || !json_add_span(body, "body", text))
 		return mh_fail(err, MH_RETRY, "no memory for a comment");
-	const enum mh_status status = issue_path(g, ref->id, "/notes", &c.path, err);
+	const enum mh_status status = issue_path(g, id, "/notes", &c.path, err);
 	return status == MH_OK ? gitlab_call(g, &c, &a, err) : status;
+}
+
+static enum mh_status
+gitlab_comment(void *state, const struct ticket_ref *ref, const struct ticket_comment *k, struct mh_err *err)
+{
+	return add_note(state, ref->id, k->text, err);
+}
+
+/* A file belongs to the project; what an issue has is a note with a link to it, which GitLab writes itself. */
+static enum mh_status
+gitlab_attach(void *state, const struct ticket_ref *ref, const struct ticket_file *f, struct mh_err *err)
+{
+	struct gitlab *g = state;
+	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
+	MH_AUTO(buf_release) struct buf body;
+	char type[MULTIPART_TYPE_BYTES];
+	struct rest_call c = { .method = "POST", .type = type, .doing = "attach the mail" };
+	struct issue i;
+	struct mh_span link;
+
+	buf_init(&body, f->bytes.n + MULTIPART_MORE_BYTES);
+	enum mh_status status = arena_printf(g->rest.desk->arena, &link, err, "[%s](/uploads/", f->name);
+	if (status == MH_OK)
+		status = find_note(g, ref->id, link.p, err);
+	if (status != MH_SKIP)
+		return status;
+	status = read_id(g, ref->id, &i, err);
+	if (status == MH_OK)
+		status = rest_path(&g->rest, &c.path, err, "/api/v4/projects/%s/uploads", i.project);
+	if (status == MH_OK)
+		status = multipart_file(g->rest.desk->request->job_key, f, &body, type, err);
+	if (status != MH_OK)
+		return status;
+	c.bytes = buf_span(&body);
+	status = gitlab_call(g, &c, &a, err);
+	if (status != MH_OK)
+		return status;
+	link = span_of(json_string(a.json, "markdown"));
+	return link.n > 0 ? add_note(g, ref->id, link, err)
+			  : mh_fail(err, MH_RETRY, "cannot attach the mail: the answer has no link");
 }
 
 static enum mh_status
@@ -513,6 +558,7 @@ const struct ticket_driver ticket_gitlab = {
 	.get = gitlab_get,
 	.find = gitlab_find,
 	.open = gitlab_open,
+	.attach = gitlab_attach,
 	.commented = gitlab_commented,
 	.comment = gitlab_comment,
 	.change = gitlab_change,

@@ -5,6 +5,7 @@
 
 #include "actions/ticket/adf.h"
 #include "actions/ticket/jira_parts.h"
+#include "actions/ticket/multipart.h"
 
 #define COMMENT_PAGE 25 /* of 32 kB each at most: below HTTP_MAX_BODY_BYTES */
 #define COMMENT_PAGES 20
@@ -352,26 +353,18 @@ jira_attach(void *state, const struct ticket_ref *ref, const struct ticket_file 
 	MH_AUTO(rest_answer_release) struct rest_answer read = { 0 };
 	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
 	MH_AUTO(buf_release) struct buf body;
-	char boundary[64], type[96];
+	char type[MULTIPART_TYPE_BYTES];
 
-	buf_init(&body, f->bytes.n + 1024);
+	buf_init(&body, f->bytes.n + MULTIPART_MORE_BYTES);
 	enum mh_status status = jira_get_issue(j, ref->id, &read, err);
 	if (status != MH_OK || has_file(read.json, f->name))
 		return status == MH_SKIP ? mh_fail(err, MH_RETRY, "the issue %.40s has gone", ref->id) : status;
-	(void)snprintf(boundary, sizeof(boundary), "mailhook-%s", j->rest.desk->request->job_key);
-	if (span_find(f->bytes, span_of(boundary), 0) != SIZE_MAX)
-		return mh_fail(err, MH_BAD, "the mail holds the boundary that it would be sent with");
-	(void)snprintf(type, sizeof(type), "multipart/form-data; boundary=%s", boundary);
-	buf_printf(&body,
-	    "--%s\r\nContent-Disposition: form-data; name=\"file\"; filename=\"%s\"\r\nContent-Type: %s\r\n\r\n",
-	    boundary, f->name, f->type);
-	buf_put(&body, f->bytes);
-	buf_printf(&body, "\r\n--%s--\r\n", boundary);
+	status = multipart_file(j->rest.desk->request->job_key, f, &body, type, err);
+	if (status != MH_OK)
+		return status;
 	const struct rest_call c = {
 		.method = "POST", .bytes = buf_span(&body), .type = type, .doing = "attach the mail"
 	};
-	if (!buf_ok(&body))
-		return mh_fail(err, MH_RETRY, "no memory for a file");
 	return jira_call(j, &c, "/issue/%s/attachments", ref->id, &a, err);
 }
 

@@ -574,6 +574,7 @@ class GitHub(Server):
 class GitLab(Server):
     def __init__(self):
         self.issues, self.level, self.expires, self.scopes, self.may_label = [], 20, "2026-03-01", ["api"], True
+        self.files = []
         self.knows_self = True
         super().__init__()
 
@@ -600,6 +601,10 @@ class GitLab(Server):
                 "project_access": {"access_level": self.level}, "group_access": None}}
         if rest == ["issues"]:
             return self.create(r) if r.method == "POST" else self.list(r)
+        if rest == ["uploads"] and r.method == "POST":
+            name = re.search(rb'name="file"; filename="([^"]*)"', r.body).group(1).decode()
+            self.files.append(name)
+            return 201, {"url": "/uploads/0123/" + name, "markdown": "[%s](/uploads/0123/%s)" % (name, name)}
         issue = next((i for i in self.issues if rest[0] == "issues" and str(i["iid"]) == rest[1]), None)
         if issue is None:
             raise Refusal(404, {"message": "404 Not found"})
