@@ -23,6 +23,9 @@ import redmine  # noqa: E402
 import rt  # noqa: E402
 from hostile import HOSTILE  # noqa: E402
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "faults"))
+from world import World, notice  # noqa: E402
+
 ALL = False  # each request lost, each call killed at; else a sample
 KILLS = ((0.35, 0.6, 0.8),)  # of the calls of each event
 KEYS = iter("%032x" % (n * 0x9e3779b97f4a7c15f39cc0605cedc835 % 2 ** 128) for n in range(1, 10000))
@@ -395,6 +398,30 @@ class Life:
                     self.assertIn(f.read().split()[0], ("killed", "ended"), name)
                 self.goes_on(d, r, now, name)
             self.stands(d, comments, is_open, name)
+
+    # -- all of mailhook
+
+    def test_from_mail_to_ticket(self):
+        """Mail, worker and ticket: two mails about one expiry are one ticket, which a person's "close" closes."""
+        with World(desk.BUILD, 'action "desk" { program = "ticket" mail = "raw" }\nrule "all" { do = {"desk"} }\n', self.folder) as w:
+            os.mkdir(os.path.join(w.dir, "actions"))
+            conf = self.system.conf(self.proxy.url()).replace("@SECRET@", os.path.join(w.dir, "secret"))
+            for name, text in (("secret", self.system.secret), ("actions/desk.conf", 'driver = "%s"\n%s' % (self.system.driver, conf))):
+                with open(os.path.join(w.dir, name), "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o600)) as f:
+                    f.write(text)
+            for number in (1, 2):
+                self.assertEqual(w.pipe(notice(number)).returncode, 0)
+                w.run_once()
+            (key,), = w.rows("SELECT key FROM cases")
+            ticket, = self.system.find(key)
+            self.assertEqual((self.system.state(ticket), self.system.counts(ticket)), ((self.system.normal, True), (0, [])))
+            (url,), = w.rows("SELECT ticket_url FROM cases")
+            self.assertEqual(url, self.system.url(self.proxy.url(), ticket))
+            done = w.do("close", "1")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            w.run_once()
+            ticket, = self.system.find(key)
+            self.assertEqual((self.system.state(ticket)[1], self.system.counts(ticket)), (False, (1, [])))
 
     # -- by mail
 
