@@ -334,6 +334,7 @@ class FaultTest(SystemTest):
             ("a redirect", (302, b"", {"Location": "http://localhost:1/"}), "failed", "302", None),
             ("an endless answer", (200, b"[" + b" " * 2000000, {}), "failed", "bytes", None),
             ("dropped", "drop", "retry", "", None),
+            ("the credential comes back", "echo", "failed", "400", None),
         ]
         for kind in SYSTEMS:
             for name, fault, outcome, said, wait_s in rows:
@@ -347,6 +348,8 @@ class FaultTest(SystemTest):
                 if wait_s is not None:
                     self.assertEqual(r.last.get("retry_after_s"), wait_s, s.name)
                 self.assertNotIn("\x1b", r.last["summary"], s.name)
+                if fault == "echo" and s.driver != "pagerduty":
+                    self.assertTrue(r.last["summary"].endswith(": 400"), "%s: %s" % (s.name, r.last))
                 self.assertEqual(s.server.tickets(), [], s.name)
 
     def test_slow_answers_are_fine(self):

@@ -212,6 +212,23 @@ put_list(struct buf *out, const cJSON *list)
 	}
 }
 
+/* Words that hold what we prove ourselves by are not told. */
+static bool
+gives_back(const struct rest *r, struct mh_span body)
+{
+	struct mh_span secret = r->credential.n == 0 ? MH_NONE : buf_span(&r->credential);
+
+	for (size_t i = secret.n; i > 0; i--)
+		if (secret.p[i - 1] == ' ' || secret.p[i - 1] == '=') {
+			/* "Bearer X", "Token token=X"; a '=' at the end is padding */
+			if (i < secret.n && secret.p[i] != '=') {
+				secret = span_from(secret, i);
+				break;
+			}
+		}
+	return secret.n > 0 && span_find(body, secret, 0) != SIZE_MAX;
+}
+
 /* Where the systems of this world put their words; a page of HTML has none. */
 static void
 find_words(const struct rest *r, const struct rest_answer *a, struct buf *out)
@@ -221,6 +238,8 @@ find_words(const struct rest *r, const struct rest_answer *a, struct buf *out)
 	static const char *const lists[] = { "errorMessages", "errors", "error", "message" };
 	const struct mh_span body = span_trim(buf_span(&a->http.body));
 
+	if (gives_back(r, buf_span(&a->http.body)))
+		return;
 	if (a->json == NULL) {
 		if (body.n > 0 && body.p[0] != '<' && body.p[0] != '{' && body.p[0] != '[')
 			buf_put(out, span_head(body, utf8_cut(body, 300)));

@@ -5,7 +5,7 @@ wrong credential that looks like an empty list, 403 for "slow down", fields drop
 
 `faults` is a list of (METHOD, part of the path, fault); the first that fits a request is used up by it:
     "drop"   the connection ends, and nothing was done          "lost"   it was done, and the connection ends
-    "stall"  no answer, until the other side has had enough
+    "stall"  no answer, until the other side has had enough     "echo"   refused with the credential in the words
     (status, body, headers)   answered so, and nothing was done
 `now` is what the clock says: tests set it, as they set an action's.
 """
@@ -94,6 +94,9 @@ class Server:
             if fault in ("stall", "drop"):
                 h.close_connection = True
                 return
+            if fault == "echo":
+                words = "not " + (r.headers.get("Authorization") or r.headers.get("PRIVATE-TOKEN") or "known")
+                fault = (400, {"message": words, "error": {"message": words}, "errorMessages": [words]}, {})
             if isinstance(fault, tuple):
                 status, body, headers = fault
             else:
