@@ -16,7 +16,7 @@ test='clang clang-14 libclang-rt-14-dev llvm-14 clang-format clang-tidy procmail
 case "${1-}" in
 build) wanted=$build ;;
 test) wanted="$build $test" ;;
-long) wanted="$build $test chromium fonts-dejavu-core npm python3-jsonschema" ;;
+long) wanted="$build $test chromium fonts-dejavu-core imapfilter npm python3-jsonschema" ;;
 *)
 	echo 'usage: tests/packages.sh build|test|long' >&2
 	exit 2
