@@ -82,6 +82,8 @@ def dkim_rows():
     yield "unsigned Content-Type swapped", "", with_field(sign(PLAIN, headers=bare), b"Content-Type", b"text/html; charset=UTF-8"), \
         "unverified"
     yield "appended body with l=", "", with_length(PLAIN) + b"Please act at evil.example.\r\n", "unverified"
+    yield "AWS's own mail of somebody's support case", "", sign(with_field(
+        PLAIN, b"Subject", b"RE:[CASE 170000000000001] SCIM Access Token Approaching Expiration")), "unverified"
     yield "key in AWS's name", "", sign(PLAIN, by="other"), "unverified"
 
 

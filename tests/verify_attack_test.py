@@ -4,6 +4,7 @@
 Beside each attack stands the genuine mail that it imitates, so that a verifier which refuses everything fails too.
 """
 
+import base64
 import logging
 import re
 import sys
@@ -77,6 +78,23 @@ def rows(keys):
     yield 'the parent of d=', signed(from_field(b'health@aws.com'), domain='mail.aws.com'), NAMED, 'unverified', 'not a domain'
     yield 'i= below d=', signed(HEADER, identity=b'x@mail.amazon.com'), NAMED, 'verified', ''
     yield 'i= below d=, t=s', signed(HEADER, selector='strict', identity=b'x@mail.amazon.com'), NAMED, 'unverified', 't=s'
+
+    # AWS's own signature and sender over what a customer wrote into a support case
+    for name, subject, level in (('answer', b'RE:[CASE 170000000000001] SCIM Access Token Approaching Expiration', 'unverified'),
+                                 ('forward', b'Fwd: [Case  170000000000001] SCIM', 'unverified'),
+                                 ('two', b'[CASE STUDY] [CASE 1] SCIM', 'unverified'),
+                                 ('folded', b'[CASE\n 170000000000001] SCIM', 'unverified'),
+                                 ('encoded', b'=?UTF-8?B?' + base64.b64encode(b'[CASE 170000000000001] SCIM') + b'?=', 'unverified'),
+                                 ('encoded in two', b'=?UTF-8?Q?RE:[CA?=\n =?UTF-8?Q?SE_170000000000001]?=', 'unverified'),
+                                 ('none', b'SCIM Access Token Approaching Expiration [AWS Account: 123456789012]', 'verified'),
+                                 ('none, encoded', b'=?UTF-8?Q?SCIM_Access_Token?= [Case study 1]', 'verified')):
+        header = re.sub(rb'(?m)^Subject: .*$', b'Subject: ' + subject, HEADER)
+        words = 'a support case' if level == 'unverified' else ''
+        yield f'support case, {name}', signed(header), NAMED, level, words
+        yield f'support case by results, {name}', RESULT + RECEIVED + header + b'\n' + BODY, MX, level, words
+        yield f'support case by a group, {name}', keys.arc(
+            b'Authentication-Results: mx.google.com; dkim=pass header.i=@aws.com\n' + header + b'\n' + BODY, 's1', 'google.com',
+            'mx.google.com'), GOOGLE, level if level == 'unverified' else 'relayed', words
 
     # what is signed
     for name in (b'From', b'Subject', b'Date', b'Content-Type'):

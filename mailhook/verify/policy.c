@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mailhook/mail/mail.h"
 #include "mailhook/verify/verify_impl.h"
 
 #define MAX_WORD_BYTES 80 /* one piece of the mail in a step */
@@ -147,6 +148,56 @@ topic_fits(struct judge *j, bool sent, bool direct)
 	return MH_BAD;
 }
 
+/* "[CASE 123": how AWS Support begins the subjects of its mails. */
+static bool
+names_support_case(struct mh_span subject)
+{
+	const struct mh_span mark = MH_LIT("[CASE");
+
+	for (size_t at = 0; (at = span_ifind(subject, mark, at)) != SIZE_MAX; at++) {
+		const struct mh_span behind = span_trim(span_from(subject, at + mark.n));
+		if (behind.n > 0 && behind.p[0] >= '0' && behind.p[0] <= '9')
+			return true;
+	}
+	return false;
+}
+
+/* Every customer may have AWS Support copy to any ten addresses what the customer wrote in a case of their own. It comes
+ * from no-reply-aws@amazon.com, and is signed.
+ *   errors  MH_BAD: it is such a mail, and it was said; MH_LIMIT
+ *   source  AWS Support API, AddCommunicationToCase: ccEmailAddresses, communicationBody */
+static enum mh_status
+text_is_the_signers(struct judge *j)
+{
+	const struct verify_field *f = message_field(&j->mail, "Subject");
+	struct mail mail;
+
+	if (f == NULL)
+		return MH_OK;
+	struct mh_span subject = f->value;
+	if (span_find(subject, MH_LIT("=?"), 0) != SIZE_MAX) { /* encoded: as the reader sees it */
+		const enum mh_status status = mail_read(j->raw, NULL, j->arena, &mail, j->err);
+		const struct mail_field *decoded = status == MH_OK ? mail_field(&mail.messages[0], "Subject") : NULL;
+		if (status != MH_OK)
+			return status;
+		if (decoded != NULL)
+			subject = decoded->value;
+	}
+	if (!names_support_case(subject))
+		return MH_OK;
+	say(j, "a mail of a support case: its text is what any customer has AWS send");
+	return MH_BAD;
+}
+
+/* What AWS sends for others, by either way, is theirs. sent, direct: as in topic_fits. */
+static enum mh_status
+words_fit(struct judge *j, bool sns, bool direct)
+{
+	const enum mh_status status = text_is_the_signers(j);
+
+	return status == MH_OK && (sns || !direct) ? topic_fits(j, sns, direct) : status;
+}
+
 /* MH_RETRY and MH_BAD end a way only; what is left is the message's own error. */
 static enum mh_status
 way_ends(struct judge *j, enum mh_status status, const struct mh_err *why)
@@ -178,7 +229,7 @@ judge_signature(
 	}
 	say(j, "DKIM %s: the signature %s is good, and covers all that is read", word_of(d).text, word_of(s.s).text);
 	const bool sns = signer && (is_sns(d) || is_sns(domain_of(j->from)));
-	status = sns || !signer ? topic_fits(j, sns, sns) : MH_OK;
+	status = words_fit(j, sns, signer);
 	if (status == MH_OK)
 		raise_to(j, signer ? TRUST_VERIFIED : TRUST_RELAYED, "dkim", s.d, s.s);
 	return status == MH_BAD ? MH_OK : status;
@@ -284,7 +335,7 @@ judge_results(struct judge *j, const struct authres *r)
 		say(j, "Authentication-Results: %s saw a good signature of %s", word_of(r->id).text,
 		    word_of(domain).text);
 		const bool sns = is_sns(domain) || is_sns(domain_of(j->from));
-		const enum mh_status status = sns ? topic_fits(j, true, true) : MH_OK;
+		const enum mh_status status = words_fit(j, sns, true);
 		if (status == MH_OK)
 			raise_to(j, TRUST_VERIFIED, "authres", r->id, MH_NONE);
 		if (status != MH_BAD)
@@ -430,7 +481,7 @@ judge_arc(struct judge *j)
 		return way_ends(j, status, &why);
 	}
 	say(j, "ARC: a whole chain of %zu, and its first relay saw a good signature of %s", c.n, word_of(domain).text);
-	status = topic_fits(j, sns, false);
+	status = words_fit(j, sns, false);
 	if (status == MH_OK)
 		raise_to(j, TRUST_RELAYED, "arc", c.sets[0].seal_signature.d, MH_NONE);
 	return status == MH_BAD ? MH_OK : status;
