@@ -151,6 +151,10 @@ serve_udp(int fd)
 		bad.bytes[QUESTION_AT + 2] ^= 0x01;
 		(void)sendto(fd, bad.bytes, bad.n, 0, (struct sockaddr *)&from, length);
 		(void)sendto(fd, q.bytes, q.n, 0, (struct sockaddr *)&from, length);
+		bad = m; /* no such name, without saying which */
+		memset(bad.bytes + 4, 0, 8);
+		bad.bytes[3] |= 3;
+		(void)sendto(fd, bad.bytes, QUESTION_AT, 0, (struct sockaddr *)&from, length);
 	}
 	(void)sendto(fd, m.bytes, m.n, 0, (struct sockaddr *)&from, length);
 }

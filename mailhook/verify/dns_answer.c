@@ -15,9 +15,10 @@ dns_answers(struct mh_span answer, struct mh_span question)
 	const unsigned char *a = (const unsigned char *)answer.p, *q = (const unsigned char *)question.p;
 	if ((a[2] & 0x80) == 0 || (a[2] & 0x78) != (q[2] & 0x78)) /* not an answer, or to another operation */
 		return false;
-	/* Servers that fail may leave the question out. */
+	/* Servers that fail may leave the question out; one that says that a name is not there may not. */
+	const unsigned code = a[3] & 0x0f;
 	if (a[4] == 0 && a[5] == 0)
-		return (a[3] & 0x0f) != 0;
+		return code != ns_r_noerror && code != ns_r_nxdomain;
 	if (memcmp(answer.p + 4, question.p + 4, 2) != 0 || answer.n < question.n)
 		return false;
 	return span_ieq(
