@@ -242,6 +242,15 @@ class Check(unittest.TestCase):
                 for word in words:
                     self.assertIn(word, said)
 
+    def test_open_intake(self):
+        """Who may write into the intake may write a server's results too."""
+        for trust, mode, said in (('authserv_id = {"mx.example.com"}', 0o3777, True), ('authserv_id = {"mx.example.com"}', 0o700, False),
+                                  ("", 0o3777, False)):
+            with self.subTest(trust, mode=mode), Room(trust) as r:
+                os.makedirs(r.dir + "/state/intake")
+                os.chmod(r.dir + "/state/intake", mode)
+                self.assertEqual(b"everybody on this machine may put mail into" in r.run("check").stdout, said)
+
     def test_online(self):
         with Room() as r:
             self.assertIn(b"trust: the resolver does not answer", r.run("check", "--online", code=1).stdout)

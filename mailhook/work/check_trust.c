@@ -1,6 +1,7 @@
 /* check_trust.c: what the trust block comes to, in words, and whether the resolver answers. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "mailhook/work/child.h"
 #include "mailhook/work/commands.h"
@@ -14,6 +15,18 @@ say_list(const char *before, const struct conf_list *list, const char *behind)
 	for (size_t i = 0; i < list->n; i++)
 		(void)printf("%s%s", i == 0 ? "" : i + 1 == list->n ? " or " : ", ", list->items[i]);
 	(void)printf("%s\n", behind);
+}
+
+/* Where it stands in a mail says nothing if whoever has an account here can put a mail in. */
+static void
+tell_of_open_intake(const struct conf *c)
+{
+	struct stat st;
+
+	if (stat(c->intake_dir, &st) == 0 && (st.st_mode & S_IWOTH) != 0)
+		(void)printf("trust: everybody on this machine may put mail into %s, with any Authentication-Results: "
+			     "so all of them are believed\n",
+		    c->intake_dir);
 }
 
 static size_t
@@ -47,6 +60,7 @@ check_trust(const struct work *w, bool online)
 		(void)snprintf(behind, sizeof(behind), ", where it stands above the %d. Received from the top%s",
 		    t->hops, t->authres_stripped ? ", or right below it" : "");
 		say_list("verified too by the Authentication-Results of ", &t->authserv_id, behind);
+		tell_of_open_intake(w->conf);
 	}
 	if (t->arc_sealers.n == 0)
 		(void)puts("trust: what a list or a group sends on is unverified: no arc_sealers are set");
