@@ -49,6 +49,15 @@ write_claim(int fd, const char *claim, struct mh_err *err)
 	return MH_OK;
 }
 
+static int
+keep(int *fd)
+{
+	const int kept = *fd;
+
+	*fd = -1;
+	return kept;
+}
+
 /* Somebody else's, and not so old that it was forgotten. A claim that cannot be read counts as one. */
 static bool
 is_held(const struct run *r, const char *claim)
@@ -97,8 +106,7 @@ claim_take(struct run *r, struct mh_err *err)
 	status = write_claim(fd, claim, err);
 	if (status != MH_OK)
 		return status;
-	r->claim_fd = fd;
-	fd = -1;
+	r->claim_fd = keep(&fd);
 	return MH_OK;
 }
 

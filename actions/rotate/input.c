@@ -145,7 +145,7 @@ fits(const struct run *r, const struct handed *h, struct mh_err *err)
 static enum mh_status
 ask_facts(const struct run *r, const struct user *u, struct handed *ret, struct mh_err *err)
 {
-	char head[400], line[LINE_BYTES];
+	char head[400], line[LINE_BYTES] = "";
 
 	(void)snprintf(head, sizeof(head),
 	    "case %" PRId64 ", account %s. In the AWS console: IAM Identity Center, Settings, Manage provisioning.\n"

@@ -3,6 +3,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <stdio.h>
 #include <string.h>
 
 #define NONCE_BYTES 12
@@ -82,8 +83,7 @@ seal_key_read(const char *path, struct seal_key *ret, struct mh_err *err)
 		seal_key_release(ret);
 		return status;
 	}
-	memcpy(ret->id, digest, SEAL_KEY_ID - 1);
-	ret->id[SEAL_KEY_ID - 1] = '\0';
+	(void)snprintf(ret->id, sizeof(ret->id), "%.16s", digest);
 	return MH_OK;
 }
 

@@ -77,7 +77,7 @@ static enum mh_status
 hand_over(
     struct work *w, const struct case_row *c, struct arena *a, const char *by, bool *ret_taken, struct mh_err *err)
 {
-	struct job_row j;
+	struct job_row j = { 0 };
 	struct terminal t;
 	struct buf summary;
 	enum mh_status status = find_job(w, c, a, &j, err);
