@@ -41,7 +41,7 @@ class IdentityCenter:
     def valid(self, value):
         """Does the SCIM endpoint take it? By whoever stands in for that."""
         now = self.server.now()
-        return any(t["Token"] == value and t["CreationTime"] + self.delay_s <= now < t["ExpirationTime"] for t in self.tokens)
+        return any(t["Token"] == value and int(t["CreationTime"]) + self.delay_s <= now < t["ExpirationTime"] for t in self.tokens)
 
     def listed(self):
         return [{k: v for k, v in t.items() if k != "Token"} for t in self.tokens]
