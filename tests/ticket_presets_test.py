@@ -158,7 +158,8 @@ class PresetTest(SystemTest):
             self.expect(s, r, "done", "tickets can be written")
             self.assertEqual(s.server.requests, [], s.name)
             self.expect(s, s.desk.check(), "done", "tickets can be written")
-            self.assertEqual([q for q in s.server.requests if q[0] != "GET"], [], s.name)
+            self.assertEqual([q for q in s.server.requests if q[0] != "GET" and "validateOnly=true" not in q[1]], [], s.name)
+            self.assertEqual(s.server.tickets(), [], s.name)
             s.configure(secret="wrong")
             self.expect(s, s.desk.check(), "failed", "cannot check")
             self.expect(s, s.run("opened"), "failed")
@@ -196,6 +197,19 @@ class PresetTest(SystemTest):
             z.server.all.append(z.server.new("about %s" % i, "2 normal"))
         z.server.search = lambda r: [{k: t[k] for k in ("id", "title", "state", "priority")} for t in z.server.all[:50]]
         self.expect(z, z.run("opened"), "failed", "not narrowed")
+
+    def test_azure_fields(self):
+        """A due date goes where the process has a field for it; a field that it has not is found by the check."""
+        s = self.make(AzureDevOps, "due date")
+        for field, outcome, words in (("Microsoft.VSTS.Scheduling.DueDate", "done", "can be written"),
+                                      ("Custom.Nope", "failed", "Cannot find field Custom.Nope")):
+            s.more = 'settings = {"organization=acme", "due_field=%s"}\n' % field
+            s.configure()
+            self.expect(s, s.desk.check(), outcome, words)
+        s.more = 'settings = {"organization=acme", "due_field=Microsoft.VSTS.Scheduling.DueDate"}\n'
+        s.configure()
+        self.expect(s, s.run("opened"), "done", "ticket opened")
+        self.assertEqual(s.server.items[0]["fields"]["Microsoft.VSTS.Scheduling.DueDate"], "2027-02-03T00:00:00Z")
 
     def test_closing_that_does_not_close(self):
         s = self.make(Zammad, "another state")

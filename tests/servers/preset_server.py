@@ -104,6 +104,8 @@ class Zammad(Server):
 
 class AzureDevOps(Server):
     lag_s = 10
+    FIELDS = {"System.Title", "System.Description", "System.Tags", "System.State", "System.AreaPath", "System.AssignedTo",
+              "Microsoft.VSTS.Common.Priority", "Microsoft.VSTS.Scheduling.DueDate"}
 
     def __init__(self):
         self.items, self.ignore_filter = [], False
@@ -118,8 +120,6 @@ class AzureDevOps(Server):
         return status, body, {"Retry-After": "5"}  # also on success: slow down, and no more
 
     def route(self, r, path):
-        if path == ["workitemtypes", "Task"]:
-            return 200, {"name": "Task"}
         if path == ["wiql"]:
             m = re.search(r"CONTAINS 'mailhook-([0-9a-f]+)'", r.json()["query"])
             found = [i for i in self.items if self.visible(i) and
@@ -128,6 +128,8 @@ class AzureDevOps(Server):
         if path == ["workitems", "$Task"]:
             item = {"id": len(self.items) + 1, "fields": {"System.State": "To Do"}, "comments": [], "made": self.now}
             self.patch(r, item)
+            if r.query.get("validateOnly") == "true":
+                return 200, {"id": None, "fields": item["fields"]}
             self.items.append(item)
             return 200, {"id": item["id"], "fields": item["fields"]}
         found = [i for i in self.items if len(path) > 1 and str(i["id"]) == path[1]]
@@ -141,8 +143,7 @@ class AzureDevOps(Server):
             self.patch(r, found[0])
         return 200, {"id": found[0]["id"], "fields": found[0]["fields"]}
 
-    @staticmethod
-    def patch(r, item):
+    def patch(self, r, item):
         if r.headers.get("Content-Type") != "application/json-patch+json":
             raise Refusal(415, {"message": "Unsupported media type"})
         for op in json.loads(r.body):
@@ -152,6 +153,8 @@ class AzureDevOps(Server):
                 raise Refusal(400, {"message": "VS403690: not a field: %s" % op["path"]})
             if name.endswith(".Priority") and op["value"] not in (1, 2, 3, 4):
                 raise Refusal(400, {"message": "TF401320: Rule Error for field Priority."})
+            if name not in self.FIELDS:
+                raise Refusal(400, {"message": "TF51535: Cannot find field %s." % name})
             if name == "System.Title" and len(op["value"]) > 255:
                 raise Refusal(400, {"message": "VS403691: the title is too long"})
             if name == "System.State" and op["value"] not in ("To Do", "Doing", "Done"):
