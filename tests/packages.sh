@@ -7,7 +7,7 @@ build='gcc cmake ninja-build pkg-config libpcre2-dev libcurl4-gnutls-dev libcjso
   libconfuse-dev libcmocka-dev libetpan-dev python3 sqlite3
   ca-certificates'
 test='clang clang-14 libclang-rt-14-dev llvm-14 clang-format clang-tidy procmail maildrop mandoc git util-linux
-  openssl valgrind python3-icalendar python3-botocore python3-jwt python3-cryptography python3-dkim python3-nacl python3-authres libopendkim-dev
+  openssl valgrind python3-icalendar python3-botocore python3-jwt python3-cryptography python3-dkim python3-nacl python3-authres libopendkim-dev libgmime-3.0-dev
   postfix dovecot-core dovecot-imapd dovecot-lmtpd dovecot-sieve fdm
   nsd mlmmj
   request-tracker5 rt5-db-sqlite rt5-standalone redmine redmine-sqlite dbconfig-no-thanks
