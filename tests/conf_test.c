@@ -149,6 +149,29 @@ static const struct row rows[] = {
 	    M "2: mailbox \"ops\" has no url\n" M "2: mailbox \"ops\" has no user\n" M
 	      "4: mailbox \"ops\" has a password_file and a password_command",
 	    "/var/lib/mailhook" },
+	{ "wrong values of a mailbox",
+	    "mailbox \"ops\" {\n url = \"imap://h/INBOX\"\n user = u\n auth = digest\n poll = 0\n idle = 29m\n"
+	    " timeout = 2h\n rescan = 1h\n silent = 0\n bodies = some\n search = yes\n max_message = 65M\n"
+	    " keyword = \"\\\\Seen\"\n mark_seen = 1\n ca_file = ca.pem\n token = t\n allow_plain = perhaps\n}\n",
+	    NULL,
+	    M "4: auth must be auto, login, plain, xoauth2 or oauthbearer, not \"digest\"\n" M
+	      "5: poll must be a time from 1s to 1d, not \"0\"\n" M
+	      "6: idle must be a time from 1s to 28m, not \"29m\"\n" M
+	      "7: timeout must be a time from 1s to 1h, not \"2h\"\n" M
+	      "8: rescan must be a time from 1d to 3650d, not \"1h\"\n" M
+	      "9: silent must be a time from 1s to 3650d, not \"0\"\n" M
+	      "10: bodies must be likely or all, not \"some\"\n" M
+	      "11: search must be auto or never, not \"yes\"\n" M
+	      "12: max_message must be a size from 64k to 64M, not \"65M\"\n" M
+	      "13: keyword must be a word of letters, digits or any of ._-$, not \"\\Seen\"\n" M
+	      "14: mark_seen must be true or false, not \"1\"\n" M
+	      "15: ca_file must be an absolute path, not \"ca.pem\"\n" M
+	      "16: token must be an absolute path, not \"t\"\n" M
+	      "17: allow_plain must be true or false, not \"perhaps\"",
+	    "/var/lib/mailhook" },
+	{ "a password and a token",
+	    "mailbox \"ops\" { url = \"imap://h/INBOX\" user = u password_file = \"/p\" token = \"/t\" }\n", NULL,
+	    M "1: mailbox \"ops\" has a password and a token", "/var/lib/mailhook" },
 	{ "a password in a url is not repeated",
 	    "mailbox \"ops\" { user = u url = \"imaps://u:secret@imap.example.com/INBOX\" }\n", NULL,
 	    M "1: url must be imaps://HOST/FOLDER without user or password", "/var/lib/mailhook" },
@@ -398,6 +421,10 @@ test_values(void **state)
 	assert_string_equal(c->trust.authserv_id.items[1], "mx2.example.com");
 	assert_int_equal(c->n_mailboxes, 1);
 	assert_string_equal(c->mailboxes[0].done, "a b");
+	assert_int_equal(c->mailboxes[0].poll_s, 60);
+	assert_int_equal(c->mailboxes[0].idle_s, 540);
+	assert_int_equal(c->mailboxes[0].max_message_bytes, 64 << 20);
+	assert_false(c->mailboxes[0].mark_seen || c->mailboxes[0].allow_plain || c->mailboxes[0].all_bodies);
 	assert_null(c->mailboxes[0].review);
 
 	const struct conf_action *a = conf_action(c, "jira");

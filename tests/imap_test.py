@@ -4,6 +4,7 @@ import imaplib
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
 import unittest
@@ -292,6 +293,50 @@ class Life(unittest.TestCase):
             r.wait("the reload", lambda: "the configuration was read again" in r.words())
             r.deliver(notice(1))
             r.wait("the keyword", lambda: "seen-by-mailhook" in dict(r.in_folder("INBOX")).get(N[1], ""))
+
+    def test_a_folder_that_is_removed_and_made_anew(self):
+        with Room("poll = 1s") as r:
+            c = r.client()
+            c.create("aws")
+            r.configure(folder="aws")
+            r.deliver(notice(1), folder="aws")
+            r.start()
+            r.watched()
+            c.delete("aws")
+            r.wait("the loss to be told", lambda: "aws" in ((r.report() or {}).get("error") or ""))
+            time.sleep(1.1)  # for another UIDVALIDITY
+            c.create("aws")
+            c.logout()
+            r.deliver(notice(2), folder="aws")
+            r.wait("the notice in the new folder", lambda: N[2] in r.intake())
+            r.wait("a word of it", lambda: "it is read again" in r.words())
+            self.assertEqual(sorted(r.intake()), [N[1], N[2]])
+
+    def test_the_service_manager_is_told(self):
+        with Room() as r, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.bind(r.dir + "/notify")
+            s.settimeout(20)
+            r.start(env={"NOTIFY_SOCKET": r.dir + "/notify", "WATCHDOG_USEC": "2000000"})
+            said = []
+            while not {b"READY=1", b"WATCHDOG=1", b"STATUS=1 of 1 mailboxes are watched"} <= set(said):
+                said.append(s.recv(1000))
+            for _ in range(2):  # and on, though nothing happens
+                while s.recv(1000) != b"WATCHDOG=1":
+                    pass
+            r.process.send_signal(signal.SIGTERM)
+            while s.recv(1000) != b"STOPPING=1":
+                pass
+
+    @unittest.skipUnless(os.environ.get("MAILHOOK_LONG"), "half a minute: in tests/long.sh")
+    def test_a_process_that_hangs_is_ended(self):
+        with Room("poll = 1s  timeout = 1s") as r:
+            r.start()
+            r.watched()
+            with open("/proc/%d/task/%d/children" % (r.process.pid, r.process.pid)) as f:
+                os.kill(int(f.read().split()[0]), signal.SIGSTOP)
+            r.deliver(notice(1))
+            r.wait("its end", lambda: "its process hangs and is ended" in r.words(), 60)
+            r.wait("the notice", lambda: N[1] in r.intake())
 
     def test_no_mailbox(self):
         with Room() as r:

@@ -356,10 +356,9 @@ session_open(
 static enum mh_status
 open_over(struct session *s, struct mh_err *err)
 {
+	if (s->imap == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for a session");
 	enum mh_status status = address_of(s->box->url, &s->arena, &s->at, err);
-
-	if (status == MH_OK && s->imap == NULL)
-		status = mh_fail(err, MH_RETRY, "no memory for a session");
 	if (status == MH_OK)
 		status = greeting(s, err);
 	if (status == MH_OK)

@@ -18,6 +18,7 @@
 #define DAY_S 86400
 #define NARROW_FROM 500          /* messages at once from which on a server's search is worth its while */
 #define TOKEN_PATIENCE_MS 200000 /* a token, twice, and looking up a name: session_open's other waits */
+#define READING_MS 15000         /* the reading child ends after 6 s */
 #define FILING_EVERY_S 300       /* what the server refused to file is tried again */
 
 struct watch {
@@ -38,7 +39,8 @@ struct watch {
 static void
 expect_silence(struct watch *w, int64_t ms)
 {
-	atomic_store(&w->slot->overdue_ms, clock_monotonic_ms() + ms + 2 * (int64_t)w->box->timeout_s * 1000 + 30000);
+	atomic_store(
+	    &w->slot->overdue_ms, clock_monotonic_ms() + ms + 2 * (int64_t)w->box->timeout_s * 1000 + READING_MS);
 }
 
 /* -- one message --------------------------------------------------------------------------------------------------- */
@@ -57,6 +59,7 @@ is_likely(struct watch *w, const struct found_header *h, bool *ret, struct mh_er
 {
 	struct reading r = { 0 };
 
+	expect_silence(w, 0);
 	if (w->box->all_bodies || h->bytes.n >= MH_IMAP_HEADER_BYTES) {
 		*ret = true;
 		return MH_OK;
