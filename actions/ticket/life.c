@@ -331,6 +331,13 @@ comment(struct life *l, const struct ticket_plan *p, const struct ticket_ref *re
 			    "the answer to a comment was lost, and it is not there: looked for again before it is "
 			    "written anew");
 	}
+	/* What is looked for again is counted from the last time that it was sent. */
+	if (since(l, "updating") >= 0) {
+		const enum mh_status status = announce(l, "updating", err);
+
+		if (status != MH_OK)
+			return status;
+	}
 	return driver(l)->comment(l->state, ref, &c, err);
 }
 
