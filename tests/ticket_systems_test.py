@@ -677,10 +677,12 @@ class TrapTest(SystemTest):
         r = s.run("opened")
         self.expect(s, r, "done", "ticket commented")
         self.assertEqual(len(s.server.tickets()), 1)
+        self.expect(s, s.run("reminded", now="2027-01-31T00:00:00Z"), "done", "did not keep: label priority: urgent")
+        self.assertEqual(len(s.ticket()["comments"]), 2)
         s.server.issues[1]["user"]["login"] = "mallory"  # who copied the text
         s.server.now += 3600
         s.desk.outcomes.clear()
-        self.expect(s, s.run("opened", now="2026-11-06T11:00:00Z"), "done", "ticket opened")
+        self.expect(s, s.run("opened", now="2027-02-01T11:00:00Z"), "done", "ticket opened")
 
     def test_github_app(self):
         s = self.make(GitHub, "an app's token")

@@ -115,7 +115,7 @@ github_change(void *state, const struct ticket_ref *ref, const struct ticket_cha
 	struct github *g = state;
 	MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
 	MH_AUTO(drop_json) cJSON *body = cJSON_CreateObject();
-	struct rest_call c = { .method = "POST", .body = body, .doing = "add a label" };
+	struct rest_call c = { .method = "POST", .body = body, .doing = "add a label", .statuses = true };
 	cJSON *labels = body == NULL ? NULL : cJSON_AddArrayToObject(body, "labels");
 
 	if (labels == NULL || !cJSON_AddItemToArray(labels, cJSON_CreateString(ch->priority_name)))
@@ -125,6 +125,13 @@ github_change(void *state, const struct ticket_ref *ref, const struct ticket_cha
 		status = github_call(g, &c, &a, err);
 	if (status != MH_OK)
 		return status;
+	status = github_judge(&a.http, g->rest.desk->request->now, &g->rest.desk->retry_after_s);
+	if (status == MH_BAD && a.status == 403) { /* who may comment may not always label */
+		ticket_dropped(g->rest.desk, "label", span_of(ch->priority_name));
+		return MH_OK;
+	}
+	if (status != MH_OK)
+		return rest_refused(&g->rest, &c, &a, status, err);
 	forge_compare(g->rest.desk, labels, a.json);
 	for (int i = PRIORITY_NORMAL; i < (int)ch->raise_to && status == MH_OK; i++)
 		if (forge_has_label(a.json, g->rest.desk->priorities[i]))
