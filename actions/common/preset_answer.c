@@ -32,6 +32,8 @@ next_segment(struct mh_span *path)
 static void
 put_scalar(const cJSON *j, struct buf *out)
 {
+	if (j == NULL)
+		return;
 	if (cJSON_IsString(j))
 		buf_puts(out, j->valuestring);
 	else if (cJSON_IsBool(j))
