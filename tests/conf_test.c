@@ -160,8 +160,7 @@ static const struct row rows[] = {
 	      "7: timeout must be a time from 1s to 1h, not \"2h\"\n" M
 	      "8: rescan must be a time from 1d to 3650d, not \"1h\"\n" M
 	      "9: silent must be a time from 1s to 3650d, not \"0\"\n" M
-	      "10: bodies must be likely or all, not \"some\"\n" M
-	      "11: search must be auto or never, not \"yes\"\n" M
+	      "10: bodies must be likely or all, not \"some\"\n" M "11: search must be auto or never, not \"yes\"\n" M
 	      "12: max_message must be a size from 64k to 64M, not \"65M\"\n" M
 	      "13: keyword must be a word of letters, digits or any of ._-$, not \"\\Seen\"\n" M
 	      "14: mark_seen must be true or false, not \"1\"\n" M
