@@ -1,11 +1,15 @@
 #!/usr/bin/python3
 """A verifier that is not there, crashes, or answers what it must not: the worker that asks is built with sanitizers too."""
+import json
 import os
+import subprocess
 import sys
 import unittest
 
 sys.dont_write_bytecode = True
-from trust_test import Room
+from trust_test import BUILD, Room
+
+VERIFY = BUILD + "/libexec/mailhook/mailhook-verify"
 
 
 class Broken(unittest.TestCase):
@@ -30,6 +34,23 @@ class Broken(unittest.TestCase):
                 self.assertEqual(r.rows("SELECT trust FROM messages"), [("unverified",)])
                 self.assertIn(words, r.rows("SELECT trust_steps FROM messages")[0][0])
                 self.assertEqual(r.turned(), [])
+
+    def test_judge_without_sockets(self):
+        """A judge that cannot have its sockets opened judges without DNS, and says that it is to be asked again."""
+        with Room() as r:
+            with open(r.dir + "/mail", "wb") as f:
+                f.write(r.mail())
+            question = {"received": "2025-11-06T09:00:00Z", "signers": ["amazon.com"], "senders": ["no-reply-aws@amazon.com"],
+                        "trust": {"authserv_id": [], "arc_sealers": [], "forwarders": [], "sns_topics": [], "hops": 1,
+                                  "authres_stripped": False, "resolver": "127.0.0.1:1"}}
+            for limit, words in ((64, "does not listen"), (5, "no socket to ask for sockets")):
+                with self.subTest(limit):
+                    done = subprocess.run(["/bin/sh", "-c", 'ulimit -n "$2"; exec "$0" judge 3<"$1"', VERIFY, r.dir + "/mail", str(limit)],
+                                          input=json.dumps(question).encode(), capture_output=True, timeout=60, check=False)
+                    self.assertEqual(done.returncode, 0, done)
+                    said = json.loads(done.stdout)
+                    self.assertEqual((said["level"], said["temporary"]), ("unverified", True), said)
+                    self.assertIn(words, " ".join(said["steps"]))
 
     def test_asks_the_next_mail_too(self):
         """Where an answer fails quickly it may be for one name alone; where it takes time, the others must not wait as well."""

@@ -144,14 +144,15 @@ map_mail(struct judge *d, struct mh_err *err)
 }
 
 /* Whoever has the mail later cannot open a socket. Before the mail is mapped, so that it is no part of the opener. */
-static enum mh_status
-prepare_dns(struct judge *d, struct mh_err *err)
+static void
+prepare_dns(struct judge *d)
 {
 	if (d->dns.n == 0)
-		return MH_OK;
+		return;
 	d->dns.opener = opener_open;
 	d->dns.opener_user = &d->opener;
-	return opener_start(&d->opener, &d->dns, err);
+	if (opener_start(&d->opener, &d->dns, &d->dns_err) != MH_OK)
+		d->dns.n = 0; /* as without a resolver */
 }
 
 static enum mh_status
@@ -236,7 +237,7 @@ judge_main(void)
 	if (status == MH_OK && close_range(MAIL_FD + 1, ~0u, 0) != 0)
 		status = mh_fail_errno(&err, MH_RETRY, "descriptors cannot be closed");
 	if (status == MH_OK)
-		status = prepare_dns(&d, &err);
+		prepare_dns(&d);
 	if (status == MH_OK)
 		status = map_mail(&d, &err);
 	if (status == MH_OK && !judge_shut_in())
