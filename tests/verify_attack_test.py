@@ -147,6 +147,9 @@ def rows(keys):
         'not among sns_topics'
     yield 'SNS, a false footer before one in other words', from_sns(BODY + footer(TOPIC) + footer(EVIL_TOPIC).replace(b'https://sns', b'See https://sns')), \
         SNS, 'unverified', 'more stands behind'
+    yield 'SNS, a false footer before a short one in other words', from_sns(BODY + footer(TOPIC).split(b'\n\nPlease')[0] + b'\nSee '
+                                                                           + re.search(rb'https://sns.*', footer(EVIL_TOPIC))[0] + b'\n'), \
+        SNS, 'unverified', 'more stands behind'
     yield 'SNS, no topic configured', from_sns(BODY + footer(TOPIC)), NAMED, 'unverified', 'not among sns_topics'
     yield 'SNS, no footer', from_sns(BODY), SNS, 'unverified', 'no unsubscribe link'
     yield 'SNS, the topic in a header field', b'x-amz-sns-subscription-arn: ' + TOPIC.encode() + b':1\n' + from_sns(BODY + footer(EVIL_TOPIC)), \

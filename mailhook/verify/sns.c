@@ -68,6 +68,7 @@ struct links {
 	bool direct;
 	struct mh_span last;
 	size_t behind; /* lines that are not blank and follow it */
+	bool inner;    /* one of those has a link too, behind other words */
 	struct mh_span topic;
 };
 
@@ -111,8 +112,10 @@ look_through(struct links *l, struct mh_span text, struct mh_err *err)
 		} else if (find_link(line, 0) == 0) {
 			l->last = line;
 			l->behind = 0;
+			l->inner = false;
 		} else {
 			l->behind += line.n > 0;
+			l->inner = l->inner || find_link(line, 0) != SIZE_MAX;
 		}
 	}
 	return status;
@@ -138,7 +141,7 @@ sns_topic(struct mh_span raw, struct arena *a, bool direct, struct mh_span *ret_
 	if (links.last.p == NULL)
 		return mh_fail(err, MH_SKIP, "there is no unsubscribe link of SNS");
 	/* Should AWS word its footer anew, a false one above must not become the last that is known. */
-	if (direct && links.behind > MAX_LINES_BEHIND)
+	if (direct && (links.inner || links.behind > MAX_LINES_BEHIND))
 		return mh_fail(err, MH_BAD, "more stands behind the unsubscribe link than SNS writes there");
 	return read_line(links.last, ret_topic, err);
 }
