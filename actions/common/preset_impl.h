@@ -32,6 +32,9 @@ struct preset_request {                                 /* built, ready to be se
 	size_t n_headers;
 };
 
+/* -- preset_read.c */
+const cJSON *preset_request_of(const struct preset *p, const char *name); /* NULL: there is none */
+
 /* -- preset_where.c */
 /* The line where the text stops to be JSON. */
 int preset_json_line(struct mh_span text);
