@@ -66,7 +66,6 @@ static const char body_plain[] = "{?drill_words}\n"
 				 "{/steps}\n";
 static const char body_markdown[] = BODY("**", "**", "- **", "** ");
 static const char body_wiki[] = BODY("*", "*", "* *", "* ");
-static const char body_html[] = BODY("<p><b>", "</b></p>", "<b>", "</b> ");
 
 /* Steps are there only while something is left to do; then the date matters too. */
 static const char default_comment[] = "{event_words}{?steps}{?due} It expires {due}.{/due}{/steps}\n"
@@ -91,8 +90,6 @@ default_body(enum text_format f)
 		return body_markdown;
 	case FORMAT_WIKI:
 		return body_wiki;
-	case FORMAT_HTML:
-		return body_html;
 	}
 	return body_plain;
 }
@@ -107,17 +104,10 @@ static const struct format {
 	[FORMAT_PLAIN] = { "ticket.txt", "ticket-comment.txt", template_plain, "\n", "\n" },
 	[FORMAT_MARKDOWN] = { "ticket.md", "ticket-comment.md", template_markdown, "\n<sub>", "</sub>\n" },
 	[FORMAT_WIKI] = { "ticket.wiki", "ticket-comment.wiki", template_wiki, "\n~", "~\n" },
-	[FORMAT_HTML] = { "ticket.html", "ticket-comment.html", template_html, "<p><small>", "</small></p>\n" },
 };
 
-static const struct format *
-format_of(const struct ticket_conf *c)
-{
-	return &formats[c->driver->format_of == NULL ? c->driver->format : c->driver->format_of(c->cfg)];
-}
-
 static enum text_format
-format_number(const struct ticket_conf *c)
+format_of(const struct ticket_conf *c)
 {
 	return c->driver->format_of == NULL ? c->driver->format : c->driver->format_of(c->cfg);
 }
@@ -174,7 +164,7 @@ static enum mh_status
 write_title_and_body(
     const struct ticket_conf *c, const struct text_place *place, struct ticket_texts *t, struct mh_err *err)
 {
-	const struct format *f = format_of(c);
+	const struct format *f = &formats[format_of(c)];
 	const char *title = cfg_getstr(c->cfg, "title");
 	struct wording head = { 0 }, body = { 0 };
 
@@ -182,7 +172,7 @@ write_title_and_body(
 	    wording_read_line(place, title, title != NULL ? "title" : "ticket-title.txt", default_title, &head, err);
 	if (status == MH_OK)
 		status = wording_read(
-		    place, cfg_getstr(c->cfg, "template"), f->body_name, default_body(format_number(c)), &body, err);
+		    place, cfg_getstr(c->cfg, "template"), f->body_name, default_body(format_of(c)), &body, err);
 	if (status == MH_OK)
 		status = write_title(&head, t, err);
 	if (status == MH_OK)
@@ -197,7 +187,7 @@ static enum mh_status
 write_comment(const struct ticket_conf *c, const struct text_place *place, const struct request *q,
     struct ticket_texts *t, struct mh_err *err)
 {
-	const struct format *f = format_of(c);
+	const struct format *f = &formats[format_of(c)];
 	struct wording comment = { 0 };
 
 	enum mh_status status = wording_read(

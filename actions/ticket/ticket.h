@@ -24,8 +24,7 @@
 enum text_format {
 	FORMAT_PLAIN,    /* ticket.txt: shown as it stands */
 	FORMAT_MARKDOWN, /* ticket.md: GitHub, GitLab */
-	FORMAT_WIKI,     /* ticket.wiki: Jira Data Center */
-	FORMAT_HTML      /* ticket.html */
+	FORMAT_WIKI      /* ticket.wiki: Jira Data Center */
 };
 
 enum ticket_priority { PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITY_URGENT };
