@@ -15,6 +15,7 @@ import action  # noqa: E402
 import aws_server  # noqa: E402
 import job_servers  # noqa: E402
 import pki  # noqa: E402
+import token_server  # noqa: E402
 
 PROGRAM = os.path.join(os.environ["MAILHOOK_BUILD"], "libexec/mailhook/actions/trigger")
 NOW = "2026-01-04T04:05:06Z"
@@ -455,6 +456,37 @@ class Trigger(unittest.TestCase):
         self.expect("a function that is not there", self.run_action(self.conf("lambda", ["function=x"]), verb="check", online=True),
                     "failed", "Function not found")
         self.expect("input", self.run_action(self.conf("lambda", ["function=rotate"]), verb="input"), "skipped")
+
+    def test_oauth_token(self):
+        """A kept token that was revoked is asked for anew, once."""
+        tokens = token_server.TokenServer(now=lambda: 1767499506)
+        self.addCleanup(tokens.stop)
+        tokens.secrets["client-1"] = "cl13nt"
+        own = self.write("token.conf", "grant = client_credentials\ntoken_url = \"%s\"\nclient_id = client-1\nscope = \"https://graph.example/.default\"\n"
+                         "client_secret_file = \"%s\"\ncache_file = \"%s\"\n" % (tokens.url, self.write("client", "cl13nt"), self.dir + "/kept.json"))
+        preset = {"title": "own", "needs": {"secret": "x"}, "requests": {"start": {
+            "method": "POST", "url": "{url}/any", "headers": {"Authorization": "Bearer {secret}"}}}}
+        conf = self.conf(self.write("own.preset", json.dumps(preset)), url=self.jobs.url, token=own)
+
+        def takes(h, path, body):
+            token = h.headers["Authorization"].partition(" ")[2]
+            if tokens.valid(token) != "client-1":
+                return 401, {"message": "x " + token}, {}
+            self.jobs.runs.append(token)
+            return 204, b"", {}
+        self.jobs.anything = takes
+        self.expect("first", self.run_action(conf), "waiting", "", "approval", "renewed")
+        tokens.issued.clear()
+        r = self.expect("revoked", self.run_action(conf), "waiting", "", "approval", "renewed")
+        self.assertEqual((len(tokens.requests), len(self.jobs.runs)), (2, 2))
+        self.assertNotIn("access-", json.dumps(r.lines))
+        tokens.issued.clear()
+        tokens.consent = False
+        self.expect("and no more given", self.run_action(conf), "failed", "consent is missing")
+        tokens.consent = True
+        self.jobs.faults = [(401, b"", {}), (401, b"", {}), None]
+        self.expect("refused with a fresh one", self.run_action(conf), "failed", "HTTP 401")
+        self.assertEqual(len(self.jobs.runs), 2)
 
     def test_samples(self):
         """Every sample is a configuration that does, and every preset is in one."""

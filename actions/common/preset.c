@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "actions/common/preset_impl.h"
+#include "actions/token/token.h"
 
 #define MAX_TAKEN_BYTES 4096
 
@@ -214,8 +215,8 @@ ask(const struct preset_context *c, const cJSON *request, const struct preset_va
 	return status == MH_OK ? judge(c, request, v, &a, ret, err) : status;
 }
 
-enum mh_status
-preset_ask(const struct preset_context *c, const char *request, struct preset_answer *ret, struct mh_err *err)
+static enum mh_status
+ask_once(const struct preset_context *c, const char *request, struct preset_answer *ret, struct mh_err *err)
 {
 	MH_AUTO(preset_vars_release) struct preset_vars v;
 
@@ -225,6 +226,36 @@ preset_ask(const struct preset_context *c, const char *request, struct preset_an
 	if (status == MH_OK && ret->taken == NULL)
 		status = mh_fail(err, MH_RETRY, "no memory for an answer");
 	return status == MH_OK ? ask(c, preset_request_of(c->preset, request), &v, ret, err) : status;
+}
+
+/* A token may be revoked before its end: a new one is asked for, once. */
+static enum mh_status
+ask_with_fresh_token(const struct preset_context *c, const char *request, struct preset_answer *ret, struct mh_err *err)
+{
+	struct preset_settings settings = *c->settings;
+	struct preset_context again = *c;
+	MH_AUTO(secret_release) struct secret fresh = { 0 };
+	int64_t retry_after_s = -1;
+
+	const enum mh_status status = token_get(settings.token, true, c->now, &fresh, &retry_after_s, err);
+	if (status != MH_OK) {
+		ret->retry_after_s = retry_after_s;
+		return status;
+	}
+	settings.secret = fresh;
+	again.settings = &settings;
+	preset_answer_release(ret);
+	return ask_once(&again, request, ret, err);
+}
+
+enum mh_status
+preset_ask(const struct preset_context *c, const char *request, struct preset_answer *ret, struct mh_err *err)
+{
+	const enum mh_status status = ask_once(c, request, ret, err);
+
+	return status == MH_BAD && ret->status == 401 && c->settings->token != NULL
+		   ? ask_with_fresh_token(c, request, ret, err)
+		   : status;
 }
 
 enum mh_status

@@ -49,6 +49,7 @@ struct preset_settings {  /* of the action's file: PRESET_OPTIONS */
 	size_t n_pairs;
 	struct wire wire;
 	int64_t retry_after_s; /* of a token server that did not answer; -1: not said */
+	const char *token;     /* the configuration of mailhook-token(8) that gave the secret; NULL: another source */
 };
 
 /* Options for the action's cfg_opt_t table, and the checks that belong to them. */

@@ -107,6 +107,7 @@ read_secret(cfg_t *cfg, int64_t now, struct preset_settings *s, struct mh_err *e
 		return mh_fail(err, MH_BAD, "one of secret_file, secret_command and token");
 	for (unsigned i = 0; i < n && i < MAX_WORDS; i++)
 		command[i] = cfg_getnstr(cfg, "secret_command", i);
+	s->token = token;
 	if (file != NULL)
 		return secret_from_file(file, &s->secret, err);
 	if (n > 0)
