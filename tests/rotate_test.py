@@ -8,6 +8,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(HERE, "servers"))
+import pki  # noqa: E402
 import rotation  # noqa: E402
 from rotation import DAY, EXPIRES, START, World, instant  # noqa: E402
 
@@ -296,6 +297,20 @@ class RotateTest(rotation.RotationTest):
             self.assertIn(words, last["summary"], name)
             self.assertIn("nothing was changed", last["summary"], name)
             self.assertEqual(w.created, [], name)
+
+    def test_client_certificate(self):
+        """The client proves itself to Entra ID by a certificate: the token server verifies its PS256 assertions."""
+        w = self.world()
+        pki.make(w.dir)
+        with open(os.path.join(w.dir, "client.pem")) as f:
+            w.tokens.certificates["client-1"] = f.read()
+        del w.tokens.secrets["client-1"]
+        secret = os.path.join(w.dir, "client")
+        w.replace("token.conf", "client_secret_file = \"%s\"" % secret,
+                  "certificate_file = \"%s/client.pem\"\nkey_file = \"%s/client.key\"" % (w.dir, w.dir))
+        w.tokens.now = w.aws.now
+        self.rotated("by certificate", w, w.drive())
+        self.assertGreaterEqual(len(w.tokens.seen_jti), 1)
 
     # -- F.4: the job, the soak, the end
 

@@ -159,7 +159,7 @@ class WholeTest(unittest.TestCase):
             p = subprocess.Popen(w.command("handover", "1"), env=w.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT)
             w.until(lambda: w.job()[0] == "running", "the handover does not begin")
-            self.assertEqual(w.do("handover", "1", stdin=b"x\n").returncode, 2, "one at a time")
+            self.assertEqual(w.do("handover", "1", stdin=b"x\n").returncode, 75, "one at a time")
             w.run_once()
             self.assertEqual(w.job()[0], "running", "a worker that starts does not take it away")
             p.send_signal(signal.SIGKILL)

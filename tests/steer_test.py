@@ -361,6 +361,9 @@ class Steering(unittest.TestCase):
             ("closed without a time", "UPDATE cases SET state = 'closed'"),
             ("a time that is none", "UPDATE cases SET opened = 'yesterday'"),
             ("vouched for by nobody", "UPDATE cases SET vouched = 1"),
+            ("is in no case's history", "INSERT INTO approvals (case_id, step, by, at) VALUES (1, 'delete', 'eve', "
+             "'2026-01-01T00:00:00Z')"),
+            ("renewal 1", "INSERT INTO renewals (case_id, expires) VALUES (1, 'soon')"),
             ("belongs to no case", "DELETE FROM notices"),
             ("actions that are not a list", "UPDATE cases SET actions = '{}'"),
             ("the file: ", "UPDATE jobs SET state = 'gone'"),

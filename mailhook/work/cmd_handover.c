@@ -48,6 +48,10 @@ find_job(struct work *w, const struct case_row *c, struct arena *a, struct job_r
 		return status;
 	if (!c->open)
 		return mh_fail(err, MH_BAD, "case %" PRId64 " is closed: nothing is asked for", c->id);
+	for (size_t i = 0; i < jobs.n; i++) /* one of a case at a time */
+		if (jobs.items[i].state == JOB_RUNNING)
+			return mh_fail(err, MH_RETRY, "case %" PRId64 ": action \"%s\" is at work just now: try again",
+			    c->id, jobs.items[i].action);
 	for (size_t i = 0; i < jobs.n; i++)
 		if (jobs.items[i].state == JOB_WAITING && jobs.items[i].waiting_for == JOB_WAIT_INPUT) {
 			*ret = jobs.items[i];

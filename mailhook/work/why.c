@@ -59,7 +59,8 @@ job_why(const struct job_row *j, const struct case_row *c, char *dst, size_t dst
 		    c->ambiguous ? "a notice fits several cases, so it " : "", (long long)c->id);
 		break;
 	case JOB_WAIT_INPUT:
-		(void)snprintf(dst, dst_bytes, "waits for what only a person can give");
+		(void)snprintf(
+		    dst, dst_bytes, "waits for what only a person can give: mailhook handover %lld", (long long)c->id);
 		break;
 	case JOB_WAIT_TRUST:
 		(void)snprintf(dst, dst_bytes, "needs a %s notice, and this case is %s", trust_names[j->needs],

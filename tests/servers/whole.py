@@ -96,4 +96,6 @@ class Whole(World):
         return "\n".join(text)
 
     def check(self, test, name, creates=1):
+        sound = self.do("ledger", "check")
+        test.assertEqual(sound.returncode, 0, (name, sound))
         self.stand_ins.check(test, name, {"summary": self.job()[3] or ""}, creates=creates, told=self.everything())

@@ -81,6 +81,12 @@ static const struct {
 	  "c.id = n.case_id WHERE c.state = 'open')",
 	    "message", "counts against the quarantine, and its cases are closed" },
 	{ "SELECT id FROM events WHERE " TIME("at"), "event", "has a time that is none" },
+	{ "SELECT a.id FROM approvals a WHERE " TIME(
+	      "at") " OR NOT EXISTS (SELECT 1 FROM events e WHERE e.case_id = "
+		    "a.case_id AND e.what = 'approved' AND e.by = a.by AND e.at = a.at)",
+	    "approval", "is in no case's history" },
+	{ "SELECT case_id FROM renewals WHERE " TIME("expires") " OR " TIME("notice"), "renewal",
+	    "has a time that is none" },
 	{ "SELECT rowid FROM pauses WHERE (scope = 'all') <> (name = '') OR " TIME("since"), "pause", "is of nothing" },
 	{ "SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM meta WHERE name = 'seed' AND NOT " HEX("value", "32") ")", "meta",
 	    "has no seed for the keys of cases" },
