@@ -128,7 +128,7 @@ main(int argc, char **argv)
 	protocol_init(&protocol, STDIN_FILENO, STDOUT_FILENO);
 	arena_init(&arena, ARENA_BYTES);
 	buf_init(&desk.dropped, DROPPED_BYTES);
-	buf_init(&desk.words, TICKET_SERVER_WORDS_BYTES);
+	buf_init(&desk.words, TICKET_SERVER_WORDS_BYTES + 4);
 	enum mh_status status = request_read(&protocol, argc == 2 ? argv[1] : NULL, &request, &err);
 	if (status == MH_OK && (request.verb == VERB_INPUT || request.verb == VERB_UNKNOWN)) {
 		ticket_finish(&desk, "skipped", NULL, "a ticket needs nothing from the terminal");

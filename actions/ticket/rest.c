@@ -281,8 +281,9 @@ rest_refused(
 		buf_puts(full, ": ");
 		template_plain(full, &clean);
 	}
-	full->failed = false; /* it is cut, and that is all */
-	full->n = utf8_cut(buf_span(full), full->n);
+	full->failed = false; /* it is cut, and that is all; its maximum lies above, so that no character is split */
+	full->n = utf8_cut(buf_span(full), TICKET_SERVER_WORDS_BYTES);
+	full->p[full->n] = '\0';
 	return mh_fail(err, code, "%.*s", (int)utf8_cut(buf_span(full), sizeof(err->text) - 1), full->p);
 }
 

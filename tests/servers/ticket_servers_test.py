@@ -4,6 +4,8 @@
 One server of each is started for all of it. Usage: ticket_servers_test.py [--all] [unittest's arguments]
 """
 import concurrent.futures
+import http.server
+import json
 import os
 import re
 import shlex
@@ -11,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import urllib.parse
@@ -513,8 +516,35 @@ class RtTest(Life, unittest.TestCase):
         self.mail_life(d, answers, lambda key: self.system.server.ticket(self.system.ids("Subject LIKE '%s'" % key)[0]))
 
 
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """Answers everything by 422 and words."""
+    words = ""
+
+    def do_GET(self):
+        body = json.dumps({"errors": [self.words]}).encode()
+        self.send_response(422)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
 class RedmineTest(Life, unittest.TestCase):
     fixture, kind = redmine, Redmine
+
+    def test_words_of_a_refusal(self):
+        """They reach a person: cut between characters, on one line, with nothing that cannot be seen."""
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        d = self.desk(self.system.conf("http://127.0.0.1:%d" % server.server_address[1]))
+        for pad in range(4):
+            Refusing.words = "x" * pad + "a\r\nb\x1b[2J " + "\u65e5\u672c\u8a9e" * 2000
+            last = self.ended(d.check(), "failed", "422: " + "x" * pad + "a  b [2J \u65e5")
+            self.assertRegex(last["summary"], "^[^\x00-\x1f\x7f\ufffd]{200,300}$")
 
     def test_by_mail(self):
         server = self.system.server  # who writes is told the number, which is not Redmine's habit
