@@ -49,7 +49,7 @@
 
 /* -- IMAP --------------------------------------------------------------------------------------------------------- */
 #define MH_IMAP_LINE_BYTES (64u << 10)   /* a line of an answer outside its literals; RFC 7162 asks for 8 kB */
-#define MH_IMAP_ANSWER_BYTES (4u << 20)  /* all that one command brings; libetpan takes some ten times that */
+#define MH_IMAP_ANSWER_BYTES (2u << 20)  /* all that one command brings; libetpan takes some ten times that */
 #define MH_IMAP_SEARCH_BYTES (16u << 20) /* a SEARCH names a message in 8 bytes: 2 million of them */
 #define MH_IMAP_HEADER_BYTES (16u << 10) /* of one message's fields that are looked at; the rest is cut */
 #define MH_IMAP_HEADERS 64               /* messages whose fields come in one answer: 1 MB at most */

@@ -11,7 +11,7 @@ from imap_room import Room, notice  # noqa: E402
 import imap_proxy  # noqa: E402
 from imap_proxy import FAULTS, Proxy  # noqa: E402
 
-TIMEOUT_S, PATIENCE_S, MEMORY_KB = 1, 12, 120 << 10
+TIMEOUT_S, PATIENCE_S, MEMORY_KB = 1, 12, 64 << 10
 FETCH, HEADERS, SEARCH, SELECT, LOGIN, IDLE = b"BODY.PEEK[]", b"HEADER.FIELDS", b"UID SEARCH", b"SELECT", b"AUTHENTICATE", b"IDLE"
 CONFIG = 'timeout = %ds  poll = 1s  done = "done"' % TIMEOUT_S
 

@@ -364,3 +364,58 @@ find_message(struct session *s, uint32_t uid, size_t max, struct buf *ret, bool 
 		}
 	}
 }
+
+static bool
+within(int n, int least, int most)
+{
+	return n >= least && n <= most;
+}
+
+/* A zone is written as +HHMM. */
+static bool
+instant_of(const struct mailimap_date_time *d, int64_t *ret)
+{
+	const int zone = d->dt_zone < 0 ? -d->dt_zone : d->dt_zone;
+	const int64_t east_s = (int64_t)(zone / 100) * 3600 + (int64_t)(zone % 100) * 60;
+
+	if (!within(d->dt_year, 1970, 9999) || !within(d->dt_month, 1, 12) || !within(d->dt_day, 1, 31) ||
+	    !within(d->dt_hour, 0, 23) || !within(d->dt_min, 0, 59) || !within(d->dt_sec, 0, 60) ||
+	    !within(d->dt_zone, -1400, 1400))
+		return false;
+	*ret = time_of_civil(d->dt_year, d->dt_month, d->dt_day, d->dt_hour, d->dt_min, d->dt_sec) -
+	       (d->dt_zone < 0 ? -east_s : east_s);
+	return true;
+}
+
+static const struct mailimap_date_time *
+arrival_in(const struct mailimap_msg_att *att)
+{
+	for (clistiter *i = clist_begin(att->att_list); i != NULL; i = clist_next(i)) {
+		const struct mailimap_msg_att_item *item = clist_content(i);
+
+		if (item->att_type == MAILIMAP_MSG_ATT_ITEM_STATIC && item->att_data.att_static != NULL &&
+		    item->att_data.att_static->att_type == MAILIMAP_MSG_ATT_INTERNALDATE)
+			return item->att_data.att_static->att_data.att_internal_date;
+	}
+	return NULL;
+}
+
+enum mh_status
+find_arrival(struct session *s, uint32_t uid, int64_t *ret, struct mh_err *err)
+{
+	struct buf command;
+	bool told = false;
+
+	buf_init(&command, COMMAND_BYTES);
+	buf_printf(&command, "UID FETCH %" PRIu32 " (UID INTERNALDATE)", uid);
+	const enum mh_status status = session_command(s, "FETCH", &command, SCREEN_FETCH, 0, err);
+	buf_release(&command);
+	clist *list = status == MH_OK ? fetched(s) : NULL;
+	for (clistiter *i = list == NULL ? NULL : clist_begin(list); i != NULL && !told; i = clist_next(i)) {
+		const struct mailimap_msg_att *att = clist_content(i);
+		const struct mailimap_date_time *d = arrival_in(att);
+
+		told = d != NULL && read_att(att).uid == uid && instant_of(d, ret);
+	}
+	return status == MH_OK && !told ? mh_fail(err, MH_SKIP, "the server does not say when it came") : status;
+}

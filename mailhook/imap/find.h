@@ -43,4 +43,8 @@ enum mh_status find_headers(struct session *s, const struct uids *u, size_t *at,
 enum mh_status find_message(
     struct session *s, uint32_t uid, size_t max, struct buf *ret, bool *ret_more, struct mh_err *err);
 
+/* When the server took a message in (INTERNALDATE), which no sender has a hand in.
+ *   errors  MH_SKIP it does not say, or says no time; else as session_command */
+enum mh_status find_arrival(struct session *s, uint32_t uid, int64_t *ret, struct mh_err *err);
+
 #endif

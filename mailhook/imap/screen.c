@@ -216,7 +216,8 @@ behind_quoted(struct mh_span s)
 }
 
 /* One line of a FETCH's list or of a LIST: balanced, shallow, and of items that were asked for. It may end in a literal,
- * which is a value, and the next line goes on behind it. */
+ * which is a value, and the next line goes on behind it.
+ *   errors  MH_SKIP an item that was not asked for */
 static enum mh_status
 look_at_list(struct screen *s, struct mh_span line, bool fetch, struct mh_err *err)
 {
@@ -230,7 +231,7 @@ look_at_list(struct screen *s, struct mh_span line, bool fetch, struct mh_err *e
 			const size_t n = item_name(rest);
 
 			if (n == 0)
-				return mh_fail(err, MH_BAD, "the server sends what was not asked for: \"%s\"",
+				return mh_fail(err, MH_SKIP, "the server sends what was not asked for: \"%s\"",
 				    mh_escape(shown, sizeof(shown), rest));
 			i += n;
 			s->fetch_place = AT_VALUE;
@@ -349,8 +350,14 @@ take_line(struct screen *s, struct mh_span line, struct mh_err *err)
 	}
 	if (class == CLASS_FETCH || class == CLASS_LIST)
 		status = look_at_list(s, line, class == CLASS_FETCH, err);
+	if (status == MH_SKIP && !s->inside) { /* told of its own accord, and nothing of it has passed */
+		class = CLASS_HIDDEN;
+		s->hidden = true;
+		s->depth = 0;
+		status = MH_OK;
+	}
 	if (status != MH_OK)
-		return status;
+		return status == MH_SKIP ? MH_BAD : status;
 	s->inside = literal_at_end(line, &literal, &wrong);
 	if (s->inside && (wrong || literal > s->limits.literal_bytes || class == CLASS_PLAIN))
 		return mh_fail(err, MH_LIMIT, "the server sends a literal that is larger than was asked for");

@@ -69,13 +69,19 @@ is_likely(struct watch *w, const struct found_header *h, bool *ret, struct mh_er
 	return status;
 }
 
-/* IMAP knows no envelope; Return-Path is whatever the message says, so nobody is taken for its sender. */
+/* IMAP knows no envelope; Return-Path is whatever the message says, so nobody is taken for its sender. It came when the
+ * server took it in, however long it lay there: what its signatures are judged by is that time. */
 static enum mh_status
-store(struct watch *w, bool cut, struct mh_err *err)
+store(struct watch *w, uint32_t uid, bool cut, struct mh_err *err)
 {
-	const struct envelope e = { .received = clock_now(), .cut = cut };
+	const int64_t now = clock_now();
+	int64_t came = now;
+	enum mh_status status = find_arrival(w->session, uid, &came, err);
 
-	const enum mh_status status = front_store(w->im->conf, buf_span(&w->message), &e, err);
+	if (status != MH_OK && status != MH_SKIP)
+		return status;
+	const struct envelope e = { .received = came < now ? came : now, .cut = cut };
+	status = front_store(w->im->conf, buf_span(&w->message), &e, err);
 	if (status == MH_OK) {
 		w->stored = true;
 		atomic_fetch_add(&w->slot->taken, 1);
@@ -103,7 +109,7 @@ take(struct watch *w, uint32_t uid, enum filing *ret_as, bool *ret_gone, struct 
 	if (status == MH_OK && r.verdict == MH_IRRELEVANT && !*ret_gone && w->im->definitions_missing)
 		status = mh_fail(err, MH_RETRY, "the folder of definitions cannot be read");
 	if (status == MH_OK && !*ret_gone && r.verdict != MH_IRRELEVANT)
-		status = store(w, more, err);
+		status = store(w, uid, more, err);
 	atomic_store(&w->slot->in_hand, 0);
 	*ret_as = r.verdict == MH_NOTICE ? FILING_DONE : r.verdict == MH_IRRELEVANT ? FILING_IRRELEVANT : FILING_REVIEW;
 	return status;
