@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -232,6 +233,41 @@ class RotateTest(rotation.RotationTest):
                     self.rotated(name, w, w.drive())
                 finally:
                     w.close()
+
+    def test_wrong_answers(self):
+        """What is no answer of Graph is no verdict: a proxy's page, a status that says something else."""
+        rows = [("POST validateCredentials", s) for s in (200, 302, 404, 418)] + [("GET job", 200), ("PUT secrets", 200)]
+        for request, status in rows:
+            w = self.world()
+            w.sync.fault(request, (status, "x", {}))
+            self.rotated("%s: %d" % (request, status), w, w.drive())
+        for request in ("GET jobs", "GET job", "PUT secrets"):
+            w = self.world()
+            w.sync.fault(request, (418, "x", {}))
+            last = w.drive()
+            self.assertEqual(last["outcome"], "failed", request)
+            self.assertIn("418", last["summary"], request)
+            self.assertLessEqual(len(w.created), 1, request)
+            self.assertEqual(w.center.deleted, [], request)
+            last = w.drive()  # mailhook retry, by a person who saw to it
+            self.rotated(request, w, last)
+
+    def test_slow_servers(self):
+        """An answer that comes after the time is over is no answer."""
+        for name, at in (("SCIM", "scim Users"), ("Graph", "graph PUT secrets"), ("AWS", "aws CreateBearerToken")):
+            w = self.world(timeout_s=1)
+            request, slow = w.at_request, []
+
+            def late(what, when):
+                request(what, when)
+                if what == at and when == "after" and not slow:
+                    slow.append(what)
+                    time.sleep(1.5)
+            w.at_request = late
+            last = w.drive()
+            self.assertEqual(slow, [at], name)
+            self.rotated(name, w, last, creates=2 if name == "AWS" else 1)
+            self.assertEqual("orphan" in w.steps, name == "AWS", name)
 
     def test_save_is_refused_for_a_time(self):
         for code in (403, 409):

@@ -188,7 +188,10 @@ put_pairs(const struct entra *e, const char *list, const struct idp_token *t, st
 	return buf_ok(out) ? MH_OK : mh_fail(err, MH_RETRY, "no memory for a request");
 }
 
-/* 2xx is yes. 400 is the provider's no; what our own permissions are refused with says nothing about the token. */
+/* 204 is yes, 400 the provider's no. All else says nothing about the token: our own permissions, a proxy's page. */
+#define ANSWER_YES 204
+#define ANSWER_NO 400
+
 static enum mh_status
 validate_body(struct entra *e, struct mh_span body, struct mh_span token, const char *what, struct mh_err *err)
 {
@@ -199,10 +202,9 @@ validate_body(struct entra *e, struct mh_span body, struct mh_span token, const 
 	    entra_send(e, "POST", "/synchronization/jobs/", "/validateCredentials", body, &a, err);
 	if (status != MH_OK)
 		return status;
-	if (http_class(a.status) == MH_OK)
+	if (a.status == ANSWER_YES)
 		return MH_OK;
-	return entra_refused(
-	    a.status == 401 || a.status == 403 ? MH_RETRY : http_class(a.status), &a, what, token, err);
+	return entra_refused(a.status == ANSWER_NO ? MH_BAD : MH_RETRY, &a, what, token, err);
 }
 
 static enum mh_status
@@ -269,8 +271,8 @@ entra_save(void *state, const struct idp_token *t, struct mh_err *err)
 		status = entra_send(e, "PUT", "/synchronization/secrets", NULL, buf_span(&body), &a, err);
 	if (status != MH_OK)
 		return status;
-	if (http_class(a.status) != MH_OK) {
-		const bool passes = a.status == 401 || a.status == 403 || a.status == 409;
+	if (a.status != ANSWER_YES) {
+		const bool passes = a.status < 300 || a.status == 401 || a.status == 403 || a.status == 409;
 
 		return entra_refused(passes ? MH_RETRY : http_class(a.status), &a, "save", t->value, err);
 	}
