@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """mailhook-imap with a real Dovecot: what is found, kept, filed and retried. Exit 77 without Dovecot or root."""
+import calendar
+import glob
 import imaplib
 import os
 import shutil
@@ -85,6 +87,28 @@ class Reading(unittest.TestCase):
             c.logout()
             r.once()
             self.assertEqual(r.intake(), [N[1]])
+
+    def test_it_came_when_the_server_took_it(self):
+        """However long it lay there; what lies in the future came now."""
+        with Room() as r:
+            now = int(time.time())
+            for number, came, zone in ((1, now - 2 * 86400, 19800), (2, now - 86400, -28800), (3, now + 5 * 86400, 0)):
+                with self.subTest(zone):
+                    sign, offset = "-" if zone < 0 else "+", abs(zone) // 60
+                    r.deliver(notice(number), date='"%s %s%02d%02d"' % (
+                        time.strftime("%d-%b-%Y %H:%M:%S", time.gmtime(came + zone)), sign, offset // 60, offset % 60))
+                    r.once()
+                    taken = []
+                    for path in glob.glob(r.state + "/intake/*.msg"):
+                        with open(path, "rb") as f:
+                            text = f.read()
+                        if N[number].encode() in text:
+                            taken.append(calendar.timegm(time.strptime(text.split()[2].decode(), "%Y-%m-%dT%H:%M:%SZ")))
+                    self.assertEqual(len(taken), 1)
+                    if came < now:
+                        self.assertEqual(taken[0], came)
+                    else:
+                        self.assertLess(abs(taken[0] - time.time()), 60)
 
     def test_forwarders(self):
         for row, top, config, taken in (

@@ -346,6 +346,22 @@ class Cases(unittest.TestCase):
             r.run("run", "--once")
             self.assertEqual(r.rows("SELECT trust FROM cases"), [("unverified",)])
 
+    def test_lay_in_a_mailbox(self):
+        """What came long ago and is judged for the first time has all its time to be proved."""
+        with Room() as r:
+            os.makedirs(r.dir + "/state/intake", 0o700)
+            path = r.file("state/intake/0123456789abcdef.msg", "mailhook 1 2025-10-25T09:00:00Z from=- cut=0\n")
+            with open(path, "ab") as f:
+                f.write(r.mail())
+            r.run("run", "--once")
+            r.at(10)
+            r.run("run", "--once")
+            self.assertEqual(r.rows("SELECT count(*) FROM verifications"), [(1,)], "it is judged once more")
+            r.names.start()
+            r.at(60)
+            r.run("run", "--once")
+            self.assertEqual(r.rows("SELECT trust, received FROM messages"), [("verified", "2025-10-25T09:00:00Z")])
+
     def test_more_copies_than_wait(self):
         """While DNS is away false proofs fill the places of one message; that another is turned away is not silent."""
         with Room() as r:

@@ -85,7 +85,7 @@ static enum mh_status
 look_at_all(struct links *l, struct mh_span line, struct mh_err *err)
 {
 	for (size_t at = 0; (at = find_link(line, at)) != SIZE_MAX; at++) {
-		struct mh_span topic;
+		struct mh_span topic = MH_NONE;
 
 		l->last = span_from(line, at);
 		const enum mh_status status = read_line(l->last, &topic, err);

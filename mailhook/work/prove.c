@@ -122,6 +122,19 @@ give_up(struct again *g, const char *why, struct mh_err *err)
 	return end_verification(g, "unproven", words, err);
 }
 
+/* For how long it was judged: it may have lain in a mailbox for days before. */
+static enum mh_status
+judged_for(struct again *g, int64_t *ret_s, struct mh_err *err)
+{
+	struct notice_rows notices = { 0 };
+	const enum mh_status status = ledger_notices_of_message(g->w->db, g->m.id, g->a, &notices, err);
+
+	/* A copy that came later has its own time. */
+	const int64_t seen = notices.n == 0 ? g->v.received : notices.items[0].seen;
+	*ret_s = g->now - (seen > g->v.received ? seen : g->v.received);
+	return status;
+}
+
 static enum mh_status
 conclude(struct again *g, struct mh_span raw, const struct reading *r, struct mh_err *err)
 {
@@ -133,6 +146,7 @@ conclude(struct again *g, struct mh_span raw, const struct reading *r, struct mh
 		.trust_by = g->answer.by,
 		.trust_steps = g->answer.steps };
 	const bool better = g->answer.level > g->m.trust;
+	int64_t judged_s = 0;
 	char words[120];
 	enum mh_status status = MH_OK;
 
@@ -144,7 +158,11 @@ conclude(struct again *g, struct mh_span raw, const struct reading *r, struct mh
 	}
 	if (status != MH_OK)
 		return status;
-	if (g->answer.temporary && g->now - g->v.received >= PROVE_GIVE_UP_S)
+	if (g->answer.temporary)
+		status = judged_for(g, &judged_s, err);
+	if (status != MH_OK)
+		return status;
+	if (g->answer.temporary && judged_s >= PROVE_GIVE_UP_S)
 		return give_up(g, "DNS did not answer", err);
 	if (g->answer.temporary)
 		return ledger_verification_later(
