@@ -14,17 +14,18 @@
 /* Every name that the configuration has for a queue or a field, for the driver's check. */
 struct names {
 	const char *queues[MAX_NAMES], *fields[TICKET_MAX_FIELDS];
+	size_t n_queues;
 };
 
 static void
-add_queue(struct ticket_desk *d, struct names *n, const char *queue)
+add_queue(struct names *n, const char *queue)
 {
-	if (queue == NULL || queue[0] == '\0' || d->n_queues == MAX_NAMES)
+	if (queue == NULL || queue[0] == '\0' || n->n_queues == MAX_NAMES)
 		return;
-	for (size_t i = 0; i < d->n_queues; i++)
+	for (size_t i = 0; i < n->n_queues; i++)
 		if (strcmp(n->queues[i], queue) == 0)
 			return;
-	n->queues[d->n_queues++] = queue;
+	n->queues[n->n_queues++] = queue;
 }
 
 static void
@@ -37,9 +38,10 @@ set_desk(struct ticket_desk *d, const struct ticket_conf *c, const struct reques
 	d->online = json_bool(q->json, "online", &online) && online;
 	d->queue = ticket_conf_of_account(c, q->expiry.account, "queue");
 	d->queues = n->queues;
-	add_queue(d, n, cfg_getstr(c->cfg, "queue"));
+	add_queue(n, cfg_getstr(c->cfg, "queue"));
 	for (unsigned i = 0; i < cfg_size(c->cfg, "account"); i++)
-		add_queue(d, n, cfg_getstr(cfg_getnsec(c->cfg, "account", i), "queue"));
+		add_queue(n, cfg_getstr(cfg_getnsec(c->cfg, "account", i), "queue"));
+	d->n_queues = n->n_queues;
 	d->fields = n->fields;
 	for (unsigned i = 0; i < cfg_size(c->cfg, "field") && i < TICKET_MAX_FIELDS; i++)
 		n->fields[d->n_fields++] = cfg_title(cfg_getnsec(c->cfg, "field", i));
@@ -86,7 +88,7 @@ check(const struct ticket_conf *c, struct ticket_desk *d, void *state, struct mh
 static enum mh_status
 act(struct ticket_conf *c, struct ticket_desk *d, struct mh_err *err)
 {
-	struct names names;
+	struct names names = { 0 };
 	void *state = NULL;
 	enum mh_status status = ticket_conf_read(d->request->config, c, err);
 

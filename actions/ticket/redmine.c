@@ -292,7 +292,7 @@ redmine_find(void *state, const char *key, struct ticket_ref *ret, struct mh_err
 		return mh_fail(err, MH_RETRY, "Redmine answered a search with something else");
 	cJSON_ArrayForEach(issue, json_array(a.json, "issues"))
 	{
-		struct ticket_ref ref;
+		struct ticket_ref ref = { 0 };
 		bool ours = false;
 
 		status = carries(rm, issue, key, &ours, err);

@@ -108,7 +108,7 @@ member_id(struct redmine *rm, const char *name, int64_t *ret, struct mh_err *err
 static enum mh_status
 add_assignee(struct redmine *rm, cJSON *issue, const struct ticket_new *t, struct mh_err *err)
 {
-	int64_t id;
+	int64_t id = 0;
 
 	if (t->assignee == NULL)
 		return MH_OK;

@@ -325,7 +325,7 @@ rest_path(struct rest *r, const char **ret, struct mh_err *err, const char *fmt,
 static enum mh_status
 url_of(const struct rest *r, const char *path, const char **ret, struct mh_err *err)
 {
-	struct mh_span url;
+	struct mh_span url = MH_NONE;
 	const struct mh_span base = span_of(r->base), whole = span_of(path);
 	enum mh_status status = MH_OK;
 
