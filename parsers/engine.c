@@ -31,11 +31,17 @@ on_phrase(void *user, const struct phrase *p, struct mh_span text, size_t at)
 static bool
 is_read_field(struct mh_span name)
 {
-	static const char *const names[] = { "Subject", "From", "Reply-To", "X-Original-From", "X-Original-Sender",
-		"X-SM-COMMUNICATION-TYPE", "X-NOTIFICATIONS-CLIENT-REQUEST-ID" };
+#define NAME(s)                                                                                                        \
+	{                                                                                                              \
+		s, sizeof(s) - 1                                                                                       \
+	}
+	static const struct mh_span names[] = { NAME("Subject"), NAME("From"), NAME("Reply-To"),
+		NAME("X-Original-From"), NAME("X-Original-Sender"), NAME("X-SM-COMMUNICATION-TYPE"),
+		NAME("X-NOTIFICATIONS-CLIENT-REQUEST-ID") };
+#undef NAME
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (span_ieq(name, span_of(names[i])))
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) /* for each field of each mail: no strlen here */
+		if (name.n == names[i].n && span_ieq(name, names[i]))
 			return true;
 	return false;
 }

@@ -278,7 +278,7 @@ event_views(size_t around, struct view_list *list, struct arena *a, bool *ret_fo
 	struct mh_span text = list->items[around].text;
 
 	*ret_found = false;
-	if (span_find(text, MH_LIT("{"), 0) == SIZE_MAX)
+	if (text.n == 0 || memchr(text.p, '{', text.n) == NULL)
 		return MH_OK;
 
 	/* Behind SNS's footer stands the topic's account, which is nobody's here. */

@@ -327,9 +327,13 @@ void
 view_reference(const struct view *v, struct arena *a, struct mh_span *ret_region, struct mh_span *ret_event)
 {
 	struct mh_span region = MH_NONE, event = MH_NONE;
+	const bool named =
+	    span_find(v->text, MH_LIT("health"), 0) != SIZE_MAX; /* no way of encoding touches a letter */
 
-	reference_facts(v->text, a, &region, &event);
-	if (event.p == NULL && !text_event(v->text, a, &region, &event) && v->part != NULL && v->kind != VIEW_EVENT)
+	if (named)
+		reference_facts(v->text, a, &region, &event);
+	if (event.p == NULL && !(named && text_event(v->text, a, &region, &event)) && v->part != NULL &&
+	    v->kind != VIEW_EVENT)
 		part_event(v->part, a, &region, &event);
 	if (region.p != NULL)
 		*ret_region = region;

@@ -172,27 +172,47 @@ keep_match(struct view_reader *r, const struct definition_pattern *p, const stru
 	return MH_OK;
 }
 
+struct needle {
+	struct mh_span literal,
+	    key;       /* key: what is looked for, the definition's literal where that is a part of literal */
+	size_t key_at; /* in literal */
+	bool claims;   /* key is a definition's */
+};
+
+static struct needle
+needle_of(const struct definition *def, struct mh_span literal)
+{
+	for (const char *const *l = def->literals; *l != NULL; l++) {
+		const struct mh_span key = span_of(*l);
+		const size_t at = key.n > literal.n ? SIZE_MAX : span_ifind(literal, key, 0);
+
+		if (at != SIZE_MAX)
+			return (struct needle){ literal, key, at, true };
+	}
+	return (struct needle){ literal, literal, 0, false };
+}
+
 /* Offset of the literal in the view's text at or after from; SIZE_MAX: not there. */
 static size_t
-next_place(struct view_reader *r, struct mh_span literal, size_t from)
+next_place(struct view_reader *r, const struct needle *n, size_t from)
 {
-	struct literal_places *p = &r->last;
 	const struct mh_span text = r->v->text;
+	struct literal_places *p = n->claims ? &r->claimed : &r->other;
 
-	if (!span_eq(p->literal, literal)) {
-		*p = (struct literal_places){ .literal = literal };
-		for (size_t at = span_ifind(text, literal, 0); at != SIZE_MAX && !p->more;
-		     at = span_ifind(text, literal, at + 1)) {
+	if (!span_eq(p->literal, n->key)) {
+		*p = (struct literal_places){ .literal = n->key };
+		for (size_t at = span_ifind(text, n->key, 0); at != SIZE_MAX && !p->more;
+		     at = span_ifind(text, n->key, at + 1)) {
 			p->more = p->n == MAX_PLACES_KEPT;
 			if (!p->more)
 				p->at[p->n++] = at;
 		}
 	}
 	if (p->more)
-		return span_ifind(text, literal, from);
+		return span_ifind(text, n->literal, from);
 	for (size_t i = 0; i < p->n; i++)
-		if (p->at[i] >= from)
-			return p->at[i];
+		if (p->at[i] >= from + n->key_at && span_istarts(span_from(text, p->at[i] - n->key_at), n->literal))
+			return p->at[i] - n->key_at;
 	return SIZE_MAX;
 }
 
@@ -210,11 +230,12 @@ run_pattern(struct view_reader *r, size_t number)
 {
 	const struct definition_pattern *p = &r->def->patterns[number];
 	const struct mh_span text = r->v->text, literal = span_of(p->literal);
+	const struct needle needle = needle_of(r->def, literal);
 	const bool dated = (p->facts & (1u << FACT_EXPIRES | 1u << FACT_DAYS)) != 0;
 	size_t from = 0, matches = 0, places = 0;
 
 	for (;;) {
-		const size_t at = next_place(r, literal, from);
+		const size_t at = next_place(r, &needle, from);
 		if (at == SIZE_MAX && from == 0)
 			explain_pattern(r, number, COUNTS_NOT, MH_NONE, "its fixed text is not there");
 		if (at == SIZE_MAX || matches > MAX_PLACES)
@@ -290,9 +311,10 @@ unread_literals(struct view_reader *r)
 
 	for (const char *const *l = r->def->literals; *l != NULL; l++) {
 		const struct mh_span literal = span_of(*l);
+		const struct needle needle = { literal, literal, 0, true };
 
-		for (size_t at = next_place(r, literal, 0); at != SIZE_MAX && checked < MAX_CHECKED;
-		     at = next_place(r, literal, at + literal.n)) {
+		for (size_t at = next_place(r, &needle, 0); at != SIZE_MAX && checked < MAX_CHECKED;
+		     at = next_place(r, &needle, at + literal.n)) {
 			checked++;
 			if (status == MH_OK && !overlaps_place(r, at, at + literal.n) && says_when(r->v->text, at))
 				status = view_miss(r, true, "no date");

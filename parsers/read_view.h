@@ -18,8 +18,8 @@ struct side_fact { /* read by a pattern without a date */
 
 #define MAX_PLACES_KEPT 8
 
-struct literal_places { /* where a literal stands in the view; patterns that share one are many */
-	struct mh_span literal;
+struct literal_places {         /* where a literal stands in the view; patterns that share one are many */
+	struct mh_span literal; /* where a definition's is a part of a pattern's: the definition's, which serves both */
 	size_t at[MAX_PLACES_KEPT], n;
 	bool more; /* than there is room for */
 };
@@ -38,7 +38,7 @@ struct view_reader {
 	size_t n_places, cap_places;
 	struct side_fact *side;
 	size_t n_side, cap_side;
-	struct literal_places last; /* of the literal that was looked for last */
+	struct literal_places claimed, other; /* of a definition's literal, and of another: those looked for last */
 };
 
 /* Doubles an array in the arena when it is full. False: no room. */

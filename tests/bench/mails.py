@@ -1,4 +1,4 @@
-"""Writes the mails that are measured: mails.py FOLDER [NOTICES]."""
+"""Writes the mails that are measured: mails.py FOLDER."""
 
 import os
 import sys
@@ -36,12 +36,6 @@ def main():
     ):
         with open(os.path.join(folder, name), "wb") as f:
             f.write(mail)
-    count = int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    for part in ("new", "cur", "tmp"):
-        os.makedirs(os.path.join(folder, "maildir", part), exist_ok=True)
-    for number in range(count):
-        with open(os.path.join(folder, "maildir", "cur", f"{number}.bench:2,S"), "wb") as f:
-            f.write(padded(notice(number), 7000))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
 #!/bin/sh
 # tests/bench/run.sh [BUILD [ROUNDS [NOTICES]]]: mailhook against procmail, maildrop and a Python script, in one run, and
-# its check of a signature against OpenSSL's alone.
+# its check of a signature against OpenSSL's alone, and parse against GMime.
 # Ratios are what counts: all programs get the same mail in interleaved rounds on the same disk.
 set -eu
 cd "$(dirname "$0")/../.."
 build=${1:-build}
 rounds=${2:-200}
-notices=${3:-10000}
+notices=${3:-20000}
 case $build in /*) ;; *) build=$PWD/$build ;; esac
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-/usr/bin/python3 tests/bench/mails.py "$work" "$notices"
+/usr/bin/python3 tests/bench/mails.py "$work"
 mkdir -m 700 "$work/state" "$work/state/intake" "$work/procmail"
 echo '2026-01-05T09:00:00Z' >"$work/clock"
 export MAILHOOK_CLOCK_FILE="$work/clock"
@@ -61,10 +61,6 @@ for mail in ordinary-50k notice-50k; do
 	row "peak memory, $mail" "$(value "$lines" mailhook 4)" procmail "$(value "$lines" procmail 4)" kB
 done
 
-start=$(date +%s%N)
-taskset -c 0 "$build/bin/mailhook" parse "$work/maildir" >"$work/parsed"
-end=$(date +%s%N)
-awk -v n="$notices" -v ns="$((end - start))" -v read="$(grep -c '"verdict":"notice"' "$work/parsed" || true)" \
-	'BEGIN { printf "%-44s %9.0f a second (%d of %d read, %.2f s)\n", "parse of a Maildir on one core", n * 1e9 / ns, read, n, ns / 1e9 }'
+/usr/bin/python3 tests/bench/parse.py "$build" 5 "$notices"
 "$build/tests/verify-bench" 2000 20000 100000
 echo "again: tests/bench/run.sh ${1:-build} $rounds $notices"

@@ -1,6 +1,7 @@
-/* fuzz_read.c: any bytes, read as a message to a verdict; what comes out keeps its promises. */
+/* fuzz_read.c: any bytes, read as a message to a verdict; what comes out, and what is told of the way, keeps its promises. */
 #include <stdlib.h>
 
+#include "mailhook/json.h"
 #include "parsers/parser.h"
 #include "parsers/render.h"
 
@@ -11,6 +12,33 @@ check(bool ok)
 {
 	if (!ok)
 		abort();
+}
+
+static void
+listen(void *user, struct mh_span line)
+{
+	MH_AUTO(drop_json) cJSON *j = json_parse(line, NULL);
+	size_t *lines = user;
+
+	check(j != NULL && json_string(j, "decision") != NULL);
+	(*lines)++;
+}
+
+/* The same again with somebody who listens: each line is JSON, and nothing else changes. */
+static void
+explain(struct definitions *d, struct mh_span raw, struct arena *a, const struct reading *before)
+{
+	size_t lines = 0;
+	const struct explain_sink sink = { listen, &lines };
+	const enum mh_verdict verdict = before->verdict;
+	const size_t notices = before->n_notices;
+	struct reading r;
+
+	definitions_explain(d, &sink);
+	arena_reset(a);
+	read_message(&definition_parser, d, NULL, raw, a, &r);
+	definitions_explain(d, NULL);
+	check(r.verdict == MH_FAILED || (r.verdict == verdict && r.n_notices == notices && lines > 0));
 }
 
 int
@@ -35,6 +63,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	for (size_t i = 0; i < r.n_notices; i++)
 		check(r.notices[i].kind.n > 0 &&
 		      (!span_starts(r.notices[i].kind, MH_LIT("aws.")) || r.notices[i].account.n == 12));
+	if (n % 4 == 0) /* telling costs more than reading */
+		explain(d, raw, &a, &r);
 	buf_release(&out);
 	arena_release(&a);
 	return 0;
