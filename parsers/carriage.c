@@ -223,6 +223,8 @@ flatten(struct flat *f, struct mh_span s)
 	for (size_t i = 0; i < s.n;) {
 		while (!at_line && s.n - i >= LANE_BYTES && flatten_lane(f, s.p + i))
 			i += LANE_BYTES;
+		if (i == s.n)
+			return;
 		if (s.n - i >= 8) {
 			const size_t n = flatten_eight(f, s.p + i);
 
