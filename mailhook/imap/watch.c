@@ -32,6 +32,7 @@ struct watch {
 	bool busy;          /* something was read in this pass, or a session opened */
 	bool stored;        /* something since the worker was woken */
 	int64_t file_again; /* what was refused is not tried before */
+	bool filing_full;
 	char filing_words[160];
 };
 
@@ -90,17 +91,20 @@ store(struct watch *w, uint32_t uid, bool cut, struct mh_err *err)
 }
 
 /* Fetches, reads, stores.
+ *   in      size: as the server says it; 0: it was not asked
  *   out     *ret_as: where it belongs; *ret_gone: it is not there any more
  *   errors  MH_SKIP the server will not give it; else as session_command */
 static enum mh_status
-take(struct watch *w, uint32_t uid, enum filing *ret_as, bool *ret_gone, struct mh_err *err)
+take(struct watch *w, uint32_t uid, uint64_t size, enum filing *ret_as, bool *ret_gone, struct mh_err *err)
 {
+	const uint64_t most = (uint64_t)w->box->max_message_bytes;
+	const uint64_t pieces = (size == 0 || size > most ? most : size) / MH_IMAP_CHUNK_BYTES;
 	struct reading r = { 0 };
 	bool more = false;
 
 	w->busy = true;
 	atomic_store(&w->slot->in_hand, uid);
-	expect_silence(w, w->box->max_message_bytes / 1024); /* a megabyte a second at least */
+	expect_silence(w, (int64_t)pieces * w->box->timeout_s * 1000);
 	enum mh_status status =
 	    find_message(w->session, uid, (size_t)w->box->max_message_bytes, &w->message, &more, err);
 	*ret_gone = status == MH_OK && w->message.n == 0;
@@ -115,12 +119,15 @@ take(struct watch *w, uint32_t uid, enum filing *ret_as, bool *ret_gone, struct 
 	return status;
 }
 
-static enum mh_status
-note_filing(struct watch *w, uint32_t uid, enum filing as, struct mh_err *err)
+/* Where too many wait already it is left where it is: that is no reason to read no more. */
+static void
+note_filing(struct watch *w, uint32_t uid, enum filing as)
 {
-	if (!file_wanted(w->box, as) || position_file(&w->position, uid, as))
-		return MH_OK;
-	return mh_fail(err, MH_BAD, "more than %d messages wait to be filed: %s", MH_IMAP_FILING, w->filing_words);
+	if (!file_wanted(w->box, as) || position_file(&w->position, uid, as) || w->filing_full)
+		return;
+	w->filing_full = true;
+	log_event(LOG_WARNING, "mailbox", NULL, "mailbox %s: %d messages wait to be filed, others are left: %s",
+	    w->box->name, MH_IMAP_FILING, w->filing_words);
 }
 
 static enum mh_status
@@ -134,12 +141,12 @@ note_again(struct watch *w, uint32_t uid, const char *why, struct mh_err *err)
 
 /* A message by its UID, whatever its header says. */
 static enum mh_status
-take_one(struct watch *w, uint32_t uid, struct mh_err *err)
+take_one(struct watch *w, uint32_t uid, uint64_t size, struct mh_err *err)
 {
 	enum filing as = FILING_IRRELEVANT;
 	bool gone = false;
 	struct mh_err own = { 0 };
-	const enum mh_status status = take(w, uid, &as, &gone, &own);
+	const enum mh_status status = take(w, uid, size, &as, &gone, &own);
 
 	if (status == MH_SKIP)
 		return note_again(w, uid, own.text, err);
@@ -148,7 +155,9 @@ take_one(struct watch *w, uint32_t uid, struct mh_err *err)
 		return status;
 	}
 	position_forget(&w->position, uid);
-	return gone ? MH_OK : note_filing(w, uid, as, err);
+	if (!gone)
+		note_filing(w, uid, as);
+	return MH_OK;
 }
 
 /* -- many ---------------------------------------------------------------------------------------------------------- */
@@ -188,9 +197,9 @@ take_headers(struct watch *w, const struct uids *u, size_t *at, struct mh_err *e
 				     ? MH_OK
 				     : mh_fail(err, MH_RETRY, "the server leaves out messages that it has named");
 		else if (likely[k])
-			status = take_one(w, uid, err);
+			status = take_one(w, uid, found[k].size, err);
 		else
-			status = note_filing(w, uid, FILING_IRRELEVANT, err);
+			note_filing(w, uid, FILING_IRRELEVANT);
 	}
 	return status;
 }
@@ -210,6 +219,7 @@ save_and_file(struct watch *w, uint32_t uid, struct mh_err *err)
 	status = file_all(w->session, &w->position, &own);
 	if (status == MH_OK) {
 		w->filing_words[0] = '\0';
+		w->filing_full = false;
 		return MH_OK;
 	}
 	*err = own;
@@ -260,8 +270,8 @@ pass_over(struct watch *w, const struct uids *all, const struct uids *likely, st
 	for (size_t i = 0; i < all->n && status == MH_OK; i++) {
 		if (uids_have(likely, all->items[i]))
 			continue;
-		status = note_filing(w, all->items[i], FILING_IRRELEVANT, err);
-		if (status == MH_OK && w->position.n_filing >= 1000)
+		note_filing(w, all->items[i], FILING_IRRELEVANT);
+		if (w->position.n_filing >= 1000 && clock_now() >= w->file_again)
 			status = save_and_file(w, 0, err);
 	}
 	return status;
@@ -310,7 +320,7 @@ take_again(struct watch *w, struct mh_err *err)
 		const struct again_row r = w->position.again[i];
 
 		if (r.due <= now)
-			status = take_one(w, r.uid, err);
+			status = take_one(w, r.uid, 0, err);
 	}
 	return status;
 }
