@@ -381,7 +381,7 @@ cut_lines(struct cutter *c, struct mh_span text)
 		}
 
 		struct field_block block;
-		if (status == MH_OK && field_block_read(here, &block)) {
+		if (status == MH_OK && field_may_begin(words) && field_block_read(here, &block)) {
 			status = open_forward(c, &block, depth, here.p);
 			skip_bytes = block.bytes - (here.n - rest.n);
 		}

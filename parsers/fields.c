@@ -55,13 +55,26 @@ quote_depth(struct mh_span line, struct mh_span *ret_rest)
 	return depth;
 }
 
+/* A colon, or the first byte of a wide one, where a field's name would end. */
+static bool
+has_colon(struct mh_span words)
+{
+	const struct mh_span head = span_head(words, 24);
+
+	return head.n > 0 && (memchr(head.p, ':', head.n) != NULL || memchr(head.p, "："[0], head.n) != NULL);
+}
+
+bool
+field_may_begin(struct mh_span words)
+{
+	return has_colon(words) || (words.n > 0 && words.p[0] == '-'); /* "-": all of them on one line */
+}
+
 /* A field's value, where the line is one: "From: x", "*From:* x" (bold as text), "De : x", "差出人： x". */
 bool
 field_line(struct mh_span words, enum field_name *ret_name, struct mh_span *ret_value)
 {
-	/* Most lines have no colon so early and cost no more than this. */
-	const struct mh_span head = span_head(words, 24);
-	if (head.n == 0 || (memchr(head.p, ':', head.n) == NULL && memchr(head.p, "："[0], head.n) == NULL))
+	if (!has_colon(words))
 		return false;
 
 	struct mh_span s = words;

@@ -19,6 +19,9 @@ unsigned quote_depth(struct mh_span line, struct mh_span *ret_rest);
 /* Whether a line, quote marks gone, is a field's. */
 bool field_line(struct mh_span words, enum field_name *ret_name, struct mh_span *ret_value);
 
+/* Whether field lines may begin with this line, quote marks gone: most do not, and cost no more than this. */
+bool field_may_begin(struct mh_span words);
+
 /* Whether field lines begin at text's first line: From and one of Date and Subject, or Date and Subject, within some
  * lines; long values may go on on the next line, and empty lines may stand between (HTML that became text).
  *   source  Gmail, Outlook, OWA, Apple Mail, Thunderbird, Yahoo (all on one line), MailMate; en, de, fr, ja */

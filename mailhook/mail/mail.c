@@ -54,7 +54,7 @@ mail_field_nth(const struct mail_message *m, const char *name, size_t nth)
 	const struct mh_span wanted = span_of(name);
 
 	for (size_t i = 0; i < m->n_fields; i++)
-		if (span_ieq(m->fields[i].name, wanted) && nth-- == 0)
+		if (m->fields[i].name.n == wanted.n && span_ieq(m->fields[i].name, wanted) && nth-- == 0)
 			return &m->fields[i];
 	return NULL;
 }
