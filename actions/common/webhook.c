@@ -54,9 +54,9 @@ webhook_sign(
 	MH_AUTO(buf_release) struct buf bytes;
 	struct mh_span rest = span_trim(secret), line;
 
+	buf_init(&bytes, body.n + id.n + 32);
 	if (rest.n == 0)
 		return mh_fail(err, MH_BAD, "a signed webhook needs its secret");
-	buf_init(&bytes, body.n + id.n + 32);
 	buf_put(&bytes, id);
 	buf_printf(&bytes, ".%" PRId64 ".", now);
 	buf_put(&bytes, body);
