@@ -204,9 +204,9 @@ token_store_write(const struct token_store *t, const struct token_state *s, stru
 	MH_AUTO(secret_buf_release) struct buf text;
 	char aside[256];
 
+	buf_init(&text, 4 * SECRET_MAX_BYTES);
 	if (t->path == NULL)
 		return MH_OK;
-	buf_init(&text, 4 * SECRET_MAX_BYTES);
 	if (!print_state(s, &text) || !name_beside(t->path, ".new", aside, sizeof(aside)))
 		return mh_fail(err, MH_RETRY, "no memory to keep a token");
 
