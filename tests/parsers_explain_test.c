@@ -12,6 +12,8 @@
 #define HEAD                                                                                                           \
 	"From: no-reply-aws@amazon.com\nDate: Thu, 6 Nov 2025 02:11:12 +0000\n"                                        \
 	"Subject: SCIM [AWS Account: 123456789012] [EU-WEST-1]\n"
+#define PATTERN_1                                                                                                      \
+	"pattern|aws-scim-token|true|SCIM access token used to automatically provision users expires in 89 days on |-"
 #define SENTENCE "The SCIM access token used to automatically provision users expires "
 
 static void
@@ -51,10 +53,7 @@ static const struct want wants[] = {
 	    { "part|-|-|-|part 1: text/plain, 7 bytes of text, not encoded in bytes 23 to 30 of the message",
 		"claim|aws-scim-token|false|-|no word of it is in the mail", "verdict|-|-|irrelevant|" } },
 	{ "a notice", HEAD "\n" SENTENCE "in 89 days on Tue Feb 03 04:05:06 UTC 2026.\n",
-	    { "claim|aws-scim-token|true|SCIM access token used to automatically provision|by its literal",
-		"pattern|aws-scim-token|true|SCIM access token used to automatically provision users expires in 89 "
-		"days "
-		"on |-",
+	    { "claim|aws-scim-token|true|SCIM access token used to automatically provision|by its literal", PATTERN_1,
 		"date|aws-scim-token|true|Tue Feb 03 04:05:06 UTC 2026|the definition's own sentence states it",
 		"fact|aws-scim-token|true|123456789012|the account, from the subject",
 		"fact|aws-scim-token|true|eu-west-1|the region, from the subject", "verdict|-|-|notice|" } },
