@@ -9,7 +9,9 @@
 #include "parsers/explain.h"
 #include "parsers/fields.h"
 
-#define MAX_DATES 100       /* of one message: more are no help */
+#define MAX_DATES 100 /* of one message: more are no help */
+#define MAX_DATE_WORDS 6
+#define MAX_DATE_BYTES 60
 #define MAX_BEFORE 200      /* bytes in front of a date that may say what it is */
 #define MAX_BRACKETS 600    /* bytes of a banner in brackets */
 #define MAX_ATTRIBUTION 300 /* "On Wed, Oct 27, 2021 at 9:31 AM Somebody <address> wrote:" */
@@ -235,6 +237,26 @@ begins_word(struct mh_span text, size_t i)
 	return !((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'));
 }
 
+/* About how far a date goes that cannot be read: some words of digits and names, to the end of a sentence. */
+static size_t
+date_bytes(struct mh_span rest)
+{
+	size_t end = 0;
+
+	for (int words = 0; words < MAX_DATE_WORDS && end < rest.n; words++) {
+		const struct mh_span word = span_from(rest, end > 0 ? end + 1 : 0);
+		const size_t blank = span_find(word, MH_LIT(" "), 0), n = blank == SIZE_MAX ? word.n : blank;
+		const char c = n > 0 ? word.p[0] : '\0';
+
+		if (end > 0 && !(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'Z') && !span_starts(word, MH_LIT("at ")))
+			break;
+		end = (size_t)(word.p - rest.p) + n;
+		if (n > 0 && word.p[n - 1] == '.')
+			break;
+	}
+	return end > MAX_DATE_BYTES ? utf8_cut(rest, MAX_DATE_BYTES) : end;
+}
+
 static void
 text_dates(struct dates *d, size_t view, enum date_order order)
 {
@@ -260,8 +282,7 @@ text_dates(struct dates *d, size_t view, enum date_order order)
 			case MH_BAD:
 			case MH_RETRY:
 			case MH_LIMIT:
-				for (n = 1; n < rest.n && n < 40 && (rest.p[n] != ' ' || (c >= 'A' && n < 12)); n++)
-					;
+				n = date_bytes(rest);
 				judge_date(d, view, span_head(rest, n), NULL, why.text);
 				break;
 			}
