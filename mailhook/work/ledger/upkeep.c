@@ -16,12 +16,10 @@ ledger_last_event(struct db *db, int64_t *ret, struct mh_err *err)
 
 /* -- retention ----------------------------------------------------------------------------------------------------- */
 
-#define MAKE_ORPHANS                                                                                                   \
-	"CREATE TEMP TABLE orphans AS SELECT DISTINCT message_id AS id FROM notices WHERE case_id IN "                 \
-	"(SELECT id FROM purged)"
-#define DELETE_ORPHANS                                                                                                 \
-	"DELETE FROM messages WHERE id IN (SELECT id FROM orphans) AND NOT EXISTS "                                    \
-	"(SELECT 1 FROM notices n WHERE n.message_id = messages.id)"
+static const char make_orphans[] = "CREATE TEMP TABLE orphans AS SELECT DISTINCT message_id AS id FROM notices WHERE "
+				   "case_id IN (SELECT id FROM purged)";
+static const char delete_orphans[] = "DELETE FROM messages WHERE id IN (SELECT id FROM orphans) AND NOT EXISTS "
+				     "(SELECT 1 FROM notices n WHERE n.message_id = messages.id)";
 
 /* What belongs to the cases of the temporary list goes, then what belongs to nothing. Jobs point at events. */
 static enum mh_status
@@ -32,9 +30,9 @@ purge_cases(struct db *db, size_t max, struct purge *p, bool *ret_more, struct m
 		"DELETE FROM events WHERE case_id IN (SELECT id FROM purged)",
 		"DELETE FROM approvals WHERE case_id IN (SELECT id FROM purged)",
 		"DELETE FROM renewals WHERE case_id IN (SELECT id FROM purged)",
-		MAKE_ORPHANS,
+		make_orphans,
 		"DELETE FROM notices WHERE case_id IN (SELECT id FROM purged)",
-		DELETE_ORPHANS,
+		delete_orphans,
 		"DELETE FROM cases WHERE id IN (SELECT id FROM purged)",
 		"DROP TABLE orphans",
 		"DROP TABLE purged",
