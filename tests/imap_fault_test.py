@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """A fault proxy between mailhook-imap and Dovecot: each fault ends in a new connection within its deadline, in bounded
 memory, and every message is handled, once. Exit 77 without Dovecot or root."""
+import os
+import signal
 import sys
 import threading
 import unittest
 
 sys.dont_write_bytecode = True
 import imap_room  # noqa: E402
-from imap_room import Room, notice  # noqa: E402
+from imap_room import Room, notice, plain  # noqa: E402
 import imap_proxy  # noqa: E402
+import private  # noqa: E402
 from imap_proxy import FAULTS, Proxy  # noqa: E402
 
 TIMEOUT_S, PATIENCE_S, MEMORY_KB = 1, 12, 64 << 10
@@ -108,6 +111,78 @@ class Faults(unittest.TestCase):
     def test_half_open_while_idle(self):
         """Nothing comes and nothing goes, and nobody says so: the poll beside IDLE finds out."""
         self.suffer("silent at once", IDLE)
+
+
+class SecondCopy:
+    """Answers the second COPY by a NO, and hands on all others."""
+    answers, holds = None, False
+
+    def __init__(self):
+        self.seen = 0
+
+    def __call__(self, connection, data):
+        self.seen += 1
+        if self.seen == 2:
+            connection.say(connection.tag + b" NO [OVERQUOTA] full\r\n")
+        return self.seen == 2
+
+
+class Lasting(unittest.TestCase):
+    """What does not pass by itself keeps nothing else waiting, and is not made worse by being tried again."""
+
+    def room(self, config, **kind):
+        r = Room(config, port=lambda: self.proxy.port, start=False, **kind)
+        self.addCleanup(r.close)
+        r.server.start()
+        self.proxy = Proxy(r.server.port["imap"])
+        self.addCleanup(self.proxy.stop)
+        r.configure()
+        return r
+
+    def test_a_message_that_no_connection_outlives(self):
+        r = self.room('timeout = 1s  done = "done"')
+        r.deliver(notice(1), notice(2))
+        self.proxy.arm(FAULTS["closed"], b"UID FETCH 1 (UID BODY.PEEK[]", times=1 << 30)
+        for _ in range(3):
+            r.once(code=None)
+        self.assertEqual(r.intake(), ["notice-2@example.com"], "the one behind it")
+        self.assertEqual(r.ids("done"), ["notice-2@example.com"])
+        row = next(line for line in r.position() if line.startswith("again 1 "))
+        self.proxy.arm(None, b"")
+        r.write("state/mailboxes/ops", "\n".join(r.position() + [""]).replace(row, "again 1 2 0"))
+        r.once()
+        self.assertEqual(sorted(r.intake()), ["notice-1@example.com", "notice-2@example.com"])
+        self.assertEqual(sorted(r.ids("done")), ["notice-1@example.com", "notice-2@example.com"])
+
+    def test_a_message_that_kills_whoever_reads_it(self):
+        r = self.room("timeout = 1s  poll = 1s")
+        r.deliver(notice(1), notice(2))
+
+        def kill(connection, _):
+            with open("/proc/%d/task/%d/children" % (r.process.pid, r.process.pid)) as f:
+                for child in f.read().split():
+                    os.kill(int(child), signal.SIGKILL)
+            connection.close()
+
+        self.proxy.arm(imap_proxy.Fault(kill), b"UID FETCH 1 (UID BODY.PEEK[]", times=1 << 30)
+        r.start()
+        r.wait("the one behind it", lambda: r.intake() == ["notice-2@example.com"], 20)
+        r.wait("its mark", lambda: any(line.startswith("again 1 ") for line in r.position()))
+
+    def test_a_copy_that_was_refused_in_part(self):
+        """So many that their numbers do not fit one command."""
+        r = self.room('irrelevant = "rest"', more="protocol imap {\n imap_capability = IMAP4rev1 UIDPLUS\n}\n")
+        r.fill([mail for i in range(400) for mail in (plain(i), notice(i))])
+        uids = os.path.join(r.server.mail, imap_room.USER, "Maildir", "dovecot-uidlist")
+        with open(uids, "w") as f:  # of ten digits
+            f.write("3 V1700000000 N4000000001 G0123456789abcdef0123456789abcdef\n")
+        os.chown(uids, private.MAIL_UID, private.MAIL_GID)
+        self.proxy.arm(SecondCopy(), b"UID COPY", times=1 << 30)
+        self.assertIn("not filed", r.once().stderr.decode())
+        r.once()
+        self.assertEqual(self.proxy.fault.seen > 2, True)
+        self.assertEqual(sorted(r.ids("rest")), sorted("plain-%d@example.com" % i for i in range(400)), "copied twice")
+        self.assertEqual(len(r.ids("INBOX")), 400)
 
 
 class Injected(unittest.TestCase):

@@ -345,6 +345,7 @@ positions(void **state)
 	assert_int_equal(q.n_again, 2);
 	assert_int_equal(q.again[0].tries, 2);
 	assert_int_equal(q.again[0].due, 2060);
+	assert_true(position_waits(&q, 5, 2059) && !position_waits(&q, 5, 2060) && !position_waits(&q, 7, 0));
 	position_forget(&q, 5);
 	assert_int_equal(q.n_again, 1);
 	assert_int_equal(q.again[0].uid, 6);

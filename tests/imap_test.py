@@ -210,6 +210,17 @@ class Filing(unittest.TestCase):
             r.once()
             self.assertEqual(dict(r.in_folder("INBOX")), {N[1]: "\\Seen mailhook", "plain-1@example.com": ""})
 
+    def test_definitions_that_cannot_be_read(self):
+        """Nothing is called irrelevant by what is not there, not by its header either."""
+        with Room(top='definitions_dir = "@/definitions"') as r:
+            os.symlink("definitions", r.dir + "/definitions")
+            r.deliver(plain(1))
+            self.assertIn("definitions cannot be read", r.once(code=75).stderr.decode())
+            os.remove(r.dir + "/definitions")
+            os.mkdir(r.dir + "/definitions")
+            r.once()
+            self.assertIn("uid 1", r.position())
+
     def test_a_full_folder_is_tried_again_and_nothing_read_twice(self):
         with Room('done = "done"', more=EXTENSIONS % "UIDPLUS" + QUOTA) as r:
             r.deliver(notice(1), notice(2))

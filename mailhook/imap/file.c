@@ -9,6 +9,7 @@
 
 #define COMMAND_BYTES (8u << 10)
 #define SET_BYTES 4000
+#define COPY_AT_ONCE 300 /* one command's set always holds them, so that a NO to one never repeats the COPY of others */
 
 static const char *
 folder_for(const struct conf_mailbox *box, enum filing as)
@@ -149,10 +150,18 @@ move_all(struct session *s, struct position *p, const struct uids *u, const char
 		const enum mh_status status = into_folder(s, "MOVE", u, quoted, err);
 		return status == MH_OK ? strike(s, p, u, err) : status;
 	}
-	enum mh_status status = into_folder(s, "COPY", u, quoted, err);
-	if (status == MH_OK)
-		status = mark_copied(s, p, u, err);
-	return status == MH_OK ? take_away(s, p, u, err) : status;
+	enum mh_status status = MH_OK;
+	for (size_t at = 0; at < u->n && status == MH_OK; at += COPY_AT_ONCE) {
+		const size_t left = u->n - at;
+		const struct uids some = { .items = u->items + at, .n = left < COPY_AT_ONCE ? left : COPY_AT_ONCE };
+
+		status = into_folder(s, "COPY", &some, quoted, err);
+		if (status == MH_OK)
+			status = mark_copied(s, p, &some, err);
+		if (status == MH_OK)
+			status = take_away(s, p, &some, err);
+	}
+	return status;
 }
 
 /* All of one sort. */

@@ -68,6 +68,15 @@ position_again(struct position *p, uint32_t uid, int64_t now)
 	return true;
 }
 
+bool
+position_waits(const struct position *p, uint32_t uid, int64_t now)
+{
+	for (size_t i = 0; i < p->n_again; i++)
+		if (p->again[i].uid == uid)
+			return p->again[i].due > now;
+	return false;
+}
+
 void
 position_forget(struct position *p, uint32_t uid)
 {

@@ -46,6 +46,8 @@ enum mh_status position_save(const struct position *p, const struct conf_mailbox
 bool position_file(struct position *p, uint32_t uid, enum filing as);
 /* False: MH_IMAP_AGAIN is reached. */
 bool position_again(struct position *p, uint32_t uid, int64_t now);
+/* It is one of again, and not yet due. */
+bool position_waits(const struct position *p, uint32_t uid, int64_t now);
 void position_forget(struct position *p, uint32_t uid); /* of again */
 /* Another UIDVALIDITY: all is forgotten. */
 void position_reset(struct position *p, uint32_t uidvalidity, int64_t since);

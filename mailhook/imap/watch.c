@@ -61,7 +61,7 @@ is_likely(struct watch *w, const struct found_header *h, bool *ret, struct mh_er
 	struct reading r = { 0 };
 
 	expect_silence(w, 0);
-	if (w->box->all_bodies || h->bytes.n >= MH_IMAP_HEADER_BYTES) {
+	if (w->box->all_bodies || w->im->definitions_missing || h->bytes.n >= MH_IMAP_HEADER_BYTES) {
 		*ret = true;
 		return MH_OK;
 	}
@@ -90,6 +90,17 @@ store(struct watch *w, uint32_t uid, bool cut, struct mh_err *err)
 	return status;
 }
 
+/* A message that no connection outlives must not keep those behind it waiting: the next connection tries it once more,
+ * later ones later. Where that cannot be noted it is tried at once, as if nothing were known of it. */
+static void
+note_breaker(struct watch *w, uint32_t uid)
+{
+	struct mh_err err = { 0 };
+
+	if (position_again(&w->position, uid, clock_now()) && position_save(&w->position, w->box, &err) != MH_OK)
+		log_event(LOG_WARNING, "mailbox", NULL, "mailbox %s: %s", w->box->name, err.text);
+}
+
 /* Fetches, reads, stores.
  *   in      size: as the server says it; 0: it was not asked
  *   out     *ret_as: where it belongs; *ret_gone: it is not there any more
@@ -107,6 +118,8 @@ take(struct watch *w, uint32_t uid, uint64_t size, enum filing *ret_as, bool *re
 	expect_silence(w, (int64_t)pieces * w->box->timeout_s * 1000);
 	enum mh_status status =
 	    find_message(w->session, uid, (size_t)w->box->max_message_bytes, &w->message, &more, err);
+	if (status != MH_OK && status != MH_SKIP)
+		note_breaker(w, uid);
 	*ret_gone = status == MH_OK && w->message.n == 0;
 	if (status == MH_OK && !*ret_gone)
 		status = read_in_sandbox(w, &w->im->reader, buf_span(&w->message), &r, err);
@@ -190,6 +203,8 @@ take_headers(struct watch *w, const struct uids *u, size_t *at, struct mh_err *e
 		const uint32_t uid = u->items[i];
 		size_t k = 0;
 
+		if (position_waits(&w->position, uid, clock_now()))
+			continue; /* take_again takes it when it is due */
 		while (k < n && found[k].uid != uid)
 			k++;
 		if (k == n) /* expunged by now, most often */
@@ -238,7 +253,7 @@ static enum mh_status
 narrow(struct watch *w, const struct uids *all, struct uids *some, bool *ret_narrowed, struct mh_err *err)
 {
 	*ret_narrowed = false;
-	if (all->n < NARROW_FROM || w->box->no_search || w->box->all_bodies)
+	if (all->n < NARROW_FROM || w->box->no_search || w->box->all_bodies || w->im->definitions_missing)
 		return MH_OK;
 	expect_silence(w, 10 * (int64_t)w->box->timeout_s * 1000);
 	const enum mh_status status = find_likely(w->session, all, &w->im->likely, some, err);
@@ -304,8 +319,9 @@ take_new(struct watch *w, struct mh_err *err)
 	return status;
 }
 
+/* in: most: UIDs above it are left to take_new, which sees them anyway */
 static enum mh_status
-take_again(struct watch *w, struct mh_err *err)
+take_again(struct watch *w, uint32_t most, struct mh_err *err)
 {
 	const uint32_t suspect = atomic_exchange(&w->slot->suspect, 0);
 	const int64_t now = clock_now();
@@ -319,7 +335,7 @@ take_again(struct watch *w, struct mh_err *err)
 	for (size_t i = w->position.n_again; i-- > 0 && status == MH_OK;) {
 		const struct again_row r = w->position.again[i];
 
-		if (r.due <= now)
+		if (r.due <= now && r.uid <= most)
 			status = take_one(w, r.uid, 0, err);
 	}
 	return status;
@@ -363,12 +379,12 @@ let_go(struct watch *w)
 static enum mh_status
 pass(struct watch *w, struct mh_err *err)
 {
-	enum mh_status status = take_again(w, err);
+	enum mh_status status = take_again(w, w->position.uid, err);
 
 	if (status == MH_OK)
 		status = take_new(w, err);
 	if (status == MH_OK && (w->position.n_again > 0 || w->position.n_filing > 0))
-		status = take_again(w, err); /* what a FETCH left out is mostly gone */
+		status = take_again(w, UINT32_MAX, err); /* what a FETCH left out is mostly gone */
 	if (status == MH_OK && (w->position.n_again > 0 || w->position.n_filing > 0))
 		status = save_and_file(w, 0, err);
 	if (w->busy)
