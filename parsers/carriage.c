@@ -79,6 +79,8 @@ carriage_hides(struct mh_span text)
 {
 	static const char leads[] = { '\xC2', '\xE2', '\xEF' };
 
+	if (utf8_ascii(text) == text.n) /* nearly all mail */
+		return false;
 	for (size_t i = 0; i < sizeof(leads); i++) {
 		size_t at = 0;
 

@@ -10,7 +10,7 @@
 #define MAX_WINDOW 12
 #define BUCKETS 1024u /* few, so that the table costs a short-lived process only some pages */
 #define NO_ENTRY UINT16_MAX
-#define LANES 4 /* each step waits for two loads; so four quarters of the text are stepped through side by side */
+#define LANES 6 /* each step waits for two loads; so six parts of the text are stepped through side by side */
 
 struct entry {
 	struct phrase phrase;
@@ -257,6 +257,16 @@ step(const struct search *s, size_t at)
 	return at + 1;
 }
 
+static inline bool
+all_inside(const size_t at[LANES], const size_t stop[LANES])
+{
+	bool all = true;
+
+	for (size_t i = 0; i < LANES; i++)
+		all = all & (at[i] < stop[i]);
+	return all;
+}
+
 void
 prefilter_run(const struct prefilter *f, struct mh_span text,
     void (*near)(void *user, const struct phrase *p, struct mh_span text, size_t at), void *user)
@@ -274,7 +284,7 @@ prefilter_run(const struct prefilter *f, struct mh_span text,
 		at[i] = first + i * share;
 		stop[i] = at[i] + share < end ? at[i] + share : end;
 	}
-	while (at[0] < stop[0] && at[1] < stop[1] && at[2] < stop[2] && at[3] < stop[3])
+	while (all_inside(at, stop))
 		for (size_t i = 0; i < LANES; i++)
 			at[i] = step(&s, at[i]);
 	for (size_t i = 0; i < LANES; i++)

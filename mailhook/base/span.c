@@ -150,9 +150,9 @@ utf8_ascii(struct mh_span s)
 {
 	size_t n = 0;
 
-	for (uint64_t word; s.n - n >= sizeof(word); n += sizeof(word)) {
-		memcpy(&word, s.p + n, sizeof(word));
-		if ((word & 0x8080808080808080u) != 0)
+	for (uint64_t words[4]; s.n - n >= sizeof(words); n += sizeof(words)) {
+		memcpy(words, s.p + n, sizeof(words));
+		if (((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080u) != 0)
 			break;
 	}
 	while (n < s.n && (unsigned char)s.p[n] < 0x80)
