@@ -319,6 +319,17 @@ class FaultTest(SystemTest):
                 self.expect(s, s.again(60), "done")
             self.assertEqual(len(s.server.tickets()), 1, s.name)
 
+    def test_file_that_comes_later(self):
+        """What was opened is known by its number, however long the index takes, while its file is tried again."""
+        for kind in (Jira, JiraDC):
+            s = self.make(kind, "a file that comes later")
+            s.server.lag_s = 100000
+            s.server.faults.append(("POST", "/attachments", (429, {}, {})))
+            self.expect(s, s.run("opened", trust="verified", mail=True), "retry", "429")
+            self.expect(s, s.again(later_s=3600), "done")
+            self.assertEqual(s.ticket()["comments"], [], s.name)
+            self.assertEqual([len(i["files"]) for i in s.server.issues.values()], [1], s.name)
+
     def test_refusals(self):
         words = "Words of the server.\r\nMore <b>of</b> them \x1b[31m"
         bodies = {"jira": {"errorMessages": [words], "errors": {}}, "servicenow": {"error": {"message": words, "detail": None}},
@@ -667,6 +678,16 @@ class TrapTest(SystemTest):
             r = s.run("opened")
             self.expect(s, r, outcome)
             self.assertEqual(r.last.get("retry_after_s"), wait_s, name)
+
+    def test_credential_in_other_bytes(self):
+        """JSON may write "/" as "\\/": what is shown is looked at, not only what came."""
+        s = self.make(GitHub, "echo")
+        s.configure(secret="abc/defg/hijk")
+        for body in (b'{"message":"not Bearer abc\\/defg\\/hijk"}', b'["not \\u0061bc/defg/hijk"]'):
+            s.server.faults.append(("*", "", (400, body, {})))
+            r = s.run("opened")
+            self.expect(s, r, "failed", "400")
+            self.assertNotIn("hijk", json.dumps(r.lines) + r.stderr, body)
 
     def test_github_without_push(self):
         """Labels are dropped without a word: the ticket is found by its creator."""

@@ -84,9 +84,10 @@ since(const struct life *l, const char *step)
 	return q->now > then ? q->now - then : 0;
 }
 
-/* Announces what comes; the times of earlier announcements stay. MH_RETRY: the job is no longer ours. */
+/* Announces what comes; the times of earlier announcements stay. MH_RETRY: the job is no longer ours.
+ *   in      url: of the ticket that this job has opened; NULL: as it was */
 static enum mh_status
-announce(const struct life *l, const char *step, struct mh_err *err)
+announce(const struct life *l, const char *step, const char *url, struct mh_err *err)
 {
 	const struct request *q = l->desk->request;
 	MH_AUTO(drop_json)
@@ -94,10 +95,13 @@ announce(const struct life *l, const char *step, struct mh_err *err)
 
 	if (state != NULL)
 		cJSON_DeleteItemFromObjectCaseSensitive(state, step);
-	if (state == NULL || !json_add_time(state, step, q->now))
+	if (state != NULL && url != NULL)
+		cJSON_DeleteItemFromObjectCaseSensitive(state, "ticket");
+	if (state == NULL || !json_add_time(state, step, q->now) ||
+	    (url != NULL && !json_add_string(state, "ticket", url)))
 		return mh_fail(err, MH_RETRY, "no memory for a checkpoint");
 	if (!checkpoint(l->desk->protocol, state))
-		return mh_fail(err, MH_RETRY, "the job was taken away before anything was done");
+		return mh_fail(err, MH_RETRY, "the job was taken away before it was done");
 	return MH_OK;
 }
 
@@ -127,15 +131,19 @@ get_by_url(const struct life *l, const char *url, struct ticket_ref *ret, struct
 	return status;
 }
 
-/* What an earlier job of this action told as the ticket's URL stands in the ledger: no index lags behind it. */
+/* What an earlier job of this action told as the ticket's URL stands in the ledger, and what an earlier attempt of this
+ * job opened in its state: no index lags behind them. */
 static enum mh_status
 find_own(const struct life *l, struct ticket_ref *ret, struct mh_err *err)
 {
 	const struct request *q = l->desk->request;
+	const char *opened = json_string(q->state, "ticket");
 	enum mh_status status = MH_SKIP;
 
 	if (driver(l)->id_of_url == NULL)
 		return MH_SKIP;
+	if (opened != NULL)
+		status = get_by_url(l, opened, ret, err);
 	for (size_t i = q->n_outcomes; i > 0 && status == MH_SKIP; i--) {
 		const struct job_outcome *o = &q->outcomes[i - 1];
 
@@ -282,7 +290,7 @@ read_mail(struct life *l, struct buf *ret)
 
 /* The ticket matters more than its attachment: a refusal of it is said, and no more. */
 static enum mh_status
-attach_mail(struct life *l, const struct ticket_ref *ref, struct mh_err *err)
+attach_mail(struct life *l, const struct ticket_ref *ref, bool opened, struct mh_err *err)
 {
 	MH_AUTO(buf_release) struct buf mail;
 	enum mh_status status = MH_OK;
@@ -291,7 +299,11 @@ attach_mail(struct life *l, const struct ticket_ref *ref, struct mh_err *err)
 	if (!read_mail(l, &mail))
 		return MH_OK;
 	const struct ticket_file f = { MAIL_NAME, "message/rfc822", buf_span(&mail) };
-	status = driver(l)->attach(l->state, ref, &f, err);
+	/* This may be tried again, and the ticket's number is known: nobody has to search for it then. */
+	if (opened && driver(l)->id_of_url != NULL && ref->url != NULL && ref->url[0] != '\0')
+		status = announce(l, "opening", ref->url, err);
+	if (status == MH_OK)
+		status = driver(l)->attach(l->state, ref, &f, err);
 	if (status == MH_OK || status == MH_RETRY)
 		return status;
 	say(l->desk->protocol, "%s", err->text);
@@ -310,7 +322,7 @@ open_ticket(struct life *l, const struct ticket_plan *p, struct ticket_ref *ret,
 		    "another is opened");
 	t->priority = p->priority;
 	t->priority_name = l->conf->priorities[p->priority];
-	const enum mh_status status = announce(l, "opening", err);
+	const enum mh_status status = announce(l, "opening", NULL, err);
 	return status == MH_OK ? driver(l)->open(l->state, t, ret, err) : status;
 }
 
@@ -333,7 +345,7 @@ comment(struct life *l, const struct ticket_plan *p, const struct ticket_ref *re
 	}
 	/* What is looked for again is counted from the last time that it was sent. */
 	if (since(l, "updating") >= 0) {
-		const enum mh_status status = announce(l, "updating", err);
+		const enum mh_status status = announce(l, "updating", NULL, err);
 
 		if (status != MH_OK)
 			return status;
@@ -349,7 +361,7 @@ update_ticket(struct life *l, const struct ticket_plan *p, struct ticket_ref *re
 	enum mh_status status = MH_OK;
 
 	if (!again)
-		status = announce(l, "updating", err);
+		status = announce(l, "updating", NULL, err);
 	if (status == MH_OK && p->raise && p->priority > ref->priority && driver(l)->change != NULL)
 		status = driver(l)->change(l->state, ref, &change, err);
 	if (status == MH_OK && p->comment)
@@ -373,7 +385,7 @@ act(struct life *l, const struct ticket_plan *p, const struct ticket_ref *found,
 	else if (!nothing)
 		status = update_ticket(l, p, &ref, err);
 	if (status == MH_OK && (p->open || (found != NULL && proven_now)))
-		status = attach_mail(l, &ref, err);
+		status = attach_mail(l, &ref, p->open, err);
 	if (status != MH_OK)
 		return status;
 	/* "opened" that finds its own ticket is done; only what no attempt had to do is skipped. */

@@ -273,6 +273,8 @@ rest_refused(
 	(void)wire_url_read(r->base, &u, NULL);
 	buf_init(&words, HTTP_MAX_BODY_BYTES);
 	find_words(r, a, &words);
+	if (gives_back(r, buf_span(&words))) /* JSON may write it in other bytes: "\/" */
+		buf_clear(&words);
 	buf_clear(full);
 	buf_printf(full, "%s: cannot %s: %ld", u.host == NULL ? "the server" : u.host, c->doing, a->status);
 	if (words.n > 0) {
