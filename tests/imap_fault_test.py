@@ -113,8 +113,8 @@ class Faults(unittest.TestCase):
         self.suffer("silent at once", IDLE)
 
 
-class SecondCopy:
-    """Answers the second COPY by a NO, and hands on all others."""
+class RefusedCopy:
+    """Answers the first and the fourth COPY by a NO, and hands on all others: the second finds no folder, and is given twice."""
     answers, holds = None, False
 
     def __init__(self):
@@ -122,9 +122,9 @@ class SecondCopy:
 
     def __call__(self, connection, data):
         self.seen += 1
-        if self.seen == 2:
+        if self.seen in (1, 4):
             connection.say(connection.tag + b" NO [OVERQUOTA] full\r\n")
-        return self.seen == 2
+        return self.seen in (1, 4)
 
 
 class Lasting(unittest.TestCase):
@@ -172,17 +172,18 @@ class Lasting(unittest.TestCase):
     def test_a_copy_that_was_refused_in_part(self):
         """So many that their numbers do not fit one command."""
         r = self.room('irrelevant = "rest"', more="protocol imap {\n imap_capability = IMAP4rev1 UIDPLUS\n}\n")
-        r.fill([mail for i in range(400) for mail in (plain(i), notice(i))])
-        uids = os.path.join(r.server.mail, imap_room.USER, "Maildir", "dovecot-uidlist")
-        with open(uids, "w") as f:  # of ten digits
-            f.write("3 V1700000000 N4000000001 G0123456789abcdef0123456789abcdef\n")
-        os.chown(uids, private.MAIL_UID, private.MAIL_GID)
-        self.proxy.arm(SecondCopy(), b"UID COPY", times=1 << 30)
-        self.assertIn("not filed", r.once().stderr.decode())
-        r.once()
-        self.assertEqual(self.proxy.fault.seen > 2, True)
+        r.fill([plain(i) for i in range(400)])
+        box = os.path.join(r.server.mail, imap_room.USER, "Maildir")
+        with open(box + "/dovecot-uidlist", "w") as f:  # numbers of ten digits, and none beside another
+            f.write("3 V1700000000 N4000000800 G0123456789abcdef0123456789abcdef\n")
+            f.writelines("%d :%s\n" % (4000000000 + 2 * i, name) for i, name in enumerate(sorted(os.listdir(box + "/new"))))
+        os.chown(box + "/dovecot-uidlist", private.MAIL_UID, private.MAIL_GID)
+        self.proxy.arm(RefusedCopy(), b"UID COPY", times=1 << 30)
+        for refused in ("all", "the second command", None):
+            self.assertEqual("not filed" in r.once().stderr.decode(), refused is not None, refused)
+        self.assertGreater(self.proxy.fault.seen, 4)
         self.assertEqual(sorted(r.ids("rest")), sorted("plain-%d@example.com" % i for i in range(400)), "copied twice")
-        self.assertEqual(len(r.ids("INBOX")), 400)
+        self.assertEqual(r.ids("INBOX"), [])
 
 
 class Injected(unittest.TestCase):
