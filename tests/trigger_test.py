@@ -173,6 +173,20 @@ class Trigger(unittest.TestCase):
                 self.expect(name + ", approved", r, "waiting", "", "approval", "renewed")
                 self.assertEqual([e[2]["job_key"] for e in self.s.effects], [KEY] * done + [KEY[:-1] + "e"], name + ": another start")
 
+    def test_a_word_is_good_for_one_start(self):
+        """Lost again in the very second of the word: it was asked anew, and that word is none for a third start."""
+        conf, third = self.conf("eventbridge", []), "2026-01-04T04:15:06Z"
+        self.aws.fault("AWSEvents.PutEvents", "lost", "lost")
+        r = self.expect("lost", self.run_action(conf), "waiting", "", "approval", "start-again")
+        words = [{"step": "start-again", "by": "ops", "at": LATER}]
+        for now in (LATER, third):
+            r = self.run_action(conf, r.state, now, approvals=words)
+            self.expect("lost again, at %s" % now, r, "waiting", "", "approval", "start-again")
+            self.assertEqual(len(self.s.effects), 2, now)
+        words.append({"step": "start-again", "by": "ops", "at": third})
+        self.expect("another word", self.run_action(conf, r.state, third, approvals=words), "waiting", "", "approval", "renewed")
+        self.assertEqual(len(self.s.effects), 3)
+
     def test_aws_refusals(self):
         def row(fault, outcome, words):
             return fault, outcome, words

@@ -82,6 +82,21 @@ approved(const struct trigger *t, const char *step)
 	return false;
 }
 
+/* The first second whose words answer a question of now: none that was given before it, not even in this second. */
+static int64_t
+asked_from(const struct trigger *t, const char *step)
+{
+	int64_t from = t->request->now;
+
+	for (size_t i = 0; i < t->request->n_approvals; i++) {
+		const struct approval_word *w = &t->request->approvals[i];
+
+		if (w->step != NULL && strcmp(w->step, step) == 0 && w->at >= from)
+			from = w->at + 1;
+	}
+	return from;
+}
+
 /* Asks a person, once; the time says which words answer. */
 static enum mh_status
 ask_person(struct trigger *t, enum trigger_step at, const char *step, const char *words, struct mh_err *err)
@@ -89,7 +104,7 @@ ask_person(struct trigger *t, enum trigger_step at, const char *step, const char
 	enum mh_status status = MH_OK;
 
 	if (t->state.step != at || t->state.asked_at == 0) {
-		t->state.asked_at = t->request->now;
+		t->state.asked_at = asked_from(t, step);
 		status = trigger_save(t, at, err);
 	}
 	if (status == MH_OK)
