@@ -8,6 +8,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(HERE, "servers"))
+from aws_services import Refused  # noqa: E402
 from rotation import ACCOUNT, EXPIRES, START, World  # noqa: E402
 
 PRIVATE = "AWSIdentityStoreService."
@@ -192,6 +193,31 @@ class RotateAwsTest(unittest.TestCase):
             if kind.KEY:
                 text = w.secret["versions"][w.aws.services.current(w.secret)][0]
                 self.assertEqual({k: v for k, v in json.loads(text).items() if k != kind.KEY}, {"url": "x", "n": [1, 2]})
+
+    def test_secret_of_a_persons_token(self):
+        """Whose value was never seen has no digest to compare: that what is saved works is what counts."""
+        for kind in (SecretWorld, JsonSecretWorld):
+            name = kind.__name__
+            w = self.world(kind, idp="secrets-manager", soak_s=600, tokens=(EXPIRES, START + 364 * 86400))
+            w.center.tokens[1]["CreationTime"] = START - 86400
+            last = w.drive(approve=False)
+            self.assertEqual((last["outcome"], last.get("step")), ("waiting", "delete"), "%s: %s" % (name, last))
+            self.assertIn("what the identity provider has saved works", last["summary"], name)
+            self.ends(name, w, w.drive(), "done", "made by somebody else")
+            self.assertEqual([t["Token"] for t in w.center.tokens], [w.current()], name)
+            w = self.world(kind, idp="secrets-manager", soak_s=600, tokens=(START + 364 * 86400,))
+            self.ends(name, w, w.drive(), "done", "what the identity provider has saved works")
+
+    def test_secret_in_a_refusal(self):
+        w = self.world(SecretWorld, idp="secrets-manager", soak_s=600)
+
+        def refuse(asked):
+            raise Refused(400, "ValidationException", "value %s is none" % asked["SecretString"])
+        w.aws.services.PutSecretValue = refuse
+        last = w.drive()
+        self.ends("refused", w, last, "failed", "refuses to save the new token")
+        self.assertIn("with the token in its words", last["summary"])
+        w.check(self, "refused", last)
 
     def test_secret_killed_and_lost(self):
         w = self.world(SecretWorld, idp="secrets-manager", soak_s=600)

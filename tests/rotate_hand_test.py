@@ -206,6 +206,20 @@ class HandTest(rotation.RotationTest):
         last = w.drive()
         self.rotated("exec", w, last)
 
+    def test_exec_and_a_persons_token(self):
+        """A verify program compares with the new token; of one that was never seen it cannot tell, and that is said."""
+        save = os.path.join(os.environ["MAILHOOK_SOURCE"], "samples/actions/store-token")
+        w = self.world(idp="exec", exec={"save": [save, "STORE"], "verify": [save, "--verify", "STORE"]}, tokens=(EXPIRES, START + YEAR))
+        w.replace("rotate.conf", "STORE", w.dir)
+        w.write("token", w.center.tokens[1]["Token"])
+        last = w.drive(approve=False)
+        self.assertEqual((last["outcome"], last.get("step")), ("waiting", "delete"), last)
+        self.assertIn("cannot be asked which of the two", last["summary"])
+        self.assertNotIn("works", last["summary"])
+        last = w.drive()
+        self.rotated("exec, adopted", w, last)
+        self.assertIn("cannot be asked whether it works", last["summary"])
+
     def test_exec_programs(self):
         rows = (
             ("says no", "#!/bin/sh\ncat >/dev/null\necho no such user\nexit 3\n", "failed", "status 3: no such user"),

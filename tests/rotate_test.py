@@ -137,6 +137,97 @@ class RotateTest(rotation.RotationTest):
         w.deny = {"orphan"}
         self.rotated("by policy", w, w.drive(), creates=2)
 
+    def test_orphan_of_another_clock(self):
+        """Where AWS's clock and ours differ, our token is none of a person's, and none that goes without a word."""
+        for off in (120, -120):
+            name = "%d seconds apart" % off
+            w = self.world(delete_orphan=True)
+            w.aws.fault("AWSIdentityStoreService.CreateBearerToken", "lost")
+            make = w.center.CreateBearerToken
+
+            def elsewhere(asked):
+                made = make(asked)
+                w.center.tokens[-1]["CreationTime"] += off
+                return made
+            w.center.CreateBearerToken = elsewhere
+            w.deny = {"orphan"}
+            last = w.drive()
+            self.assertEqual(last.get("step"), "orphan", "%s: %s" % (name, last))
+            self.assertIn(w.created[0], last["summary"], name)
+            self.assertEqual(len(w.center.tokens), 2, name)
+
+    def test_create_with_an_endless_answer(self):
+        """It was made, and what came cannot be read: that is a doubt, and no refusal."""
+        w = self.world()
+        make = w.center.CreateBearerToken
+
+        def talks(asked):
+            made = make(asked)
+            w.center.CreateBearerToken = make
+            return dict(made, More="x" * (2 << 20))
+        w.center.CreateBearerToken = talks
+        last = w.drive()
+        self.assertIn("orphan", w.steps)
+        self.rotated("an answer without end", w, last, creates=2)
+
+    def test_what_never_passes_is_given_up(self):
+        """"retry" alone comes to an end in the core: "waiting" would go on for ever, and nobody would hear of it."""
+        create = "AWSIdentityStoreService.CreateBearerToken"
+        limit = (400, json.dumps({"__type": "com.amazonaws#LimitExceededException", "message": "two"}).encode(), {})
+        for name, fault in (("dropped", "drop"), ("5xx", (500, b"", {})), ("two tokens already", limit)):
+            w = self.world(approval="auto")
+            w.aws.fault(create, *[fault] * 50)
+            for _ in range(6):
+                last = w.run()
+                self.assertEqual(last["outcome"], "retry", "%s: %s" % (name, last))
+                w.t += max(60, last.get("retry_after_s", 60))
+            self.assertGreaterEqual(50 - len(w.aws.faults[create]), 2, name + ": it was tried")
+            self.assertEqual(w.created, [], name)
+        w = self.world(tokens=(START - DAY, EXPIRES), approval="auto")
+        w.center.DeleteBearerToken = lambda asked: {}  # taken, and not done
+        for i in range(3):
+            last = w.run(deadline=instant(w.t + 18))
+            self.assertEqual(last["outcome"], "retry", last)
+            self.assertIn("lists it still", last["summary"])
+            self.assertEqual(w.aws.count("AWSIdentityStoreService.DeleteBearerToken"), i + 1, "once a run")
+            w.t += 60
+        del w.center.DeleteBearerToken
+        self.rotated("deleted at last", w, w.drive())
+
+    def test_no_create_in_the_last_seconds(self):
+        w = self.world(approval="auto")
+        request, lists = w.at_request, []
+
+        def late(what, when):
+            request(what, when)
+            if what == "aws ListBearerTokens" and when == "before":
+                lists.append(what)
+                if len(lists) == 2:
+                    time.sleep(3.2)
+        w.at_request = late
+        last = w.run(deadline=instant(w.t + 17))  # a step needs 15
+        self.assertEqual((last["outcome"], w.created), ("retry", []), last)
+        self.assertEqual(w.state["mark"], "none")
+        self.rotated("with time", w, w.drive())
+
+    def test_a_persons_token_is_taken_back(self):
+        w = self.world()
+        made = w.center.add(START + 364 * DAY, created=START - DAY)
+        self.assertEqual(w.drive(approve=False)["step"], "delete")
+        w.center.deleted.append(w.center.tokens.pop())
+        w.t += 5
+        w.approvals.append({"step": "delete", "by": "alice", "at": instant(w.t)})
+        last = w.run()
+        self.assertEqual((last["outcome"], last.get("step")), ("waiting", "start"), last)
+        self.assertNotIn(made["TokenId"], last["summary"])
+        second = w.center.add(START + 364 * DAY, created=w.t + 1)
+        w.t += 5
+        w.approvals.append({"step": "start", "by": "alice", "at": instant(w.t)})
+        last = w.run()
+        self.assertEqual((last["outcome"], last.get("step")), ("waiting", "delete"), last)
+        self.assertIn(second["TokenId"], last["summary"], "the word was about another token: asked again")
+        self.assertEqual(len(w.center.tokens), 2)
+
     def test_somebody_elses_token_in_between(self):
         w = self.world()
         w.aws.fault("AWSIdentityStoreService.CreateBearerToken", "drop")
@@ -220,6 +311,39 @@ class RotateTest(rotation.RotationTest):
         last = w.drive(rounds=6)
         self.assertIn("400", last["summary"])
         w.check(self, "echo", last)
+
+    def test_echoes_in_other_letters(self):
+        """The words of a refusal are JSON in JSON: a token with its slashes escaped is one all the same, also when the
+        action has forgotten it."""
+        def echo(token):
+            inner = json.dumps({"error": {"code": "InvalidCredentials", "message": "for " + token}}).replace("/", "\\/")
+            return 400, {"error": {"code": "UnknownError", "message": inner}}, {}
+
+        def world():
+            w = self.world()
+            add = w.center.add
+
+            def slashed(*args, **more):
+                t = add(*args, **more)
+                t["Token"] = "/".join(t["Token"][i:i + 11] for i in range(0, 520, 11))
+                return t
+            w.center.add = slashed
+            return w
+        w = world()
+        w.sync.POST_validateCredentials = lambda asked: echo({p["key"]: p["value"] for p in asked["credentials"]}["SecretToken"])
+        last = w.drive(rounds=4)
+        self.assertIn("HTTP 400 InvalidCredentials", last["summary"])
+        w.check(self, "new", last)
+        w = world()
+        w.deny = {"delete"}
+        w.drive()
+        w.t += 1
+        w.approvals.append({"step": "delete", "by": "alice", "at": instant(w.t)})
+        w.sync.POST_validateCredentials = lambda asked: echo(w.sync.saved["SecretToken"])
+        last = w.run()
+        self.assertIn("HTTP 400 InvalidCredentials", last["summary"])
+        self.assertEqual(len(w.center.tokens), 2)
+        w.check(self, "saved", last)
 
     def test_provider_faults(self):
         names = ("GET jobs", "GET secrets", "POST validateCredentials", "PUT secrets", "GET job")

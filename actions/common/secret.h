@@ -21,6 +21,8 @@ struct mh_span secret_span(const struct secret *s);
 /* A secret with these bytes. MH_RETRY: no memory. */
 enum mh_status secret_copy(struct mh_span s, struct secret *ret, struct mh_err *err);
 void secret_buf_release(struct buf *b); /* the same for a buffer that held one */
+/* Whether a piece of it, of 16 bytes or more, stands in text: for words of others that we show. False for no secret. */
+bool secret_shows(struct mh_span text, struct mh_span secret);
 
 /* Reads a secret file, without one final line end.
  *   errors  MH_BAD: missing, not a regular file, of another owner than us or root, readable or writable by group or

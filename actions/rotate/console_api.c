@@ -400,6 +400,11 @@ create(void *state, struct aws_token *ret, struct secret *ret_secret, struct mh_
 		err->code = MH_LIMIT;
 		return MH_LIMIT;
 	}
+	/* sent, and an answer that is too long or broke off: perhaps it was made */
+	if ((status == MH_BAD || status == MH_LIMIT) && a.fault == AWS_NO_ANSWER && a.http.sent) {
+		err->code = MH_RETRY;
+		return MH_RETRY;
+	}
 	return status == MH_OK ? take_created(buf_span(&a.http.body), ret, ret_secret, err) : status;
 }
 

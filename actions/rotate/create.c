@@ -8,7 +8,8 @@
 
 #include "actions/rotate/machine.h"
 
-#define OURS_WITHIN_S 60 /* a create that was marked is sent at once, and answered within the transfer's time */
+#define OURS_WITHIN_S 60    /* a create that was marked is sent at once, and answered within the transfer's time */
+#define SIGNED_WITHIN_S 300 /* AWS takes no signature of a clock that differs by more, so no create of ours either */
 #define CLAIMED_AGAIN_S 3600
 
 bool
@@ -171,6 +172,21 @@ renewed_already(struct run *r, const struct aws_token *fresh)
 	return false;
 }
 
+/* AWS took the deletion of an ended token, and shows the token all the same. Later it is looked again, and deleted again. */
+static bool
+still_listed(struct run *r)
+{
+	struct mh_err err = { 0 };
+
+	(void)mh_fail(
+	    &err, MH_RETRY, "AWS was told to delete the ended token %.60s, and lists it still", r->rotation.drop);
+	r->rotation.drop[0] = '\0';
+	r->rotation.step = STEP_NONE;
+	if (run_save(r))
+		say_retry(r, &err);
+	return false;
+}
+
 static bool
 plan_from(struct run *r, const struct aws_tokens *t)
 {
@@ -178,9 +194,11 @@ plan_from(struct run *r, const struct aws_tokens *t)
 	const struct preflight p = preflight(t, r->request->expiry.expires, run_now(r));
 
 	x->before = *t;
-	x->has_old = x->has_fresh = x->adopted = false;
-	x->drop[0] = '\0';
+	x->has_old = x->has_fresh = x->adopted = x->unproven = false;
 	x->step = STEP_PLANNED;
+	if (p.plan == PLAN_DROP && strcmp(x->drop, p.drop->id) == 0)
+		return still_listed(r);
+	x->drop[0] = '\0';
 	switch (p.plan) {
 	case PLAN_ROTATE:
 		x->has_old = true;
@@ -194,7 +212,9 @@ plan_from(struct run *r, const struct aws_tokens *t)
 		(void)snprintf(x->drop, sizeof(x->drop), "%s", p.drop->id);
 		break;
 	case PLAN_ADOPT:
-		x->has_old = x->has_fresh = x->adopted = x->unproven = true;
+		x->has_old = x->has_fresh = x->adopted = true;
+		x->marked_at = r->request->now + 1; /* words about a deletion count from here */
+		x->digest[0] = '\0';                /* of one that we made before and gave up */
 		x->old = *p.old;
 		x->fresh = *p.fresh;
 		x->step = STEP_IDP_SAVED;
@@ -264,7 +284,7 @@ may_start(struct run *r)
 	return false;
 }
 
-static bool
+bool
 start_again(struct run *r)
 {
 	r->rotation.mark = MARK_NONE;
@@ -282,6 +302,15 @@ is_orphan(const struct run *r, const struct aws_token *t)
 	return t->created >= since - SKEW_S && t->created <= since + OURS_WITHIN_S;
 }
 
+/* One that may be ours where AWS's clock and ours differ: nobody's by itself, so a person says whose. */
+static bool
+may_be_orphan(const struct run *r, const struct aws_token *t)
+{
+	const int64_t apart = t->created - r->rotation.marked_at;
+
+	return apart >= -SIGNED_WITHIN_S && apart <= SIGNED_WITHIN_S;
+}
+
 static bool
 orphan_left(struct run *r, const struct aws_token *t)
 {
@@ -294,7 +323,7 @@ orphan_left(struct run *r, const struct aws_token *t)
 		if (!run_save(r))
 			return false;
 	}
-	if (!r->conf.delete_orphan && !run_consented(r, "orphan", x->marked_at, &word)) {
+	if (!(r->conf.delete_orphan && is_orphan(r, t)) && !run_consented(r, "orphan", x->marked_at, &word)) {
 		say_wait_approval(r, "orphan",
 		    "AWS was asked for a token and the answer did not come; the token that was made at %s is most "
 		    "likely that one. If nobody else made it, let it be deleted: mailhook approve %" PRId64
@@ -314,6 +343,7 @@ resolve_create(struct run *r)
 	struct rotation *x = &r->rotation;
 	const struct aws_token *extra = NULL;
 	struct aws_tokens now;
+	struct mh_err err = { 0 };
 	size_t n = 0;
 
 	if (!run_list(r, &now))
@@ -330,12 +360,15 @@ resolve_create(struct run *r)
 
 		if (left <= 0)
 			return start_again(r);
-		say_wait_time(
-		    r, NULL, left, "AWS was asked for a token and did not answer; whether it was made will show.");
+		/* "retry", for a create that is never answered is given up at the job's age */
+		r->env.retry_after_s = left;
+		(void)mh_fail(
+		    &err, MH_RETRY, "AWS was asked for a token and did not answer; whether it was made will show");
+		say_retry(r, &err);
 		return false;
 	}
 	if (n == 1)
-		return is_orphan(r, extra) ? orphan_left(r, extra) : start_again(r);
+		return may_be_orphan(r, extra) ? orphan_left(r, extra) : start_again(r);
 	say_failed(r, "%zu tokens appeared beside the rotation: look in IAM Identity Center.", n);
 	return false;
 }
@@ -355,6 +388,7 @@ static bool
 create_refused(struct run *r, enum mh_status status, const struct mh_err *err)
 {
 	struct rotation *x = &r->rotation;
+	struct mh_err full = { 0 };
 
 	if (status == MH_RETRY) { /* the mark stays: the next run looks what became of it */
 		say_retry(r, err);
@@ -363,8 +397,9 @@ create_refused(struct run *r, enum mh_status status, const struct mh_err *err)
 	x->mark = MARK_NONE;
 	if (status == MH_LIMIT) {
 		x->step = STEP_NONE;
+		(void)mh_fail(&full, MH_RETRY, "AWS has two tokens already: %.160s", err->text);
 		if (run_save(r))
-			say_wait_time(r, NULL, 60, "AWS has two tokens already: %s.", err->text);
+			say_retry(r, &full);
 		return false;
 	}
 	return (status == MH_SKIP || run_save(r)) && side_failed(r, status, err);
@@ -376,6 +411,11 @@ create(struct run *r)
 	struct rotation *x = &r->rotation;
 	struct mh_err err = { 0 };
 
+	if (!run_has_time(r, run_step_s(r))) { /* killed in the middle of it, its token would be lost */
+		(void)mh_fail(&err, MH_RETRY, "too little time was left to ask AWS for a token");
+		say_retry(r, &err);
+		return false;
+	}
 	x->mark = MARK_CREATING;
 	x->marked_at = run_now(r);
 	if (!run_save(r))
@@ -428,8 +468,9 @@ drop_ended(struct run *r, const struct aws_tokens *now)
 			return false;
 		if (run_by_hand(r))
 			return true;
+	} else {
+		x->drop[0] = '\0';
 	}
-	x->drop[0] = '\0';
 	return start_again(r);
 }
 
@@ -453,6 +494,7 @@ step_create(struct run *r)
 		return true;
 	if (!tokens_same(&now, &x->before)) {
 		say(r->protocol, "the tokens are others than when it was planned: planned again");
+		x->drop[0] = '\0';
 		return start_again(r);
 	}
 	return x->drop[0] == '\0' ? create(r) : drop_ended(r, &now);

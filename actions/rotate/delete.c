@@ -105,8 +105,9 @@ delete_by_hand(struct run *r)
 	    "the new token is proven%s. Now delete the old token, %s (expires %s), and not the new one: AWS console of "
 	    "account %s, IAM Identity Center, Settings, Actions, Manage provisioning, the old token, Delete. Then say "
 	    "so: mailhook approve %" PRId64 " --step delete.",
-	    x->unproven ? " as far as it can be asked" : "", x->old.id[0] == '\0' ? "whose id is not known" : x->old.id,
-	    time_text(t, x->old.expires), r->conf.place.account, CASE_ID(r));
+	    x->unproven || x->adopted ? " as far as it can be asked" : "",
+	    x->old.id[0] == '\0' ? "whose id is not known" : x->old.id, time_text(t, x->old.expires),
+	    r->conf.place.account, CASE_ID(r));
 	return false;
 }
 
@@ -116,13 +117,16 @@ may_delete(struct run *r)
 	struct rotation *x = &r->rotation;
 	char t[MH_TIME_TEXT];
 
-	if (x->del.at != 0 || run_consented(r, "delete", 0, &x->del))
+	if (x->del.at != 0 || run_consented(r, "delete", x->marked_at, &x->del))
 		return true;
 	if (r->conf.approval == APPROVAL_AUTO && !x->unproven && !x->adopted)
 		return true;
 	say_wait_approval(r, "delete",
 	    "%s. The old token %s (expires %s) can be deleted: mailhook approve %" PRId64 " --step delete.",
-	    x->adopted
+	    x->adopted && x->unproven
+		? "somebody has made a new token, and the identity provider cannot be asked which of the two it uses: "
+		  "see there that it is the new one"
+	    : x->adopted
 		? "somebody has made a new token; what the identity provider has saved works, but which of the two "
 		  "that is cannot be asked: see there that it is the new one"
 	    : x->unproven
@@ -130,6 +134,18 @@ may_delete(struct run *r)
 		: "the new token is in use and proven",
 	    x->old.id, time_text(t, x->old.expires), CASE_ID(r));
 	return false;
+}
+
+/* A person made the new token and took it back. The old one is in use still: from the plan again, and asked again. */
+static bool
+adopted_is_gone(struct run *r)
+{
+	struct rotation *x = &r->rotation;
+
+	say(r->protocol, "the token %.60s that somebody made is there no more: planned again", x->fresh.id);
+	x->has_fresh = x->adopted = x->unproven = false;
+	x->del = (struct consent){ .at = 0 };
+	return start_again(r);
 }
 
 /* All that must be so before an old token goes. True: *ret_gone says whether it has gone already. */
@@ -145,6 +161,8 @@ may_go(struct run *r, bool *ret_gone)
 		return true;
 	const struct aws_token *fresh = token_find(&now, x->fresh.id), *old = token_find(&now, x->old.id);
 	*ret_gone = old == NULL;
+	if (x->adopted && fresh == NULL && token_same(old, &x->old))
+		return adopted_is_gone(r);
 	if (!x->has_fresh || !token_same(fresh, &x->fresh) || fresh->expires <= run_now(r)) {
 		say_failed(
 		    r, "URGENT, nothing was deleted: AWS does not list the new token %s as it was made.", x->fresh.id);
@@ -170,7 +188,7 @@ step_delete(struct run *r)
 		return delete_by_hand(r);
 	if (!run_claim(r) || !may_delete(r) || !may_go(r, &gone))
 		return false;
-	if (run_by_hand(r))
+	if (run_by_hand(r) || x->step != STEP_SOAKED)
 		return true;
 	if (gone)
 		return old_is_gone(r);

@@ -78,9 +78,20 @@ ask(struct entra *e, const struct call *c, struct http_answer *a, struct mh_err 
 	return status;
 }
 
+/* A run of characters that may be a token: after the save we have none to compare with. */
+static bool
+may_be_token(struct mh_span s)
+{
+	size_t run = 0;
+
+	for (size_t i = 0; i < s.n && run < ROTATE_TOKEN_MIN_BYTES; i++)
+		run = (unsigned char)s.p[i] > 0x20 ? run + 1 : 0;
+	return run >= ROTATE_TOKEN_MIN_BYTES;
+}
+
 /* The innermost code: {"error":{"code":"UnknownError","message":"{\"error\":{\"code\":\"...\"}}"}}. */
 static void
-read_code(struct mh_span body, char code[64], char words[80])
+read_code(struct mh_span body, struct mh_span token, char code[64], char words[80])
 {
 	MH_AUTO(drop_json) cJSON *j = json_parse(body, NULL);
 	const cJSON *e = json_object(j, "error");
@@ -94,8 +105,11 @@ read_code(struct mh_span body, char code[64], char words[80])
 	}
 	struct mh_span rest = span_of(message), line = MH_NONE;
 	(void)span_line(&rest, &line);
-	(void)mh_escape(code, 64, span_of(json_string(e, "code") == NULL ? "" : json_string(e, "code")));
-	(void)mh_escape(words, 80, line);
+	const struct mh_span name = span_of(json_string(e, "code") == NULL ? "" : json_string(e, "code"));
+	if (!secret_shows(name, token) && !may_be_token(name))
+		(void)mh_escape(code, 64, name);
+	if (!secret_shows(line, token) && !may_be_token(line))
+		(void)mh_escape(words, 80, line);
 }
 
 /* What a refusal says, without the token: servers like to give back what they were sent. */
@@ -106,8 +120,8 @@ entra_refused(
 	const struct mh_span id = http_kept(a, "request-id");
 	char code[64] = "", words[80] = "", shown[48] = "";
 
-	if (token.p == NULL || span_find(buf_span(&a->body), span_head(token, 16), 0) == SIZE_MAX)
-		read_code(buf_span(&a->body), code, words);
+	if (!secret_shows(buf_span(&a->body), token))
+		read_code(buf_span(&a->body), token, code, words);
 	(void)mh_escape(shown, sizeof(shown), id.p == NULL ? MH_LIT("") : id);
 	return mh_fail(err, status, "Graph, %s: HTTP %ld%s%s%s%s%s%s", what, a->status, code[0] == '\0' ? "" : " ",
 	    code, words[0] == '\0' ? "" : ": ", words, shown[0] == '\0' ? "" : ", request-id ", shown);

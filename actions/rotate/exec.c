@@ -12,7 +12,6 @@
 
 #define MAX_ARGS 32
 #define OUTPUT_BYTES 4096
-#define PIECE_BYTES 16  /* so much of a token in a row is no accident */
 #define EXIT_NOT_NOW 75 /* EX_TEMPFAIL of sysexits.h */
 
 struct programs {
@@ -36,11 +35,10 @@ words_of(const struct buf *out, struct mh_span token, char *dst, size_t dst_byte
 {
 	struct mh_span rest = buf_span(out), line, last = MH_LIT("");
 
-	for (size_t i = 0; token.p != NULL && i + PIECE_BYTES <= token.n; i++)
-		if (span_find(rest, span_head(span_from(token, i), PIECE_BYTES), 0) != SIZE_MAX) {
-			(void)snprintf(dst, dst_bytes, "its output holds the token and is not shown");
-			return;
-		}
+	if (secret_shows(rest, token)) {
+		(void)snprintf(dst, dst_bytes, "its output holds the token and is not shown");
+		return;
+	}
 	while (span_line(&rest, &line))
 		if (span_trim(line).n > 0)
 			last = span_trim(line);
@@ -203,6 +201,8 @@ exec_saved(void *state, const struct idp_token *t, struct mh_err *err)
 
 	if (p->verify[0] == NULL)
 		return mh_fail(err, MH_SKIP, "there is no verify program");
+	if (t->digest[0] == '\0')
+		return mh_fail(err, MH_SKIP, "the verify program cannot be told which token is meant");
 	return run(p, p->verify, t, err);
 }
 

@@ -14,7 +14,7 @@
 /* The new token. After SOAKED the value is gone from the ledger (the provider has it), its digest stays. */
 struct idp_token {
 	struct mh_span value;        /* p == NULL: not there any more */
-	char digest[IDP_DIGEST_HEX]; /* SHA-256 of the value, lower case hex */
+	char digest[IDP_DIGEST_HEX]; /* SHA-256 of the value, lower case hex; "": never seen, a person made it */
 };
 
 /* What the provider is doing with it. */

@@ -52,7 +52,7 @@ struct consent { /* a person's */
 struct rotation {
 	enum step step;
 	enum mark mark;
-	int64_t marked_at;
+	int64_t marked_at; /* also: words about the old token's deletion that are older are about another new token */
 	bool by_hand;      /* the API closed on us: a person makes and deletes tokens from now */
 	char closed[160];  /* why */
 	int64_t closed_at; /* and since when; 0: it is not closed */
@@ -123,6 +123,7 @@ struct run {
 int64_t run_now(const struct run *r);  /* the request's time and what has passed since */
 bool run_by_hand(const struct run *r); /* tokens are made and deleted by a person */
 bool run_has_time(const struct run *r, int64_t s);
+int64_t run_step_s(const struct run *r); /* so much time one step needs */
 
 /* Stores the state. False: the job is not ours any more, and the outcome has been said. */
 bool run_save(struct run *r);
@@ -153,6 +154,7 @@ bool run_remove(struct run *r, const char *id);       /* as run_list */
 bool run_claim(struct run *r);
 /* A person's word about that step since then, noted in ret. */
 bool run_consented(struct run *r, const char *step, int64_t not_before, struct consent *ret);
+bool start_again(struct run *r); /* from the plan, with nothing under way */
 const struct aws_token *token_find(const struct aws_tokens *t, const char *id); /* NULL: it is not there */
 bool token_same(const struct aws_token *a, const struct aws_token *b);          /* a may be NULL */
 bool looks_like_token(const struct secret *s);

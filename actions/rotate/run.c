@@ -7,6 +7,7 @@
 #include "mailhook/clock.h"
 
 #define WORDS_BYTES 1000
+#define STEP_NEEDS_S 5 /* of a run, beside the transfers of one step */
 
 int64_t
 run_now(const struct run *r)
@@ -24,6 +25,12 @@ bool
 run_has_time(const struct run *r, int64_t s)
 {
 	return r->request->deadline - run_now(r) >= s;
+}
+
+int64_t
+run_step_s(const struct run *r)
+{
+	return 2 * r->conf.wire.total_ms / 1000 + STEP_NEEDS_S;
 }
 
 /* -- the last line ------------------------------------------------------------------------------------------------- */
@@ -188,7 +195,10 @@ put_proof(const struct run *r, struct buf *out)
 	char t[MH_TIME_TEXT], put[MH_TIME_TEXT];
 
 	if (x->adopted) {
-		buf_puts(out, " The new token was made by somebody else; what the identity provider has saved works.");
+		buf_puts(out, x->unproven ? " The new token was made by somebody else; the identity provider cannot be "
+					    "asked whether it works with it."
+					  : " The new token was made by somebody else; what the identity provider has "
+					    "saved works.");
 	} else {
 		buf_puts(out, " Proven: AWS takes the new token");
 		buf_puts(out, x->unproven

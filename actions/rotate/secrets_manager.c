@@ -219,7 +219,7 @@ is_saved(struct manager *m, const struct idp_token *t, struct secret *ret_value,
 	if (token == NULL)
 		return mh_fail(err, MH_BAD, "secret %.60s is no JSON with a text %.40s", m->secret, m->key);
 	status = seal_digest(span_of(token), digest, err);
-	if (status == MH_OK && strcmp(digest, t->digest) != 0)
+	if (status == MH_OK && t->digest[0] != '\0' && strcmp(digest, t->digest) != 0)
 		status = mh_fail(err, MH_BAD, "secret %.60s holds another token", m->secret);
 	return status == MH_OK ? secret_copy(span_of(token), ret_value, err) : status;
 }
@@ -243,6 +243,8 @@ save(void *state, const struct idp_token *t, struct mh_err *err)
 			      !json_add_span(in, "SecretString", buf_span(&text))))
 		drop_json(&in);
 	status = call(m, "secretsmanager.PutSecretValue", in, &a, err);
+	if (status != MH_OK && secret_shows(span_of(a.words), t->value))
+		(void)mh_fail(err, status, "AWS secretsmanager: HTTP %ld, with the token in its words", a.http.status);
 	/* Saved before, when another part of the secret was another. */
 	if (status == MH_BAD && strstr(a.code, "ResourceExists") != NULL)
 		status = is_saved(m, t, &found, err);

@@ -8,7 +8,6 @@
 #define SCIM_AGAIN_S 20
 #define SOAK_AGAIN_S 600
 #define STOPPED_AGAIN_S 3600
-#define STEP_NEEDS_S 5 /* of a run, beside the transfers of one step */
 
 static struct idp_token
 token_of(const struct run *r)
@@ -348,7 +347,7 @@ step_next(struct run *r)
 void
 run_steps(struct run *r)
 {
-	const int64_t needs_s = 2 * r->conf.wire.total_ms / 1000 + STEP_NEEDS_S;
+	const int64_t needs_s = run_step_s(r);
 
 	if (!run_has_time(r, needs_s)) {
 		say_failed(
