@@ -2,6 +2,7 @@
 """Who is believed, and who believes us: certificates, STARTTLS, passwords and tokens, with a real Dovecot whose OAuth2
 passdb checks JWTs. Exit 77 without Dovecot or root."""
 import base64
+import json
 import os
 import sys
 import time
@@ -204,6 +205,19 @@ class Tokens(unittest.TestCase):
                 self.assertIn(words, text, row)
                 self.assertNotIn(PASSWORD, text)
                 proxy.stop()
+
+    def test_a_server_that_gives_the_password_back(self):
+        with Room("auth = login", port=lambda: proxy.port, start=False) as r:
+            r.server.start()
+            proxy = imap_proxy.Proxy(r.server.port["imap"])
+            r.configure()
+            said = b"%s NO not " + PASSWORD.encode() + b"\r\n"
+            proxy.arm(imap_proxy.Fault(lambda c, _: c.say(said % c.tag)), b"LOGIN", 9)
+            text = r.once(code=1).stderr.decode()
+            self.assertIn("user or password refused", text)
+            self.assertNotIn("quoted", text)
+            self.assertNotIn("quoted", json.dumps(r.report()))
+            proxy.stop()
 
     def test_login_without_sasl(self):
         with Room("auth = login") as r:

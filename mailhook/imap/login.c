@@ -14,7 +14,8 @@
 #include "mailhook/imap/session.h"
 
 #define MAX_ARGUMENTS 32
-#define TOKEN_MS 60000 /* one request to a token server has 30 s by default */
+#define GIVEN_BACK_BYTES 8 /* of a secret, by which it is known again */
+#define TOKEN_MS 60000     /* one request to a token server has 30 s by default */
 
 /* -- secrets ------------------------------------------------------------------------------------------------------- */
 
@@ -115,16 +116,29 @@ says(const struct screen *screen, const char *words)
 	return span_ifind(span_of(screen->words), span_of(words), 0) != SIZE_MAX;
 }
 
+/* Some servers repeat a command that they refuse. Its beginning is enough: what they say is cut. */
+static bool
+gives_back(const struct screen *screen, const struct secret *secret)
+{
+	char start[40];
+	const size_t n = strlen(mh_escape(start, sizeof(start), span_head(secret_span(secret), GIVEN_BACK_BYTES)));
+	const bool found = n > 0 && span_find(span_of(screen->words), (struct mh_span){ start, n }, 0) != SIZE_MAX;
+
+	explicit_bzero(start, sizeof(start));
+	return found;
+}
+
 /* A NO to a login, for the person who can mend it. */
 static enum mh_status
-refused(const struct session *s, bool token, struct mh_err *err)
+refused(const struct session *s, const struct secret *secret, bool token, struct mh_err *err)
 {
 	const struct screen *screen = session_screen(s);
+	const char *words = gives_back(screen, secret) ? "in words that give the secret back" : screen->words;
 	static const char *const later[] = { "UNAVAILABLE", "INUSE", "LIMIT", "CONTACTADMIN" };
 
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
 		if (strcmp(screen->code, later[i]) == 0)
-			return mh_fail(err, MH_RETRY, "the server lets nobody in now: %s", screen->words);
+			return mh_fail(err, MH_RETRY, "the server lets nobody in now: %s", words);
 	if (says(screen, "basic authentication") || says(screen, "basicauth"))
 		return mh_fail(
 		    err, MH_BAD, "Basic authentication is disabled for this mailbox: it takes a token, not a password");
@@ -134,10 +148,10 @@ refused(const struct session *s, bool token, struct mh_err *err)
 		return mh_fail(err, MH_BAD,
 		    "the token is refused (%.40s): has the application the right for IMAP, and is the mailbox granted "
 		    "to it",
-		    screen->words);
+		    words);
 	if (token)
-		return mh_fail(err, MH_BAD, "the token is refused: %s", screen->words);
-	return mh_fail(err, MH_BAD, "user or password refused: %s", screen->words);
+		return mh_fail(err, MH_BAD, "the token is refused: %s", words);
+	return mh_fail(err, MH_BAD, "user or password refused: %s", words);
 }
 
 /* -- mechanisms ---------------------------------------------------------------------------------------------------- */
@@ -264,7 +278,7 @@ login_by_token(struct session *s, const char *libexec, struct mh_err *err)
 	if (status != MH_OK)
 		return status;
 	status = by_token(s, &fresh, err);
-	return status == MH_SKIP ? refused(s, true, err) : status;
+	return status == MH_SKIP ? refused(s, &fresh, true, err) : status;
 }
 
 static enum mh_status
@@ -285,7 +299,7 @@ login_by_password(struct session *s, struct mh_err *err)
 		return status;
 	status = auth == AUTH_PLAIN || (auth == AUTH_AUTO && s->plain) ? by_plain(s, &password, err)
 								       : by_login(s, &password, err);
-	return status == MH_SKIP ? refused(s, false, err) : status;
+	return status == MH_SKIP ? refused(s, &password, false, err) : status;
 }
 
 enum mh_status
