@@ -30,6 +30,7 @@ class RotateTest(rotation.RotationTest):
             ("two, both ending", (end - 3 * DAY, end), "failed", "which one is in use", 0),
             ("two, both the notice's", (end, end + 60), "failed", "which one is in use", 0),
             ("two, none the notice's", (START + 50 * DAY, far), "failed", "none of the two", 0),
+            ("three", (START - DAY, end, far), "failed", "more than two", 0),
             ("none", (), "done", "rotated", 1),
         )
         for name, tokens, outcome, words, creates in rows:
@@ -155,6 +156,21 @@ class RotateTest(rotation.RotationTest):
             self.assertEqual(last.get("step"), "orphan", "%s: %s" % (name, last))
             self.assertIn(w.created[0], last["summary"], name)
             self.assertEqual(len(w.center.tokens), 2, name)
+
+    def test_two_tokens_beside_a_create(self):
+        """What AWS says cannot be: nothing is deleted, nothing is made, and once it is put right it goes on."""
+        w = self.world(approval="auto", delete_orphan=True)
+        w.aws.fault("AWSIdentityStoreService.CreateBearerToken", "drop")
+        self.assertEqual(w.run()["outcome"], "retry")
+        more = [w.center.add(w.t + YEAR, created=w.t) for _ in range(2)]
+        w.t += 20
+        last = w.run()
+        self.assertEqual((last["outcome"], w.created, w.center.deleted), ("failed", [], []), last)
+        self.assertIn("2 tokens appeared", last["summary"])
+        for t in more:
+            w.center.tokens.remove(t)
+        w.t += 200
+        self.rotated("put right", w, w.drive())
 
     def test_create_with_an_endless_answer(self):
         """It was made, and what came cannot be read: that is a doubt, and no refusal."""
