@@ -190,6 +190,10 @@ class Trigger(unittest.TestCase):
     def test_aws_refusals(self):
         def row(fault, outcome, words):
             return fault, outcome, words
+        echo = json.dumps({"__type": "ValidationException", "message": "key " + AWS_SECRET[:30]}).encode()
+        self.aws.fault("AWSEvents.PutEvents", (400, echo, {}))
+        r = self.expect("an echo of a part", self.run_action(self.conf("eventbridge", [])), "failed", "HTTP 400")
+        self.assertNotIn(AWS_SECRET[:20], r.last["summary"])
         rows = (row("throttle", "retry", "ThrottlingException"), row("skew", "failed", "clock is wrong"),
                 row("denied", "failed", "AccessDeniedException"),
                 row((503, b"", {"Retry-After": "90"}), "retry", "HTTP 503"), row((404, b"<html>", {}), "failed", "HTTP 404"))
@@ -372,6 +376,10 @@ class Trigger(unittest.TestCase):
         self.expect("GitHub's rate limit", self.run_action(self.http_conf("github-workflow", github)), "retry", "rate limit")
         self.jobs.faults = [(403, {"message": "you sent Bearer " + job_servers.SECRET}, {})]
         self.expect("an echo of the secret", self.run_action(self.http_conf("github-workflow", github)), "failed", "HTTP 403")
+        long = "github_pat_" + "0123456789abcdefghij" * 3
+        self.jobs.faults = [(403, {"message": "you sent Bearer " + long[:40]}, {})]
+        r = self.expect("an echo of a part", self.run_action(self.http_conf("github-workflow", github, secret=long)), "failed", "HTTP 403")
+        self.assertNotIn(long[:20], r.last["summary"])
         self.jobs.faults = [(302, b"", {"Location": self.jobs.url + "/x"})]
         self.expect("a redirect", self.run_action(self.http_conf("github-workflow", github)), "failed", "HTTP 302")
         self.jobs.faults = [(200, b"<html>please log in</html>", {})]

@@ -110,8 +110,7 @@ take_words(struct mh_span text, const struct aws_keys *keys, char *dst, size_t d
 {
 	struct mh_span line = MH_NONE;
 
-	if ((keys->secret.n > 0 && span_find(text, secret_span(&keys->secret), 0) != SIZE_MAX) ||
-	    (keys->token.n > 0 && span_find(text, secret_span(&keys->token), 0) != SIZE_MAX))
+	if (secret_shows(text, secret_span(&keys->secret)) || secret_shows(text, secret_span(&keys->token)))
 		return;
 	(void)span_line(&text, &line);
 	(void)mh_escape(dst, dst_bytes, line);

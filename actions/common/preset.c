@@ -45,7 +45,7 @@ take_words(const struct preset_context *c, const cJSON *request, const struct pr
 		if (preset_look(s, v, item->valuestring, &text, NULL) != MH_OK)
 			continue;
 		rest = span_trim(buf_span(&text));
-		if (secret.n > 0 && span_find(rest, secret, 0) != SIZE_MAX)
+		if ((secret.n > 0 && span_find(rest, secret, 0) != SIZE_MAX) || secret_shows(rest, secret))
 			return;
 		(void)span_line(&rest, &line);
 		(void)mh_escape(ret->words, sizeof(ret->words), line);
