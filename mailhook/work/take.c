@@ -105,8 +105,8 @@ quarantine(struct take *t, bool *ret_full, struct mh_err *err)
 	if (messages <= shares * t->w->conf->quarantine_messages && bytes <= shares * t->w->conf->quarantine_bytes)
 		return MH_OK;
 	*ret_full = true;
-	status =
-	    db_run(t->w->db, "UPDATE messages SET raw = NULL WHERE id = $1", DB_ARGS(db_int(t->ret.message_id)), err);
+	status = db_run(t->w->db, "UPDATE messages SET raw = NULL, quarantined = 0 WHERE id = $1",
+	    DB_ARGS(db_int(t->ret.message_id)), err);
 	return status == MH_OK ? ledger_meta_add(t->w->db, "quarantine-dropped", 1, err) : status;
 }
 
