@@ -178,8 +178,8 @@ killed_migration_leaves_the_old(void **state)
 		struct mh_err err = { 0 };
 		struct db *db = NULL;
 
-		if (sqlite_engine.open(p->path, &make, &db, &err) != MH_OK || sqlite_engine.begin(db, &err) != MH_OK ||
-		    db_exec(db, ledger_schema_1, &err) != MH_OK ||
+		if (sqlite_engine.open(p->path, &make, &db, &err) != MH_OK ||
+		    sqlite_engine.begin(db, DB_WRITE, &err) != MH_OK || db_exec(db, ledger_schema_1, &err) != MH_OK ||
 		    /* more pages than the cache holds, so that some are in the log already */
 		    db_exec(db,
 			"PRAGMA cache_size = 2; INSERT INTO meta VALUES ('half', zeroblob(0) || hex(zeroblob(500000)))",

@@ -153,14 +153,26 @@ db_get_time(struct db_rows *rows, int column, bool *ret_known, int64_t *ret, str
 	return s.p == NULL ? MH_OK : time_read(s, ret, err);
 }
 
-enum mh_status
-db_tx_begin(struct db *db, struct db_tx *tx, struct mh_err *err)
+static enum mh_status
+tx_begin(struct db *db, enum db_tx_kind kind, struct db_tx *tx, struct mh_err *err)
 {
-	const enum mh_status status = db->engine->begin(db, err);
+	const enum mh_status status = db->engine->begin(db, kind, err);
 
 	if (status == MH_OK)
 		tx->db = db;
 	return status;
+}
+
+enum mh_status
+db_tx_begin(struct db *db, struct db_tx *tx, struct mh_err *err)
+{
+	return tx_begin(db, DB_WRITE, tx, err);
+}
+
+enum mh_status
+db_tx_claim(struct db *db, struct db_tx *tx, struct mh_err *err)
+{
+	return tx_begin(db, DB_CLAIM, tx, err);
 }
 
 enum mh_status

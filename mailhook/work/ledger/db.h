@@ -28,10 +28,16 @@ struct db_rows {
 	struct db *db;
 };
 
+/* One writer at a time, so what it reads holds until its commit. A claim changes single rows that no writer reads while it
+ * lasts: claims run beside claims, a writer runs beside nothing. */
+enum db_tx_kind { DB_WRITE, DB_CLAIM };
+
 /* Errors of all: MH_RETRY locked, full, read-only, unreadable, no memory; MH_BAD a constraint, wrong SQL, not a ledger. */
 struct db_engine {
 	const char *name;
 	bool local; /* one machine's: who holds worker.lock owns every lease */
+	const char
+	    *skip_locked; /* ends a SELECT whose rows are to be ours until the commit, those of others left out */
 	enum mh_status (*open)(const char *where, const struct db_options *o, struct db **ret, struct mh_err *err);
 	void (*close)(struct db *db);
 	enum mh_status (*exec)(struct db *db, const char *sql, struct mh_err *err); /* statements without parameters */
@@ -42,11 +48,21 @@ struct db_engine {
 	int64_t (*integer)(struct db_rows *rows, int column);
 	struct mh_span (*bytes)(struct db_rows *rows, int column); /* until the next step; p == NULL: NULL */
 	void (*rows_free)(struct db_rows *rows);
-	int64_t (*changed)(struct db *db);                          /* rows that the last db_run changed */
-	enum mh_status (*begin)(struct db *db, struct mh_err *err); /* as a writer, at once */
+	int64_t (*changed)(struct db *db); /* rows that the last db_run changed */
+	enum mh_status (*begin)(struct db *db, enum db_tx_kind kind, struct mh_err *err);
 	enum mh_status (*commit)(struct db *db, struct mh_err *err);
 	void (*rollback)(struct db *db);
 	enum mh_status (*has_table)(struct db *db, const char *table, bool *ret, struct mh_err *err);
+	/* The last failure was of a kind that the same transaction, begun again at once, may not meet: another's, or a
+	 * connection that is back. */
+	bool (*again)(struct db *db);
+	/* Leases among nodes begin and end by this clock: the server's, or the one that a test has set. */
+	enum mh_status (*now)(struct db *db, int64_t *ret, struct mh_err *err);
+	/* Calls among nodes. A call inside a transaction is heard after its commit, and by the caller's other connections. */
+	void (*call)(struct db *db);
+	int (*ear)(struct db
+		*db); /* a descriptor to poll for reading; -1: none, ask now and then. It may be another next time */
+	bool (*heard)(struct db *db); /* somebody called since; does not wait */
 };
 
 extern const struct db_engine sqlite_engine;
@@ -86,7 +102,8 @@ struct mh_span db_get_bytes(struct db_rows *rows, int column);
 struct db_tx {
 	struct db *db; /* NULL: none is open */
 };
-enum mh_status db_tx_begin(struct db *db, struct db_tx *tx, struct mh_err *err);
+enum mh_status db_tx_begin(struct db *db, struct db_tx *tx, struct mh_err *err); /* DB_WRITE */
+enum mh_status db_tx_claim(struct db *db, struct db_tx *tx, struct mh_err *err); /* DB_CLAIM */
 enum mh_status db_tx_commit(struct db_tx *tx, struct mh_err *err);
 void db_tx_drop(struct db_tx *tx);
 

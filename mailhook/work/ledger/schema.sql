@@ -31,6 +31,7 @@ CREATE TABLE messages (
   bytes         INTEGER NOT NULL,
   raw           BLOB                  -- NULL: purged, or never kept
 ) STRICT;
+CREATE INDEX messages_quarantined ON messages (id) WHERE quarantined = 1; -- a flood must not slow its own counting
 
 CREATE TABLE verifications (          -- bytes that DNS could not judge yet; gone with their verdict
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -97,6 +98,16 @@ CREATE TABLE notices (
 CREATE INDEX notices_case ON notices (case_id);
 CREATE INDEX notices_message ON notices (message_id);
 
+CREATE TABLE events (                 -- every change of a case, with time and cause; never changed, never deleted before it
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  case_id INTEGER REFERENCES cases (id), -- NULL: of the installation (paused, restored)
+  at      TEXT NOT NULL,
+  what    TEXT NOT NULL,              -- opened, notice, trusted, job, outcome, closed, ...
+  by      TEXT NOT NULL,              -- 'mailhook', an action's name, or a login name
+  detail  TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_case ON events (case_id);
+
 CREATE TABLE jobs (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   job_key     TEXT NOT NULL UNIQUE,   -- 32 hex digits from case key, action, event and its count in the case: idempotency
@@ -124,16 +135,6 @@ CREATE TABLE jobs (
 ) STRICT;
 CREATE INDEX jobs_due ON jobs (state, due);
 CREATE INDEX jobs_case ON jobs (case_id);
-
-CREATE TABLE events (                 -- every change of a case, with time and cause; never changed, never deleted before it
-  id      INTEGER PRIMARY KEY AUTOINCREMENT,
-  case_id INTEGER REFERENCES cases (id), -- NULL: of the installation (paused, restored)
-  at      TEXT NOT NULL,
-  what    TEXT NOT NULL,              -- opened, notice, trusted, job, outcome, closed, ...
-  by      TEXT NOT NULL,              -- 'mailhook', an action's name, or a login name
-  detail  TEXT NOT NULL
-) STRICT;
-CREATE INDEX events_case ON events (case_id);
 
 CREATE TABLE credentials (            -- what actions told of credentials of their own
   action    TEXT NOT NULL,            -- name in the configuration
@@ -167,4 +168,37 @@ CREATE TABLE pauses (                 -- while a row is here, no job of it start
   by    TEXT NOT NULL,                -- a login name, or 'mailhook' for a restored ledger
   why   TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (scope, name)
+) STRICT;
+
+CREATE TABLE nodes (                  -- the machines whose workers share this ledger: one, unless a server keeps it
+  name    TEXT PRIMARY KEY,           -- "node" of the configuration, else the host's name
+  life    TEXT NOT NULL,              -- 32 hex digits, others with each start of its worker: tells two of one name apart
+  version TEXT NOT NULL,              -- of mailhook
+  started TEXT NOT NULL,
+  seen    TEXT NOT NULL,              -- its last sign of life, by the ledger's clock
+  report  TEXT NOT NULL DEFAULT '{}'  -- JSON, what it tells of itself for 'status'
+) STRICT;
+
+CREATE TABLE refusals (               -- jobs that a node leaves to the others
+  job_id INTEGER NOT NULL REFERENCES jobs (id),
+  node   TEXT NOT NULL,
+  until  TEXT NOT NULL,               -- then it tries again itself: what it lacked may be there
+  why    TEXT NOT NULL,
+  PRIMARY KEY (job_id, node)
+) STRICT;
+
+CREATE TABLE claims (                 -- what only one case's action may work on at a time: a tenant of an identity provider
+  name    TEXT PRIMARY KEY,           -- the action's word for it
+  case_id INTEGER NOT NULL REFERENCES cases (id),
+  action  TEXT NOT NULL,
+  since   TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE mailbox_leases (         -- which node watches a mailbox
+  mailbox  TEXT PRIMARY KEY,          -- name in the configuration
+  node     TEXT NOT NULL,
+  life     TEXT NOT NULL,             -- 32 hex digits, others with each start of the process that watches
+  until    TEXT NOT NULL,             -- by the ledger's clock; then another may take it
+  wanted   TEXT,                      -- the node that is to have it back, and asked for it; NULL: none
+  position TEXT NOT NULL DEFAULT ''   -- how far it was read, for whoever takes it over
 ) STRICT;

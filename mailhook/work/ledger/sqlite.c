@@ -221,8 +221,9 @@ sqlite_changed(struct db *db)
 }
 
 static enum mh_status
-sqlite_begin(struct db *db, struct mh_err *err)
+sqlite_begin(struct db *db, enum db_tx_kind kind, struct mh_err *err)
 {
+	(void)kind; /* there is one writer of a file, whatever it does */
 	return sqlite_exec(db, "BEGIN IMMEDIATE", err);
 }
 
@@ -252,9 +253,48 @@ sqlite_has_table(struct db *db, const char *table, bool *ret, struct mh_err *err
 	return status;
 }
 
+/* SQLite waits for another's transaction by itself, busy_ms long; who waited in vain had better leave it alone for a while. */
+static bool
+sqlite_again(struct db *db)
+{
+	(void)db;
+	return false;
+}
+
+static enum mh_status
+sqlite_now(struct db *db, int64_t *ret, struct mh_err *err)
+{
+	(void)db;
+	(void)err;
+	*ret = clock_now();
+	return MH_OK;
+}
+
+/* One worker a file, which others wake by the file "wake" beside it (work_wake). */
+static void
+sqlite_call(struct db *db)
+{
+	(void)db;
+}
+
+static int
+sqlite_ear(struct db *db)
+{
+	(void)db;
+	return -1;
+}
+
+static bool
+sqlite_heard(struct db *db)
+{
+	(void)db;
+	return false;
+}
+
 const struct db_engine sqlite_engine = {
 	.name = "sqlite",
 	.local = true,
+	.skip_locked = "",
 	.open = sqlite_open,
 	.close = sqlite_close,
 	.exec = sqlite_exec,
@@ -269,4 +309,9 @@ const struct db_engine sqlite_engine = {
 	.commit = sqlite_commit,
 	.rollback = sqlite_rollback,
 	.has_table = sqlite_has_table,
+	.again = sqlite_again,
+	.now = sqlite_now,
+	.call = sqlite_call,
+	.ear = sqlite_ear,
+	.heard = sqlite_heard,
 };
