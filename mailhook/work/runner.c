@@ -1,41 +1,18 @@
 /* runner.c: leases and launches of action programs. */
-#include "mailhook/work/runner.h"
+#include "mailhook/work/runner_impl.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "mailhook/clock.h"
 #include "mailhook/work/case.h"
-#include "mailhook/work/job.h"
 #include "mailhook/work/ledger/approvals.h"
-#include "mailhook/work/log.h"
 #include "mailhook/work/request.h"
 #include "mailhook/work/told.h"
 
-#define RUN_ARENA_BYTES ((size_t)32 << 20)
 #define MAX_ENV 128
 #define DUE_AT_ONCE 64
-
-struct running {
-	struct runner *runner;
-	struct launch *launch; /* own; NULL: this place is free */
-	int64_t job_id, case_id,
-	    message_id; /* message_id: the one that the case stands on; 0: none. job_id 0: a check */
-	int64_t asked;  /* of a check: when it was started */
-	char *action;   /* own */
-	bool observed;  /* the verb was describe */
-	bool ended;     /* the answer is there but not yet in the ledger */
-	struct answer_line answer;
-	int64_t renew_at_ms;
-};
-
-struct runner {
-	struct work *w;
-	struct running *places;
-	size_t n;
-};
 
 enum mh_status
 runner_new(struct work *w, struct runner **ret, struct mh_err *err)
@@ -57,8 +34,8 @@ runner_new(struct work *w, struct runner **ret, struct mh_err *err)
 	return MH_OK;
 }
 
-static void
-clear(struct running *p)
+void
+runner_clear(struct running *p)
 {
 	if (p->launch != NULL)
 		launch_free(p->launch);
@@ -74,7 +51,7 @@ runner_free(struct runner *r)
 	if (r == NULL)
 		return;
 	for (size_t i = 0; i < r->n; i++)
-		clear(&r->places[i]);
+		runner_clear(&r->places[i]);
 	free(r->places);
 	free(r);
 }
@@ -89,11 +66,8 @@ runner_running(const struct runner *r)
 	return n;
 }
 
-static void tell(enum log_level level, const struct running *p, const char *outcome, const char *fmt, ...)
-    MH_PRINTF(4, 5);
-
-static void
-tell(enum log_level level, const struct running *p, const char *outcome, const char *fmt, ...)
+void
+runner_tell(enum log_level level, const struct running *p, const char *outcome, const char *fmt, ...)
 {
 	const struct log_about about = {
 		.case_id = p->case_id, .message_id = p->message_id, .action = p->action, .outcome = outcome
@@ -109,8 +83,8 @@ tell(enum log_level level, const struct running *p, const char *outcome, const c
 
 /* -- what an action may ask of us ---------------------------------------------------------------------------------- */
 
-static bool
-on_checkpoint(void *user, struct mh_span state)
+bool
+runner_on_checkpoint(void *user, struct mh_span state)
 {
 	const struct running *p = user;
 	struct work *w = p->runner->w;
@@ -120,55 +94,24 @@ on_checkpoint(void *user, struct mh_span state)
 		return false; /* a checkpoint announces an effect, and there is none in a dry run */
 	const enum mh_status status = ledger_job_checkpoint(w->db, p->job_id, w->owner, state, &err);
 	if (status != MH_OK)
-		tell(LOG_WARNING, p, NULL, "no checkpoint: %s", err.text);
+		runner_tell(LOG_WARNING, p, NULL, "no checkpoint: %s", err.text);
 	return status == MH_OK;
 }
 
-static void
-on_say(void *user, struct mh_span text)
+void
+runner_on_say(void *user, struct mh_span text)
 {
 	char shown[600];
 
-	tell(LOG_INFO, user, NULL, "%s", mh_escape(shown, sizeof(shown), text));
+	runner_tell(LOG_INFO, user, NULL, "%s", mh_escape(shown, sizeof(shown), text));
 }
 
-static void
-on_credential(void *user, const struct credential_line *c)
+void
+runner_on_credential(void *user, const struct credential_line *c)
 {
 	const struct running *p = user;
 
 	told_hear(p->runner->w, p->action, c, clock_now());
-}
-
-struct checked { /* the user of on_say_check and on_credential_check */
-	struct work *w;
-	const char *action;
-	int64_t now;
-};
-
-static void
-on_say_check(void *user, struct mh_span text)
-{
-	const struct checked *c = user;
-	char shown[600];
-
-	work_log("action %s: %s", c->action, mh_escape(shown, sizeof(shown), text));
-}
-
-static void
-on_credential_check(void *user, const struct credential_line *line)
-{
-	const struct checked *c = user;
-	char shown[400], t[MH_TIME_TEXT];
-
-	(void)mh_escape(shown, sizeof(shown), span_of(line->name));
-	if (line->has_expires)
-		(void)printf(
-		    "action %s: credential \"%s\" ends at %s\n", c->action, shown, time_text(t, line->expires));
-	else
-		(void)printf("action %s: credential \"%s\" has no end\n", c->action, shown);
-	if (c->w->db != NULL)
-		told_hear(c->w, c->action, line, c->now);
 }
 
 /* -- starting ------------------------------------------------------------------------------------------------------ */
@@ -215,6 +158,15 @@ program_path(struct work *w, const struct conf_action *act, struct arena *a, con
 	return status;
 }
 
+enum mh_status
+runner_fill(
+    struct work *w, const struct conf_action *act, struct launch_spec *spec, struct arena *a, struct mh_err *err)
+{
+	const enum mh_status status = program_path(w, act, a, &spec->program, err);
+
+	return status == MH_OK ? environment(act, a, &spec->env, err) : status;
+}
+
 static enum mh_status
 launch_job(struct running *p, const struct job_row *j, const struct conf_action *act, int64_t now, struct arena *a,
     struct buf *request, struct buf *raw, struct mh_err *err)
@@ -223,9 +175,9 @@ launch_job(struct running *p, const struct job_row *j, const struct conf_action 
 	struct case_row c;
 	struct launch_spec spec = { .dir = w->conf->state_dir,
 		.deadline_ms = act->deadline_s * 1000,
-		.checkpoint = on_checkpoint,
-		.say = on_say,
-		.credential = on_credential,
+		.checkpoint = runner_on_checkpoint,
+		.say = runner_on_say,
+		.credential = runner_on_credential,
 		.user = p };
 	enum mh_status status = ledger_case_get(w->db, j->case_id, a, &c, err);
 
@@ -242,9 +194,7 @@ launch_job(struct running *p, const struct job_row *j, const struct conf_action 
 			status = MH_OK;
 	}
 	if (status == MH_OK)
-		status = program_path(w, act, a, &spec.program, err);
-	if (status == MH_OK)
-		status = environment(act, a, &spec.env, err);
+		status = runner_fill(w, act, &spec, a, err);
 	spec.request = buf_span(request);
 	return status == MH_OK ? launch_start(&spec, &p->launch, err) : status;
 }
@@ -281,14 +231,14 @@ start_claimed(struct running *p, const struct job_row *j, int64_t now, struct ar
 
 	const struct answer_line answer = { .outcome = OUTCOME_RETRY, .summary = why.text, .retry_after_s = -1 };
 	if (p->action != NULL)
-		tell(LOG_WARNING, p, outcome_names[OUTCOME_RETRY], "%s", why.text);
-	clear(p);
+		runner_tell(LOG_WARNING, p, outcome_names[OUTCOME_RETRY], "%s", why.text);
+	runner_clear(p);
 	status = job_outcome(w, j->id, &answer, false, now, err);
 	return status == MH_SKIP ? MH_OK : status;
 }
 
-static struct running *
-free_place(struct runner *r)
+struct running *
+runner_free_place(struct runner *r)
 {
 	for (size_t i = 0; i < r->n; i++)
 		if (r->places[i].launch == NULL)
@@ -347,7 +297,7 @@ runner_start(struct runner *r, int64_t now, bool *ret_more, struct mh_err *err)
 	/* one at a time: starting one takes its case off the list, and an outcome may put others on it */
 	for (size_t i = 0; i < DUE_AT_ONCE && status == MH_OK; i++) {
 		struct job_rows due = { 0 };
-		struct running *p = free_place(r);
+		struct running *p = runner_free_place(r);
 
 		arena_reset(&a);
 		status = ledger_jobs_due(r->w->db, now, 1, &a, &due, err);
@@ -360,60 +310,6 @@ runner_start(struct runner *r, int64_t now, bool *ret_more, struct mh_err *err)
 	}
 	arena_release(&a);
 	return status;
-}
-
-/* An action that told of a credential is asked again, once a day: its check, online. No job, no effect. */
-static enum mh_status
-launch_check(struct running *p, const struct conf_action *act, int64_t now, struct arena *a, struct mh_err *err)
-{
-	struct work *w = p->runner->w;
-	struct launch_spec spec = { .verb = "check",
-		.dir = "/",
-		.deadline_ms = act->deadline_s * 1000,
-		.say = on_say,
-		.credential = on_credential,
-		.user = p };
-	struct buf request;
-
-	buf_init(&request, REQUEST_MAX_BYTES);
-	enum mh_status status = request_check(w, act, true, now, now + act->deadline_s, &request, err);
-	spec.request = buf_span(&request);
-	if (status == MH_OK)
-		status = program_path(w, act, a, &spec.program, err);
-	if (status == MH_OK)
-		status = environment(act, a, &spec.env, err);
-	if (status == MH_OK)
-		status = launch_start(&spec, &p->launch, err);
-	buf_release(&request);
-	return status;
-}
-
-enum mh_status
-runner_ask_again(struct runner *r, int64_t now, struct mh_err *err)
-{
-	struct running *p = free_place(r);
-	const struct conf_action *act = NULL;
-	struct mh_err why = { 0 };
-	struct arena a;
-
-	if (p == NULL)
-		return MH_OK; /* the next round asks */
-	arena_init(&a, RUN_ARENA_BYTES);
-	enum mh_status status = told_ask(r->w, now, &a, &act, err);
-	if (status == MH_OK) {
-		p->job_id = p->case_id = p->message_id = 0;
-		p->asked = now;
-		p->observed = false;
-		p->action = strdup(act->name);
-		if (p->action == NULL)
-			status = mh_fail(err, MH_RETRY, "no memory to check action \"%s\"", act->name);
-		else if (launch_check(p, act, now, &a, &why) != MH_OK) {
-			tell(LOG_WARNING, p, NULL, "its check could not be started: %s", why.text);
-			clear(p);
-		}
-	}
-	arena_release(&a);
-	return status == MH_SKIP ? MH_OK : status;
 }
 
 /* -- hearing ------------------------------------------------------------------------------------------------------- */
@@ -459,22 +355,8 @@ tell_outcome(const struct running *p)
 	};
 	const enum outcome outcome = p->answer.outcome;
 
-	tell(levels[outcome], p, outcome_names[outcome], "%s: %s%s", outcome_names[outcome],
+	runner_tell(levels[outcome], p, outcome_names[outcome], "%s: %s%s", outcome_names[outcome],
 	    p->observed ? "observed: " : "", p->answer.summary);
-}
-
-static enum mh_status
-end_check(struct running *p, struct mh_err *err)
-{
-	enum mh_status status = MH_OK;
-
-	if (p->answer.outcome == OUTCOME_DONE)
-		status = told_all(p->runner->w, p->action, p->asked, err);
-	else if (p->answer.outcome != OUTCOME_SKIPPED)
-		tell(LOG_WARNING, p, outcome_names[p->answer.outcome], "its check: %s", p->answer.summary);
-	if (status == MH_OK)
-		clear(p);
-	return status;
 }
 
 static enum mh_status
@@ -486,7 +368,7 @@ step_one(struct running *p, struct mh_err *err)
 	if (!p->ended && launch_step(p->launch, &p->answer) == MH_OK)
 		p->ended = true;
 	if (p->job_id == 0)
-		return p->ended ? end_check(p, err) : MH_OK;
+		return p->ended ? runner_end_check(p, err) : MH_OK;
 	if (!p->ended) {
 		if (clock_monotonic_ms() < p->renew_at_ms)
 			return MH_OK;
@@ -494,18 +376,18 @@ step_one(struct running *p, struct mh_err *err)
 		status = ledger_job_renew(w->db, p->job_id, w->owner, clock_now() + JOB_LEASE_S, err);
 		if (status != MH_SKIP)
 			return status;
-		tell(LOG_WARNING, p, NULL, "the job is another worker's now: stopped");
-		clear(p);
+		runner_tell(LOG_WARNING, p, NULL, "the job is another worker's now: stopped");
+		runner_clear(p);
 		return MH_OK;
 	}
 	status = job_outcome(w, p->job_id, &p->answer, p->observed, clock_now(), err);
 	if (status == MH_SKIP)
-		tell(LOG_WARNING, p, NULL, "its answer came after the job's lease had ended");
+		runner_tell(LOG_WARNING, p, NULL, "its answer came after the job's lease had ended");
 	else if (status != MH_OK && status != MH_BAD)
 		return status;
 	else if (status == MH_OK)
 		tell_outcome(p);
-	clear(p);
+	runner_clear(p);
 	return status == MH_SKIP ? MH_OK : status;
 }
 
@@ -538,163 +420,9 @@ runner_stop(struct runner *r, struct mh_err *err)
 		const int64_t job_id = r->places[i].job_id;
 		if (r->places[i].launch == NULL)
 			continue;
-		clear(&r->places[i]); /* dead before anybody else may have it */
+		runner_clear(&r->places[i]); /* dead before anybody else may have it */
 		if (status == MH_OK && job_id != 0)
 			status = job_requeue(r->w, job_id, "stopped with the worker", clock_now(), err);
 	}
-	return status;
-}
-
-/* -- input --------------------------------------------------------------------------------------------------------- */
-
-static void
-on_say_person(void *user, struct mh_span text)
-{
-	char shown[600];
-
-	on_say(user, text);
-	(void)fprintf(stderr, "%s\n", mh_escape(shown, sizeof(shown), text));
-}
-
-/* Blocks until the action has ended, and keeps the lease meanwhile. MH_SKIP: the lease was lost. */
-static enum mh_status
-hear_out(struct running *p, struct mh_err *err)
-{
-	struct work *w = p->runner->w;
-	enum mh_status status = MH_OK;
-
-	while (status == MH_OK && launch_step(p->launch, &p->answer) != MH_OK) {
-		struct pollfd fds[4];
-		int timeout = -1;
-		const size_t n = launch_pollfds(p->launch, fds, &timeout);
-		const int64_t renew = p->renew_at_ms - clock_monotonic_ms();
-
-		if (renew <= 0) {
-			p->renew_at_ms = clock_monotonic_ms() + JOB_LEASE_S * 1000 / 3;
-			status = ledger_job_renew(w->db, p->job_id, w->owner, clock_now() + JOB_LEASE_S, err);
-			continue;
-		}
-		(void)poll(fds, n, timeout < 0 || timeout > renew ? (int)renew : timeout);
-	}
-	return status;
-}
-
-static enum mh_status
-input_in(struct running *p, const struct job_row *j, const char *by, struct arena *a, struct buf *request,
-    struct mh_err *err)
-{
-	struct work *w = p->runner->w;
-	const struct conf_action *act = conf_action(w->conf, j->action);
-	const int64_t now = clock_now();
-	struct case_row c;
-	struct launch_spec spec = { .verb = "input",
-		.person = true,
-		.dir = w->conf->state_dir,
-		.deadline_ms = RUNNER_INPUT_S * 1000,
-		.checkpoint = on_checkpoint,
-		.say = on_say_person,
-		.user = p };
-
-	if (act == NULL)
-		return mh_fail(err, MH_BAD, "action \"%s\" is not configured", j->action);
-	enum mh_status status = ledger_case_get(w->db, j->case_id, a, &c, err);
-	if (status == MH_OK)
-		status = request_job(w, j, &c, now, now + RUNNER_INPUT_S, by, a, request, &p->message_id, err);
-	if (status == MH_OK)
-		status = program_path(w, act, a, &spec.program, err);
-	if (status == MH_OK)
-		status = environment(act, a, &spec.env, err);
-	spec.request = buf_span(request);
-	if (status == MH_OK)
-		status = launch_start(&spec, &p->launch, err);
-	p->renew_at_ms = clock_monotonic_ms() + JOB_LEASE_S * 1000 / 3;
-	return status == MH_OK ? hear_out(p, err) : status;
-}
-
-enum mh_status
-runner_input(
-    struct work *w, const struct job_row *j, const char *by, bool *ret_taken, struct buf *out, struct mh_err *err)
-{
-	struct runner r = { .w = w };
-	struct running p = { .runner = &r, .job_id = j->id, .case_id = j->case_id };
-	struct arena a;
-	struct buf request;
-	struct mh_err why = { 0 };
-
-	arena_init(&a, RUN_ARENA_BYTES);
-	buf_init(&request, REQUEST_MAX_BYTES);
-	p.action = strdup(j->action);
-	enum mh_status status = p.action == NULL ? mh_fail(&why, MH_RETRY, "no memory for an action")
-						 : input_in(&p, j, by, &a, &request, &why);
-	if (status != MH_OK)
-		p.answer = (struct answer_line){ .outcome = OUTCOME_RETRY, .summary = why.text, .retry_after_s = -1 };
-	*ret_taken = p.answer.outcome == OUTCOME_DONE ||
-		     (p.answer.outcome == OUTCOME_WAITING && p.answer.waiting_for != WAIT_INPUT);
-	buf_puts(out, p.answer.summary);
-	if (status == MH_SKIP) /* somebody else has the job: nothing is written of this */
-		*err = why;
-	else
-		status = job_outcome(w, j->id, &p.answer, false, clock_now(), err);
-	buf_release(&request);
-	clear(&p);
-	arena_release(&a);
-	return status;
-}
-
-/* -- check --------------------------------------------------------------------------------------------------------- */
-
-static enum mh_status
-ask_in(struct work *w, const struct conf_action *act, const struct runner_question *q, struct arena *a,
-    struct buf *request, bool *ret_fit, struct buf *out, struct mh_err *err)
-{
-	const int64_t now = clock_now();
-	struct launch *l = NULL;
-	struct answer_line answer;
-	struct checked who = { w, act->name, now };
-	struct launch_spec spec = {
-		.verb = q->say == NULL ? "check" : "describe",
-		.dir = "/",
-		.deadline_ms = act->deadline_s * 1000,
-		.say = q->say == NULL ? on_say_check : q->say,
-		.credential = q->say == NULL ? on_credential_check : NULL,
-		.user = &who,
-	};
-	enum mh_status status = q->say == NULL
-				    ? request_check(w, act, q->online, now, now + act->deadline_s, request, err)
-				    : request_sample(w, act, now, now + act->deadline_s, request, err);
-
-	spec.request = buf_span(request);
-	if (status == MH_OK)
-		status = program_path(w, act, a, &spec.program, err);
-	if (status == MH_OK)
-		status = environment(act, a, &spec.env, err);
-	if (status == MH_OK)
-		status = launch_start(&spec, &l, err);
-	if (status != MH_OK)
-		return status;
-	while (launch_step(l, &answer) != MH_OK) {
-		struct pollfd fds[4];
-		int timeout = -1;
-		const size_t n = launch_pollfds(l, fds, &timeout);
-		(void)poll(fds, n, timeout);
-	}
-	*ret_fit = answer.outcome == OUTCOME_DONE || answer.outcome == OUTCOME_SKIPPED;
-	buf_puts(out, answer.summary);
-	launch_free(l);
-	return MH_OK;
-}
-
-enum mh_status
-runner_ask(struct work *w, const struct conf_action *act, const struct runner_question *q, bool *ret_fit,
-    struct buf *out, struct mh_err *err)
-{
-	struct arena a;
-	struct buf request;
-
-	arena_init(&a, RUN_ARENA_BYTES);
-	buf_init(&request, REQUEST_MAX_BYTES);
-	const enum mh_status status = ask_in(w, act, q, &a, &request, ret_fit, out, err);
-	buf_release(&request);
-	arena_release(&a);
 	return status;
 }

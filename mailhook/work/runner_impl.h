@@ -1,0 +1,48 @@
+/* runner_impl.h: what runner.c (runs of jobs) and runner_ask.c (questions) share. */
+#ifndef MAILHOOK_WORK_RUNNER_IMPL_H
+#define MAILHOOK_WORK_RUNNER_IMPL_H
+
+#include "mailhook/work/job.h"
+#include "mailhook/work/launch.h"
+#include "mailhook/work/log.h"
+#include "mailhook/work/runner.h"
+
+#define RUN_ARENA_BYTES ((size_t)32 << 20)
+
+struct running {
+	struct runner *runner;
+	struct launch *launch;   /* own; NULL: this place is free */
+	int64_t job_id, case_id; /* job_id 0: a check */
+	int64_t message_id;      /* the one that the case stands on; 0: none */
+	int64_t asked;           /* of a check: when it was started */
+	char *action;            /* own */
+	bool observed;           /* the verb was describe */
+	bool ended;              /* the answer is there but not yet in the ledger */
+	struct answer_line answer;
+	int64_t renew_at_ms;
+};
+
+struct runner {
+	struct work *w;
+	struct running *places;
+	size_t n;
+};
+
+struct running *runner_free_place(struct runner *r); /* NULL: there is none */
+void runner_clear(struct running *p);                /* kills what runs there */
+/* A line of the log about what runs there. */
+void runner_tell(enum log_level level, const struct running *p, const char *outcome, const char *fmt, ...)
+    MH_PRINTF(4, 5);
+
+/* Callbacks of launch.h; user: the struct running. */
+bool runner_on_checkpoint(void *user, struct mh_span state);
+void runner_on_say(void *user, struct mh_span text);
+void runner_on_credential(void *user, const struct credential_line *c);
+
+/* Program and environment of an action, in the arena. */
+enum mh_status runner_fill(
+    struct work *w, const struct conf_action *act, struct launch_spec *spec, struct arena *a, struct mh_err *err);
+/* What a check that has ended said. */
+enum mh_status runner_end_check(struct running *p, struct mh_err *err);
+
+#endif
