@@ -10,6 +10,7 @@ test='clang clang-14 libclang-rt-14-dev llvm-14 clang-format clang-tidy procmail
   openssl valgrind python3-icalendar python3-botocore python3-jwt python3-cryptography python3-dkim python3-nacl python3-authres libopendkim-dev libgmime-3.0-dev
   postfix dovecot-core dovecot-imapd dovecot-lmtpd dovecot-sieve fdm
   nsd mlmmj
+  postgresql postgresql-client
   request-tracker5 rt5-db-sqlite rt5-standalone redmine redmine-sqlite dbconfig-no-thanks
   dpkg-dev adduser init-system-helpers systemd zsh fish'
 

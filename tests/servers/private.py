@@ -36,12 +36,12 @@ def answers(port):
 
 
 class Daemon:
-    """One server in the foreground, in its own process group; ended by stop(), and by our own death."""
+    """One server in the foreground, in its own process group; ended by stop(), and by our own death. end: the signal for that."""
 
-    def __init__(self, argv, log, **kind):
-        self.log = log
+    def __init__(self, argv, log, end="TERM", **kind):
+        self.log, self.end = log, end
         with open(log + ".start", "wb") as out:
-            self.process = subprocess.Popen(["/usr/bin/setpriv", "--pdeathsig", "TERM"] + argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            self.process = subprocess.Popen(["/usr/bin/setpriv", "--pdeathsig", end] + argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                             start_new_session=True, **kind)
 
     def wait_ready(self, ports):
@@ -65,7 +65,7 @@ class Daemon:
 
     def stop(self):
         if self.process.poll() is None:
-            self.process.terminate()
+            self.process.send_signal(getattr(signal, "SIG" + self.end))
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
