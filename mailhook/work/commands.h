@@ -72,6 +72,9 @@ size_t check_mailboxes(const struct work *w, const char *config, bool online);
 enum mh_status work_load(struct work *w, const char *config, struct mh_err *err);
 enum mh_status work_read_definitions(struct work *w, bool *ret_all_right, struct mh_err *err);
 enum mh_status work_open_ledger(struct work *w, bool create, struct mh_err *err); /* MH_SKIP: there is none yet */
+/* The same of an address as "ledger" in the configuration has it, into *ret. */
+enum mh_status work_open_at(
+    const struct work *w, const char *address, bool create, struct db **ret, struct mh_err *err);
 enum mh_status work_make_folders(struct work *w, struct mh_err *err);
 void work_release(struct work *w);
 int work_exit(enum mh_status status);
