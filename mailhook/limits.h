@@ -67,6 +67,8 @@
 #define MH_MAX_ACTION_SAY_BYTES 500u           /* one line of "say" or of stderr in the log */
 #define MH_MAX_ACTION_CREDENTIALS 16           /* of one run; each is a case before it ends */
 #define MH_MAX_ACTION_CREDENTIAL_BYTES 60u     /* a credential's name: with the action's it is a ticket's title */
+#define MH_MAX_ACTION_CLAIM_BYTES 240u         /* a claim's name: an id of somebody's, and a word of the action's */
+#define MH_MAX_ACTION_CLAIMS 64                /* claims and releases of one run: each is a transaction */
 #define MH_MAX_ACTION_SAY_LINES 200            /* of one run: the log is the administrator's, not the action's */
 #define MH_MAX_RETRY_AFTER_S 604800            /* a week: more is a mistake, and jobs are given up before */
 

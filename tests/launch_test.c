@@ -52,6 +52,32 @@ on_credential(void *user, const struct credential_line *c)
 	    &s->said, "%s%s%s\n", c->name, c->day ? " day " : " ", c->has_expires ? time_text(t, c->expires) : "never");
 }
 
+#define OTHER_CASE "00112233445566778899aabbccddeeff"
+
+/* "theirs" is another case's, "lost" cannot be answered, all else is ours. */
+static enum claim_answer
+on_claim(void *user, const char *name, char held[CLAIM_HELD_BYTES])
+{
+	struct seen *s = user;
+
+	buf_printf(&s->said, "claim %s\n", name);
+	if (strcmp(name, "lost") == 0)
+		return CLAIM_LOST;
+	if (strcmp(name, "theirs") != 0)
+		return CLAIM_OURS;
+	memcpy(held, OTHER_CASE, CLAIM_HELD_BYTES);
+	return CLAIM_HELD;
+}
+
+static bool
+on_release(void *user, const char *name)
+{
+	struct seen *s = user;
+
+	buf_printf(&s->said, "release %s\n", name);
+	return strcmp(name, "lost") != 0;
+}
+
 static void
 write_program(const char *path, const char *text)
 {
@@ -76,6 +102,8 @@ spec_for(const char *program, const char *dir, struct seen *seen)
 		.dir = dir,
 		.deadline_ms = 20000,
 		.checkpoint = on_checkpoint,
+		.claim = on_claim,
+		.release = on_release,
 		.say = on_say,
 		.credential = on_credential,
 		.user = seen,
@@ -114,6 +142,9 @@ struct row {
 #define SH "#!/bin/sh\n"
 #define PY "#!/usr/bin/python3\nimport sys, os, time, json, signal\n"
 #define PY_DONE "print('{\"outcome\":\"done\",\"summary\":\"well\"}')\n"
+#define PY_ASK                                                                                                         \
+	PY "def ask(**line):\n  print(json.dumps(line), flush=True)\n  return sys.stdin.readline().strip() or 'end'\n" \
+	   "def done(words):\n  print(json.dumps({'outcome': 'done', 'summary': words}))\nsys.stdin.readline()\n"
 #define DONE "echo '{\"outcome\":\"done\",\"summary\":\"well\"}'\n"
 
 static const struct row rows[] = {
@@ -224,6 +255,78 @@ static const struct row rows[] = {
 	    .script = SH "echo '{\"credential\":\"x\"}'\n" DONE,
 	    .outcome = OUTCOME_RETRY,
 	    .summary = "a credential without a name" },
+	{ .name = "a claim is answered, and so is letting go",
+	    .script = PY_ASK "done(ask(claim='tenant/a-1') + ' ' + ask(release='tenant/a-1'))\n",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "{\"ok\":true} {\"ok\":true}",
+	    .said = "claim tenant/a-1\nrelease tenant/a-1\n" },
+	{ .name = "a claim of another case's",
+	    .script = PY_ASK "done(ask(claim='theirs') + ' ' + ask(claim='mine'))\n",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "{\"ok\":false,\"held\":\"" OTHER_CASE "\"} {\"ok\":true}",
+	    .said = "claim mine\n" },
+	{ .name = "a claim that cannot be answered is end of file, and what follows is not heard",
+	    .script = PY_ASK "done(ask(claim='lost') + ' ' + ask(claim='mine') + ' ' + ask(release='mine'))\n",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "end end end",
+	    .said = "claim lost\n",
+	    .not_said = "mine" },
+	{ .name = "letting go that is not durable is end of file",
+	    .script = PY_ASK "done(ask(release='lost') + ' ' + ask(checkpoint={}))\n",
+	    .allow = 1,
+	    .outcome = OUTCOME_DONE,
+	    .summary = "end end" },
+	{ .name = "a claim after a refused checkpoint is not heard",
+	    .script = PY_ASK "done(ask(checkpoint={}) + ' ' + ask(claim='mine'))\n",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "end end",
+	    .not_said = "mine",
+	    .checkpoints = 1 },
+	{ .name = "a claim's name at its limit",
+	    .script = PY_ASK "done(ask(claim='n' * 240))\n",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "{\"ok\":true}" },
+	{ .name = "a claim's name past its limit",
+	    .script = PY_ASK "done(ask(claim='n' * 241))\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "without a name of 1 to 240 bytes" },
+	{ .name = "a claim's name far past its limit",
+	    .script = PY_ASK "done(ask(claim='n' * 99999))\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "without a name of 1 to 240 bytes" },
+	{ .name = "a claim without a name",
+	    .script = PY_ASK "done(ask(claim=''))\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "without a name of 1 to 240 bytes" },
+	{ .name = "a claim that is no string",
+	    .script = PY_ASK "done(ask(claim=7))\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "without a name of 1 to 240 bytes" },
+	{ .name = "a claim's name with a space",
+	    .script = PY_ASK "done(ask(release='a b'))\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "not plain ASCII" },
+	{ .name = "a claim's name with an escape",
+	    .script = PY_ASK "done(ask(claim='a\\x1b[1m'))\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "not plain ASCII" },
+	{ .name = "a claim's name with an umlaut",
+	    .script = PY_ASK "done(ask(claim='\\u00f6'))\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "not plain ASCII" },
+	{ .name = "a claim and a checkpoint in one line",
+	    .script = PY_ASK "done(ask(claim='a', checkpoint={}))\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "exactly one of" },
+	{ .name = "as many claims as are heard of one run",
+	    .script = PY_ASK "done([ask(claim='n%d' % i) for i in range(64)][-1])\n",
+	    .outcome = OUTCOME_DONE,
+	    .summary = "{\"ok\":true}" },
+	{ .name = "one claim more",
+	    .script = PY_ASK "done([ask(claim='n%d' % i) for i in range(65)][-1])\n",
+	    .outcome = OUTCOME_RETRY,
+	    .summary = "more often than is heard",
+	    .not_said = "n64" },
 	{ .name = "two outcomes",
 	    .script = SH DONE DONE,
 	    .outcome = OUTCOME_RETRY,
@@ -752,6 +855,33 @@ test_steps_and_renewals(void **state)
 	}
 }
 
+/* Only a retry may be another machine's. */
+static void
+test_elsewhere(void **state)
+{
+	static const struct {
+		const char *line;
+		bool elsewhere;
+	} lines[] = {
+		{ OUTCOME("retry", ",\"elsewhere\":true"), true },
+		{ OUTCOME("retry", ",\"elsewhere\":false"), false },
+		{ OUTCOME("retry", ",\"elsewhere\":\"yes\""), false },
+		{ OUTCOME("retry", ""), false },
+		{ OUTCOME("failed", ",\"elsewhere\":true"), false },
+		{ OUTCOME("done", ",\"elsewhere\":true"), false },
+		{ WAITING(",\"elsewhere\":true"), false },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		struct action_line a;
+
+		if (action_line_read(span_of(lines[i].line), &a, NULL) != MH_OK || a.elsewhere != lines[i].elsewhere)
+			fail_msg("%s", lines[i].line);
+		action_line_release(&a);
+	}
+}
+
 /* Our standard input is the action's descriptor 3, and nothing of it is read here. */
 static void
 test_person(void **state)
@@ -798,6 +928,7 @@ main(void)
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_cuts),
 		cmocka_unit_test(test_steps_and_renewals),
+		cmocka_unit_test(test_elsewhere),
 		cmocka_unit_test(test_person),
 		cmocka_unit_test(test_cannot_start),
 		cmocka_unit_test(test_large_request),

@@ -16,6 +16,8 @@
 
 struct launch {
 	bool (*checkpoint)(void *user, struct mh_span state); /* foreign, with user */
+	enum claim_answer (*claim)(void *user, const char *name, char held[CLAIM_HELD_BYTES]);
+	bool (*release)(void *user, const char *name);
 	void (*say)(void *user, struct mh_span text);
 	void (*credential)(void *user, const struct credential_line *c);
 	void *user;
@@ -25,7 +27,7 @@ struct launch {
 	size_t in_sent;
 	struct buf out_line, errout_line; /* read, its line end not yet there */
 	size_t out_bytes;
-	unsigned said, credentials;
+	unsigned said, credentials, claims;
 	struct action_line answer; /* the outcome, if answered */
 	bool answered, exited, ended;
 	enum { STOP_NONE, STOP_DEADLINE, STOP_BROKEN } stopped;
@@ -129,6 +131,40 @@ take_checkpoint(struct launch *l, struct mh_span state)
 }
 
 static void
+take_claim(struct launch *l, const char *name)
+{
+	char held[CLAIM_HELD_BYTES] = "";
+
+	if (l->child.in_fd < 0)
+		return;
+	switch (l->claim == NULL ? CLAIM_LOST : l->claim(l->user, name, held)) {
+	case CLAIM_OURS:
+		buf_puts(&l->in, "{\"ok\":true}\n");
+		break;
+	case CLAIM_HELD:
+		buf_printf(&l->in, "{\"ok\":false,\"held\":\"%s\"}\n", held);
+		break;
+	case CLAIM_LOST:
+		drop_fd(&l->child.in_fd);
+		return;
+	}
+	feed(l);
+}
+
+static void
+take_release(struct launch *l, const char *name)
+{
+	if (l->child.in_fd < 0)
+		return;
+	if (l->release == NULL || !l->release(l->user, name)) {
+		drop_fd(&l->child.in_fd);
+		return;
+	}
+	buf_puts(&l->in, "{\"ok\":true}\n");
+	feed(l);
+}
+
+static void
 take_credential(struct launch *l, const struct action_line *line)
 {
 	struct credential_line c = line->credential;
@@ -154,6 +190,11 @@ take_line(struct launch *l, struct mh_span line)
 		take_checkpoint(l, buf_span(&read.state));
 	} else if (read.kind == LINE_SAY) {
 		say(l, buf_span(&read.text));
+	} else if (read.kind == LINE_CLAIM || read.kind == LINE_RELEASE) {
+		if (l->claims++ == MH_MAX_ACTION_CLAIMS)
+			stop(l, true, "claims and lets go more often than is heard of one run");
+		else
+			(read.kind == LINE_CLAIM ? take_claim : take_release)(l, buf_span(&read.text).p);
 	} else if (read.kind == LINE_CREDENTIAL) {
 		take_credential(l, &read);
 	} else if (read.kind == LINE_OUTCOME) {
@@ -292,6 +333,7 @@ give_answer(const struct launch *l, struct answer_line *ret)
 		.summary = buf_span(&l->answer.text).p,
 		.url = l->answer.url.n > 0 ? l->answer.url.p : NULL,
 		.retry_after_s = l->answer.retry_after_s,
+		.elsewhere = l->answer.elsewhere,
 		.waiting_for = l->answer.waiting_for,
 		.state = l->answer.state.n > 0 ? buf_span(&l->answer.state) : MH_NONE,
 		.step = l->answer.step[0] == '\0' ? NULL : l->answer.step,
@@ -308,6 +350,8 @@ launch_start(const struct launch_spec *spec, struct launch **ret, struct mh_err 
 	if (l == NULL)
 		return mh_fail(err, MH_RETRY, "no memory to start an action");
 	l->checkpoint = spec->checkpoint;
+	l->claim = spec->claim;
+	l->release = spec->release;
 	l->say = spec->say;
 	l->credential = spec->credential;
 	l->user = spec->user;

@@ -20,6 +20,7 @@ struct answer_line { /* the last line of an action, checked; strings point into 
 	enum outcome outcome;
 	const char *summary, *url; /* summary is never NULL; control characters are gone; cut at 1,000 bytes */
 	int64_t retry_after_s;     /* -1: not said */
+	bool elsewhere;            /* with retry: this machine lacks what it needs; another may have it */
 	enum waiting_for waiting_for;
 	struct mh_span state;                    /* JSON text of "state", or p == NULL */
 	const char *step;                        /* with waiting: what a person is asked for or told; NULL: not said */
@@ -33,6 +34,13 @@ struct credential_line {  /* what an action says of a credential of its own */
 	int64_t expires;
 };
 
+#define CLAIM_HELD_BYTES 33 /* a case's key with its NUL */
+enum claim_answer {
+	CLAIM_OURS,
+	CLAIM_HELD,
+	CLAIM_LOST
+}; /* lost: nothing is known, or the lease is not ours: no answer, stdin is closed */
+
 struct launch_spec {
 	const char *program;    /* absolute path */
 	const char *verb;       /* run, check, describe, input */
@@ -45,6 +53,10 @@ struct launch_spec {
 	int deadline_ms;        /* on the monotonic clock; then SIGTERM to the group, 2 s later SIGKILL */
 	/* A checkpoint: true only once it is durable and the lease is still ours; false: no answer, stdin is closed. */
 	bool (*checkpoint)(void *user, struct mh_span state);
+	/* A name that only one case's action may work on at a time: ours only once that is durable. held: whose it is, the key
+	 * of a case. NULL: as CLAIM_LOST. Letting go: true only once it is durable; NULL: false. */
+	enum claim_answer (*claim)(void *user, const char *name, char held[CLAIM_HELD_BYTES]);
+	bool (*release)(void *user, const char *name);
 	void (*say)(void *user, struct mh_span text); /* "say" lines, and stderr's lines cleaned and cut at 500 bytes */
 	void (*credential)(void *user, const struct credential_line *c); /* NULL: nobody wants to know */
 	void *user;

@@ -126,7 +126,9 @@ read_outcome(const cJSON *j, struct action_line *ret, struct mh_err *err)
 	read_url(json_string(j, "url"), &ret->url);
 	if (!json_integer(j, "retry_after_s", 0, MH_MAX_RETRY_AFTER_S, &ret->retry_after_s))
 		ret->retry_after_s = -1;
-	if (ret->outcome == OUTCOME_WAITING) {
+	if (ret->outcome == OUTCOME_RETRY) {
+		(void)json_bool(j, "elsewhere", &ret->elsewhere);
+	} else if (ret->outcome == OUTCOME_WAITING) {
 		const size_t wait = word_index(json_string(j, "waiting_for"), waiting_for_names, WAIT_TIME, n_waits);
 
 		if (wait == n_waits)
@@ -177,6 +179,22 @@ read_credential(const cJSON *j, struct action_line *ret, struct mh_err *err)
 	return MH_OK;
 }
 
+/* Names are compared, so what is not plain is refused, not mended. */
+static enum mh_status
+read_claim(const cJSON *name, struct action_line *ret, struct mh_err *err)
+{
+	const struct mh_span s = span_of(cJSON_GetStringValue(name));
+
+	if (s.n == 0 || s.n > MH_MAX_ACTION_CLAIM_BYTES)
+		return mh_fail(
+		    err, MH_BAD, "claims or lets go without a name of 1 to %u bytes", MH_MAX_ACTION_CLAIM_BYTES);
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= 0x20 || s.p[i] >= 0x7F)
+			return mh_fail(err, MH_BAD, "claims or lets go a name that is not plain ASCII without spaces");
+	buf_put(&ret->text, s);
+	return MH_OK;
+}
+
 enum mh_status
 action_line_read(struct mh_span line, struct action_line *ret, struct mh_err *err)
 {
@@ -197,10 +215,15 @@ action_line_read(struct mh_span line, struct action_line *ret, struct mh_err *er
 	const cJSON *checkpoint = cJSON_GetObjectItemCaseSensitive(j, "checkpoint");
 	const cJSON *say = cJSON_GetObjectItemCaseSensitive(j, "say");
 	const cJSON *credential = cJSON_GetObjectItemCaseSensitive(j, "credential");
+	const cJSON *claim = cJSON_GetObjectItemCaseSensitive(j, "claim");
+	const cJSON *release = cJSON_GetObjectItemCaseSensitive(j, "release");
 	const cJSON *outcome = cJSON_GetObjectItemCaseSensitive(j, "outcome");
 
-	if ((checkpoint != NULL) + (say != NULL) + (credential != NULL) + (outcome != NULL) != 1)
-		return mh_fail(err, MH_BAD, "wrote a line without exactly one of checkpoint, say, credential, outcome");
+	if ((checkpoint != NULL) + (say != NULL) + (credential != NULL) + (claim != NULL) + (release != NULL) +
+		(outcome != NULL) !=
+	    1)
+		return mh_fail(err, MH_BAD,
+		    "wrote a line without exactly one of checkpoint, say, credential, claim, release, outcome");
 	if (checkpoint != NULL) {
 		ret->kind = LINE_CHECKPOINT;
 		return read_state(checkpoint, &ret->state, err);
@@ -215,6 +238,10 @@ action_line_read(struct mh_span line, struct action_line *ret, struct mh_err *er
 	if (credential != NULL) {
 		ret->kind = LINE_CREDENTIAL;
 		return read_credential(credential, ret, err);
+	}
+	if (claim != NULL || release != NULL) {
+		ret->kind = claim != NULL ? LINE_CLAIM : LINE_RELEASE;
+		return read_claim(claim != NULL ? claim : release, ret, err);
 	}
 	ret->kind = LINE_OUTCOME;
 	return read_outcome(j, ret, err);

@@ -21,15 +21,16 @@ enum mh_status spawn_action(const struct launch_spec *spec, struct spawned *ret,
 
 /* -- launch_answer.c ---------------------------------------------------------------------------------------------- */
 
-enum line_kind { LINE_EMPTY, LINE_CHECKPOINT, LINE_SAY, LINE_CREDENTIAL, LINE_OUTCOME };
+enum line_kind { LINE_EMPTY, LINE_CHECKPOINT, LINE_SAY, LINE_CREDENTIAL, LINE_CLAIM, LINE_RELEASE, LINE_OUTCOME };
 
 struct action_line {
 	enum line_kind kind;
 	struct buf state; /* own: JSON text of checkpoint, or of an outcome's state (empty: none) */
-	struct buf text;  /* own: "say", the summary, or a credential's name, cleaned and cut */
+	struct buf text;  /* own: "say", the summary, the name of a credential or a claim; cleaned and cut */
 	struct buf url;   /* own; empty: none */
 	enum outcome outcome;
 	int64_t retry_after_s;
+	bool elsewhere;
 	enum waiting_for waiting_for;
 	char step[MH_MAX_ACTION_STEP_BYTES + 1]; /* "": not said */
 	int64_t renewed_expires, renewed_notice; /* 0: not said */
