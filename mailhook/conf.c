@@ -467,6 +467,7 @@ build_top(struct conf *c, const struct conf_source *s, const char *dir)
 	if (arena_printf(&c->arena, &path, NULL, "%s/intake", c->state_dir) != MH_OK)
 		return false;
 	c->intake_dir = path.p;
+	c->node = text_of(s, KEY_NODE, NULL);
 	c->ledger = text_of(s, KEY_LEDGER, NULL);
 	if (c->ledger == NULL) {
 		if (arena_printf(&c->arena, &path, NULL, "sqlite:%s/ledger.db", c->state_dir) != MH_OK)

@@ -114,6 +114,7 @@ struct conf {
 	const char *state_dir, *ledger, *accounts_file,
 	    *definitions_dir; /* definitions_dir: default "definitions" beside the file */
 	const char *publish_dir, *metrics_file, *metrics_listen; /* NULL: not wanted */
+	const char *node; /* this machine's name among those that share the ledger; NULL: the host's */
 	enum conf_log log;
 	enum log_level log_level;
 	const char *intake_dir;  /* STATE_DIR/intake */

@@ -508,6 +508,7 @@ const struct conf_option conf_options[CONF_KEYS] = {
 	[KEY_STATE_DIR] = { CONF_TOP, false, "state_dir", is_path, PATH_WORDS },
 	[KEY_ACCOUNTS_FILE] = { CONF_TOP, false, "accounts_file", is_path, PATH_WORDS },
 	[KEY_LEDGER] = { CONF_TOP, false, "ledger", is_ledger, "sqlite:/PATH or postgresql://..." },
+	[KEY_NODE] = { CONF_TOP, false, "node", conf_title_right, "1 to 64 letters, digits or any of .-_@" },
 	[KEY_DEFINITIONS_DIR] = { CONF_TOP, false, "definitions_dir", is_path, PATH_WORDS },
 	[KEY_PUBLISH_DIR] = { CONF_TOP, false, "publish_dir", is_path, PATH_WORDS },
 	[KEY_METRICS_FILE] = { CONF_TOP, false, "metrics_file", is_metrics_file,

@@ -99,7 +99,8 @@ static const struct row rows[] = {
 	{ "only state_dir", "state_dir = \"/s\"\n", NULL, "", "/s" },
 	{ "everything of the manual's example",
 	    "# a comment\nstate_dir = \"/s\" // and another\naccounts_file = \"/etc/mailhook/accounts.csv\"\n"
-	    "ledger = \"sqlite:/s/ledger.db\"\ndefinitions_dir = /d\nobserve = yes\nmax_running = 8\nflood_unlisted = "
+	    "ledger = \"sqlite:/s/ledger.db\"\nnode = \"mail-1\"\ndefinitions_dir = /d\nobserve = yes\nmax_running = "
+	    "8\nflood_unlisted = "
 	    "0\n"
 	    "quarantine_messages = 10\nquarantine_bytes = 1M\nthresholds = {7, 30 /* days */, 1}\n"
 	    "trust { authserv_id = {\"mx.example.com\"} hops = 2 arc_sealers = {\"google.com\"}\n"
@@ -129,6 +130,8 @@ static const struct row rows[] = {
 	      "12: definitions_dir must be an absolute path, not \"\"\n" M
 	      "13: quarantine_messages must be a whole number from 0 to 1000000, not \"1.5\"",
 	    "/s" },
+	{ "a node's name that cannot stand in an owner's", "node = \"mail/1\"\n", NULL,
+	    M "1: node must be 1 to 64 letters, digits or any of .-_@, not \"mail/1\"", "/var/lib/mailhook" },
 	{ "wrong values of trust",
 	    "trust {\n authserv_id = {\"a b\"}\n hops = 0\n resolver = \"localhost\"\n sns_topics = {\"expiry\"}\n"
 	    "authres_stripped = 1\n}\n",

@@ -127,9 +127,10 @@ reload(struct loop *l)
 	bool right = false;
 	enum mh_status status = work_load(&fresh, l->o->config, &err);
 
-	if (status == MH_OK && (strcmp(fresh.conf->state_dir, l->w->conf->state_dir) != 0 ||
-				   strcmp(fresh.conf->ledger, l->w->conf->ledger) != 0))
-		status = mh_fail(&err, MH_BAD, "state_dir or ledger is another: restart instead");
+	if (status == MH_OK &&
+	    (strcmp(fresh.conf->state_dir, l->w->conf->state_dir) != 0 ||
+		strcmp(fresh.conf->ledger, l->w->conf->ledger) != 0 || strcmp(fresh.node, l->w->node) != 0))
+		status = mh_fail(&err, MH_BAD, "state_dir, ledger or node is another: restart instead");
 	if (status == MH_OK)
 		status = work_read_definitions(&fresh, &right, &err);
 	if (status != MH_OK) {
@@ -137,6 +138,8 @@ reload(struct loop *l)
 		work_release(&fresh);
 		return;
 	}
+	(void)snprintf(fresh.life, sizeof(fresh.life), "%s", l->w->life); /* leases go on */
+	(void)snprintf(fresh.owner, sizeof(fresh.owner), "%s", l->w->owner);
 	fresh.db = l->w->db;
 	l->w->db = NULL;
 	work_release(l->w);

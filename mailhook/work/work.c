@@ -11,6 +11,7 @@
 #include "mailhook/work/accounts.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/log.h"
+#include "mailhook/work/node.h"
 #include "parsers/parser.h"
 
 static bool
@@ -65,18 +66,14 @@ load_accounts(struct work *w, struct mh_err *err)
 enum mh_status
 work_load(struct work *w, const char *config, struct mh_err *err)
 {
-	char node[48];
 	const enum mh_status status = conf_load(config, work_complain, NULL, &w->conf, err);
 
 	if (status != MH_OK)
 		return MH_BAD; /* a file that cannot be read is as wrong as one that cannot be understood */
-	if (gethostname(node, sizeof(node)) != 0)
-		(void)snprintf(node, sizeof(node), "localhost");
-	node[sizeof(node) - 1] = '\0';
-	(void)snprintf(w->owner, sizeof(w->owner), "%s/%ld", node, (long)getpid());
 	if (!find_libexec(w->libexec, sizeof(w->libexec)))
 		return mh_fail(err, MH_RETRY, "the folder of this program is not known");
-	return load_accounts(w, err);
+	const enum mh_status named = node_name(w, err);
+	return named == MH_OK ? load_accounts(w, err) : named;
 }
 
 enum mh_status

@@ -8,6 +8,9 @@
 
 #define WORK_ARENA_BYTES ((size_t)256 << 20) /* rows of one question: a list of a million cases is the largest */
 
+#define WORK_NODE_BYTES 65 /* 64 letters, digits or any of ._-@ */
+#define WORK_LIFE_BYTES 33
+
 struct accounts;
 struct definitions;
 
@@ -20,7 +23,9 @@ struct work {
 	struct reader reader;
 	bool credentials_told;      /* an action told news of a credential: pass_time looks at all of them */
 	int64_t dns_quiet_until_ms; /* monotonic: until then nobody is judged, see prove.h */
-	char owner[80];             /* of leases: node and process */
+	char node[WORK_NODE_BYTES]; /* this machine's name among those that share the ledger */
+	char life[WORK_LIFE_BYTES]; /* of this process: hex digits, others with each start */
+	char owner[120];            /* of leases: NODE/LIFE */
 	char libexec[1024];         /* the folder of this program */
 };
 
