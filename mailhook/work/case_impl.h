@@ -1,4 +1,4 @@
-/* case_impl.h: what case.c (identity) and take.c (messages) share. */
+/* case_impl.h: what case.c (identity), take.c (messages) and steer.c (a person's word) share. */
 #ifndef MAILHOOK_WORK_CASE_IMPL_H
 #define MAILHOOK_WORK_CASE_IMPL_H
 
@@ -22,5 +22,8 @@ enum mh_status case_open(struct take *t, struct case_row *c, struct mh_err *err)
 /* Sets c's rule and actions from the configuration of now; actions keeps the list. */
 enum mh_status case_choose_rule(const struct work *w, struct case_row *c, struct buf *actions, struct mh_err *err);
 enum mh_status case_flood(struct take *t, struct notice_row *n, struct mh_err *err);
+/* Closes c, which is open, on the word of a person: what it came to is theirs to say. In the caller's transaction. */
+enum mh_status case_end(
+    struct work *w, struct case_row *c, const char *by, const char *why, int64_t now, struct mh_err *err);
 
 #endif

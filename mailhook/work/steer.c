@@ -1,4 +1,4 @@
-/* steer.c: what a person's word changes in a case: vouching, and the rule chosen anew. */
+/* steer.c: what a person's word changes in a case: closing, approval, another try, vouching, and the rule chosen anew. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,8 +7,190 @@
 #include "mailhook/work/job.h"
 #include "mailhook/work/ledger/approvals.h"
 
-#define STEER_ARENA_BYTES ((size_t)16 << 20)
-#define DERIVED_DAYS 2 /* as in case.c: a date that was counted from days may be off by so many */
+#define STEER_ARENA_BYTES ((size_t)64 << 20) /* every job of a case, and what each keeps */
+#define DERIVED_DAYS 2                       /* as in case.c: a date that was counted from days may be off by so many */
+
+/* -- closing ------------------------------------------------------------------------------------------------------- */
+
+enum mh_status
+case_end(struct work *w, struct case_row *c, const char *by, const char *why, int64_t now, struct mh_err *err)
+{
+	c->open = false;
+	c->has_closed = true;
+	c->closed = now;
+	c->closed_by = by;
+	c->closed_by_person = true;
+	c->closed_trust = c->vouched ? case_trust(c) : c->trust; /* who vouched saw what the best mail could say */
+	enum mh_status status = ledger_case_update(w->db, c, err);
+	if (status == MH_OK)
+		status = ledger_quarantine_release(w->db, c->id, err);
+	return status == MH_OK ? case_event(w, c, "closed", by, why, NULL, now, err) : status;
+}
+
+static enum mh_status
+close_in(struct work *w, struct arena *a, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	struct case_row c;
+	char t[MH_TIME_TEXT];
+	enum mh_status status = db_tx_begin(w->db, &tx, err);
+
+	if (status == MH_OK)
+		status = ledger_case_get(w->db, case_id, a, &c, err);
+	if (status == MH_OK && !c.open)
+		status = mh_fail(err, MH_BAD, "case %" PRId64 " was closed already, at %s by %s", c.id,
+		    time_text(t, c.closed), c.closed_by == NULL ? "somebody" : c.closed_by);
+	if (status != MH_OK)
+		return status;
+	status = case_end(w, &c, by, "closed by a person", now, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+enum mh_status
+case_close(struct work *w, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
+{
+	struct arena a;
+
+	arena_init(&a, STEER_ARENA_BYTES);
+	const enum mh_status status = close_in(w, &a, case_id, by, now, err);
+	arena_release(&a);
+	return status;
+}
+
+/* -- approval ------------------------------------------------------------------------------------------------------ */
+
+/* Which step a word is about: the one that is named, if a job waits with it; else the one that waits, or the case. */
+static enum mh_status
+step_of(struct work *w, struct arena *a, int64_t case_id, const char *named, const char **ret, struct mh_err *err)
+{
+	struct step_rows waiting = { 0 };
+	const enum mh_status status = ledger_steps_waiting(w->db, case_id, a, &waiting, err);
+
+	if (status != MH_OK)
+		return status;
+	if (named == NULL && waiting.n > 1)
+		return mh_fail(err, MH_BAD, "case %" PRId64 " waits with several steps: say which by --step %.40s",
+		    case_id, waiting.items[0]);
+	if (named == NULL) {
+		*ret = waiting.n == 1 ? waiting.items[0] : NULL;
+		return MH_OK;
+	}
+	for (size_t i = 0; i < waiting.n; i++)
+		if (strcmp(waiting.items[i], named) == 0) {
+			*ret = waiting.items[i];
+			return MH_OK;
+		}
+	char shown[48];
+	return mh_fail(err, MH_BAD, "case %" PRId64 ": nothing waits for approval with step \"%s\"%s%.40s", case_id,
+	    mh_escape(shown, sizeof(shown), span_of(named)), waiting.n == 0 ? "" : "; what waits is ",
+	    waiting.n == 0 ? "" : waiting.items[0]);
+}
+
+static enum mh_status
+approve_in(struct work *w, struct arena *a, int64_t case_id, const char *named, const char *by, int64_t now,
+    struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	char t[MH_TIME_TEXT], detail[100];
+	const char *step = NULL;
+	struct case_row c;
+	enum mh_status status = db_tx_begin(w->db, &tx, err);
+
+	if (status == MH_OK)
+		status = ledger_case_get(w->db, case_id, a, &c, err);
+	if (status == MH_OK && !c.open)
+		status = mh_fail(err, MH_BAD, "case %" PRId64 " is closed: there is nothing to approve", c.id);
+	if (status == MH_OK)
+		status = step_of(w, a, case_id, named, &step, err);
+	if (status == MH_OK)
+		status = ledger_approval_add(w->db, c.id, step, by, now, err);
+	(void)snprintf(detail, sizeof(detail), "approved by a person%s%s", step == NULL ? "" : ": step ",
+	    step == NULL ? "" : step);
+	if (status == MH_OK) {
+		c.approved_by = by;
+		status = ledger_case_update(w->db, &c, err);
+	}
+	if (status == MH_OK)
+		status = db_run(
+		    w->db, "UPDATE cases SET approved = $1 WHERE id = $2", DB_ARGS(db_time(t, now), db_int(c.id)), err);
+	if (status == MH_OK)
+		status = case_event(w, &c, "approved", by, detail, NULL, now, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+enum mh_status
+case_approve(struct work *w, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
+{
+	return case_approve_step(w, case_id, NULL, by, now, err);
+}
+
+enum mh_status
+case_approve_step(struct work *w, int64_t case_id, const char *step, const char *by, int64_t now, struct mh_err *err)
+{
+	struct arena a;
+
+	arena_init(&a, STEER_ARENA_BYTES);
+	const enum mh_status status = approve_in(w, &a, case_id, step, by, now, err);
+	arena_release(&a);
+	return status;
+}
+
+/* -- another try --------------------------------------------------------------------------------------------------- */
+
+static bool
+can_be_tried(const struct job_row *j)
+{
+	return j->state == JOB_FAILED || (j->state == JOB_QUEUED && j->has_retrying) ||
+	       (j->state == JOB_WAITING && (j->waiting_for == JOB_WAIT_TIME || j->waiting_for == JOB_WAIT_INPUT));
+}
+
+static enum mh_status
+retry_in(
+    struct work *w, struct arena *a, int64_t case_id, const char *by, int64_t now, size_t *ret_n, struct mh_err *err)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	struct job_rows jobs = { 0 };
+	struct case_row c;
+	size_t n = 0;
+	enum mh_status status = db_tx_begin(w->db, &tx, err);
+
+	if (status == MH_OK)
+		status = ledger_case_get(w->db, case_id, a, &c, err);
+	if (status == MH_OK)
+		status = ledger_jobs_of_case(w->db, case_id, a, &jobs, err);
+	for (size_t i = 0; i < jobs.n && status == MH_OK; i++) {
+		struct job_row *j = &jobs.items[i];
+		if (!can_be_tried(j) || (j->role == ROLE_EFFECT && !c.open))
+			continue;
+		j->state = JOB_WAITING; /* job_settle() gives it its turn */
+		j->waiting_for = JOB_WAIT_AFTER;
+		j->has_due = true;
+		j->due = now;
+		j->has_retrying = j->has_ended = false;
+		status = ledger_job_update(w->db, j, err);
+		if (status == MH_OK)
+			status = ledger_event_add(w->db, case_id, now, "retry", by, j->action, NULL, err);
+		n++;
+	}
+	if (status == MH_OK)
+		status = job_settle(w, case_id, now, err);
+	if (status == MH_OK)
+		status = db_tx_commit(&tx, err);
+	if (status == MH_OK)
+		*ret_n = n;
+	return status;
+}
+
+enum mh_status
+case_retry(struct work *w, int64_t case_id, const char *by, int64_t now, size_t *ret_n, struct mh_err *err)
+{
+	struct arena a;
+
+	arena_init(&a, STEER_ARENA_BYTES);
+	const enum mh_status status = retry_in(w, &a, case_id, by, now, ret_n, err);
+	arena_release(&a);
+	return status;
+}
 
 /* -- vouching ------------------------------------------------------------------------------------------------------ */
 
