@@ -13,19 +13,11 @@ import time
 sys.dont_write_bytecode = True
 import imap_room  # noqa: E402
 from imap_room import BUILD, Room, notice, plain  # noqa: E402
+from machine import descendants  # noqa: E402
 
 
 def option(name, otherwise):
     return int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else otherwise
-
-
-def children(pid):
-    try:
-        with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
-            own = [int(p) for p in f.read().split()]
-    except OSError:
-        return []
-    return own + [p for child in own for p in children(child)]
 
 
 def kill(pid):
@@ -56,7 +48,7 @@ def row(name, config, more, messages, kills, seed):
             while done < kills and time.monotonic() < end:
                 time.sleep(chance.uniform(0.005, 0.12))
                 what = chance.choice(list(hit))
-                below = children(r.process.pid)
+                below = descendants(r.process.pid)
                 pid = {"supervisor": r.process.pid, "worker": worker.pid, "mailbox": below[0] if below else 0,
                        "below": below[-1] if len(below) > 1 else 0}[what]
                 if pid == 0 or not kill(pid):

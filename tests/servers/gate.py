@@ -1,6 +1,6 @@
 """A TCP proxy before a real server: the network between the two, which a test cuts, holds and lets go again.
 
-    gate = Gate(port)                 gate.port is where clients go
+    gate = Gate(port)                 of the server; gate.port is where clients go
     gate.cut()                        every connection is reset, and each new one at once
     gate.hold()                       connections stand, and nothing goes over them: a network that has gone silent
     gate.free()                       goes on; what was held is handed on
@@ -13,15 +13,39 @@ import struct
 import threading
 
 
+def _address(where):
+    """A port of loopback, an address as Python has it, or the path of a Unix socket."""
+    return ("127.0.0.1", where) if isinstance(where, int) else where
+
+
+def _listen(where):
+    if not isinstance(where, str):
+        return socket.create_server(where, backlog=64)
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(where)
+    s.listen(64)
+    return s
+
+
+def _connect(where):
+    if not isinstance(where, str):
+        return socket.create_connection(where, timeout=10)
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(10)
+    s.connect(where)
+    return s
+
+
 class Gate:
-    def __init__(self, port, host="127.0.0.1", listen="127.0.0.1"):
-        self.to, self.state = (host, port), threading.Condition()
+    def __init__(self, to, listen=0):
+        """Each a port of loopback, an address, or the path of a Unix socket; listen: 0 is a port that the system gives."""
+        self.to, self.state = _address(to), threading.Condition()
         self._way, self._word = "free", None
         self._pairs, self._unanswered = set(), set()
         self.connected = 0  # connections so far
         self.lost = 0  # how often a word was met
-        self._listener = socket.create_server((listen, 0), backlog=64)
-        self.port = self._listener.getsockname()[1]
+        self._listener = _listen(_address(listen))
+        self.port = self._listener.getsockname()[1] if self._listener.family != socket.AF_UNIX else None
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self):
@@ -89,7 +113,7 @@ class Gate:
                 self._reset((client,))
                 return
             try:
-                server = socket.create_connection(self.to, timeout=10)
+                server = _connect(self.to)
             except OSError:
                 self._reset((client,))
                 return
@@ -100,7 +124,8 @@ class Gate:
                     self.connected += 1
                     self._pairs.add(pair)
                 for s in pair:
-                    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    if s.family != socket.AF_UNIX:
+                        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 back = threading.Thread(target=self._pump, args=(server, client, pair), daemon=True)
                 back.start()
                 self._pump(client, server, pair)

@@ -32,6 +32,7 @@ import tempfile
 
 import private
 from gate import Gate
+from machine import descendants, signal_all
 
 USER, SUPERUSER = "mailhook", "postgres"
 SETTINGS = {
@@ -59,19 +60,6 @@ def _who():
         return {}
     entry = pwd.getpwnam(SUPERUSER)
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-
-
-def _children(pid):
-    """The ids of all processes that descend from pid."""
-    found = []
-    for path in glob.glob("/proc/%d/task/*/children" % pid):
-        try:
-            with open(path, encoding="ascii") as f:
-                for child in f.read().split():
-                    found += [int(child)] + _children(int(child))
-        except OSError:
-            pass
-    return found
 
 
 class Postgresql:
@@ -184,23 +172,15 @@ class Postgresql:
             self.daemon = None
 
     def _pids(self):
-        return [self.daemon.process.pid] + _children(self.daemon.process.pid) if self.runs() else []
+        return [self.daemon.process.pid] + descendants(self.daemon.process.pid) if self.runs() else []
 
     def freeze(self):
         """The postmaster first: it makes no more of them."""
-        for pid in self._pids()[:1]:
-            os.kill(pid, signal.SIGSTOP)
-        self._signal(signal.SIGSTOP)
+        signal_all(self._pids()[:1], signal.SIGSTOP)
+        signal_all(self._pids(), signal.SIGSTOP)
 
     def thaw(self):
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number):
-        for pid in reversed(self._pids()):
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                pass
+        signal_all(reversed(self._pids()), signal.SIGCONT)
 
     def kill(self):
         """As a machine dies: all of it, nothing written any more. start() recovers it."""
@@ -209,11 +189,7 @@ class Postgresql:
             return
         self.freeze()
         pids = self._pids()
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        signal_all(pids, signal.SIGKILL)
         self.daemon.process.wait()
         self.daemon = None
         private.wait_until("the end of the killed", lambda: not any(self._is_ours(p) for p in pids))
@@ -281,8 +257,8 @@ class Postgresql:
 
     # -- what stands around it
 
-    def gate(self, **more):
-        self.gates.append(Gate(self.port, **more))
+    def gate(self, listen=0):
+        self.gates.append(Gate(self.port, listen))
         return self.gates[-1]
 
     def standby(self, synchronous=True):
