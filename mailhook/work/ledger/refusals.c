@@ -1,0 +1,95 @@
+/* refusals.c: rows of refusals. */
+#include "mailhook/work/ledger/refusals.h"
+
+#include "mailhook/work/ledger/rows.h"
+
+enum mh_status
+ledger_refuse(struct db *db, const struct refusal_row *r, bool *ret_news, struct mh_err *err)
+{
+	char until[MH_TIME_TEXT];
+	int64_t known = 0;
+	enum mh_status status = db_one(db, "SELECT count(*) FROM refusals WHERE job_id = $1 AND node = $2 AND why = $3",
+	    DB_ARGS(db_int(r->job_id), db_str(r->node), db_str(r->why)), &known, err);
+
+	if (status == MH_OK)
+		status = db_run(db,
+		    "INSERT INTO refusals (job_id, node, until, why) VALUES ($1, $2, $3, $4) ON CONFLICT (job_id, "
+		    "node) DO "
+		    "UPDATE SET until = excluded.until, why = excluded.why",
+		    DB_ARGS(db_int(r->job_id), db_str(r->node), db_time(until, r->until), db_str(r->why)), err);
+	if (status == MH_OK)
+		*ret_news = known == 0;
+	return status;
+}
+
+enum mh_status
+ledger_refusals_drop(struct db *db, int64_t job_id, const char *node, struct mh_err *err)
+{
+	if (node != NULL)
+		return db_run(db, "DELETE FROM refusals WHERE job_id = $1 AND node = $2",
+		    DB_ARGS(db_int(job_id), db_str(node)), err);
+	return db_run(db, "DELETE FROM refusals WHERE job_id = $1", DB_ARGS(db_int(job_id)), err);
+}
+
+enum mh_status
+ledger_refusals_drop_case(struct db *db, int64_t case_id, struct mh_err *err)
+{
+	return db_run(db, "DELETE FROM refusals WHERE job_id IN (SELECT id FROM jobs WHERE case_id = $1)",
+	    DB_ARGS(db_int(case_id)), err);
+}
+
+enum mh_status
+ledger_refusals_drop_node(struct db *db, const char *node, struct mh_err *err)
+{
+	return db_run(db, "DELETE FROM refusals WHERE node = $1", DB_ARGS(db_str(node)), err);
+}
+
+enum mh_status
+ledger_refusals(struct db *db, int64_t case_id, struct arena *a, struct refusal_rows *ret, struct mh_err *err)
+{
+	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
+	struct refusal_rows list = { 0 };
+	enum mh_status status = db_query(db,
+	    "SELECT f.job_id, f.node, f.until, f.why FROM refusals f JOIN jobs j ON j.id = f.job_id WHERE j.case_id = "
+	    "$1 "
+	    "ORDER BY f.job_id, f.node",
+	    DB_ARGS(db_int(case_id)), &rows, err);
+
+	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
+		struct row r = { rows, a, err, MH_OK };
+		bool known;
+
+		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
+		if (list.items == NULL)
+			return rows_full(err);
+		list.items[list.n] = (struct refusal_row){
+			.job_id = db_get_int(rows, 0), .node = row_str(&r, 1), .why = row_str(&r, 3)
+		};
+		row_time(&r, 2, &known, &list.items[list.n].until);
+		status = r.status;
+		list.n++;
+	}
+	if (status != MH_SKIP)
+		return status;
+	*ret = list;
+	return MH_OK;
+}
+
+#define REFUSED_JOBS                                                                                                   \
+	"SELECT count(*) FROM jobs j WHERE j.state IN ('queued', 'running', 'waiting') AND EXISTS (SELECT 1 FROM "     \
+	"refusals f WHERE f.job_id = j.id)"
+
+enum mh_status
+ledger_refusals_count(struct db *db, int64_t now, int64_t *ret_jobs, int64_t *ret_by_all, struct mh_err *err)
+{
+	char since[MH_TIME_TEXT];
+	enum mh_status status = db_one(db, REFUSED_JOBS, NULL, 0, ret_jobs, err);
+
+	if (status == MH_OK)
+		status = db_one(db,
+		    REFUSED_JOBS
+		    " AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.seen > $1 AND NOT EXISTS (SELECT 1 FROM "
+		    "refusals g WHERE g.job_id = j.id AND g.node = n.name))",
+		    DB_ARGS(db_time(since, now - NODE_SILENT_S)), ret_by_all, err);
+	return status;
+}
