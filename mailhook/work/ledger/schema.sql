@@ -200,5 +200,6 @@ CREATE TABLE mailbox_leases (         -- which node watches a mailbox
   life     TEXT NOT NULL,             -- 32 hex digits, others with each start of the process that watches
   until    TEXT NOT NULL,             -- by the ledger's clock; then another may take it
   wanted   TEXT,                      -- the node that is to have it back, and asked for it; NULL: none
+  read     TEXT,                      -- when all that was there had been read; NULL: not known
   position TEXT NOT NULL DEFAULT ''   -- how far it was read, for whoever takes it over
 ) STRICT;
