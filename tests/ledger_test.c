@@ -18,13 +18,15 @@
 #include <unistd.h>
 
 #include "mailhook/work/ledger/ledger.h"
+#include "tests/engines.h"
 
-extern const char ledger_schema_1[];
+extern const char ledger_schema_1[], ledger_schema_1_postgresql[];
 
 static const struct db_options make = { .create = true }, look = { .create = false };
 
 struct place {
-	char dir[64], path[128];
+	char dir[64], address[ENGINES_ADDRESS];
+	const char *path; /* what the engine opens */
 };
 
 static int
@@ -35,7 +37,8 @@ set_up(void **state)
 	assert_non_null(p);
 	(void)snprintf(p->dir, sizeof(p->dir), "/tmp/ledger-test-XXXXXX");
 	assert_non_null(mkdtemp(p->dir));
-	(void)snprintf(p->path, sizeof(p->path), "%s/ledger.db", p->dir);
+	engines_address(p->dir, p->address);
+	p->path = engines_where(p->address);
 	*state = p;
 	return 0;
 }
@@ -65,7 +68,7 @@ opened(const char *path, const struct db_options *o)
 	struct db *db = NULL;
 	struct mh_err err = { 0 };
 
-	if (ledger_open(&sqlite_engine, path, o, &db, &err) != MH_OK)
+	if (ledger_open(engines_engine(), path, o, &db, &err) != MH_OK)
 		fail_msg("%s", err.text);
 	return db;
 }
@@ -88,13 +91,19 @@ makes_itself(void **state)
 	struct mh_err err = { 0 };
 	struct db *db = NULL;
 
-	assert_int_equal(ledger_open(&sqlite_engine, p->path, &look, &db, &err), MH_SKIP);
-	assert_int_equal(access(p->path, F_OK), -1); /* a look makes nothing */
+	assert_int_equal(ledger_open(engines_engine(), p->path, &look, &db, &err), MH_SKIP);
+	if (!engines_server())
+		assert_int_equal(access(p->path, F_OK), -1); /* a look makes nothing */
+	assert_int_equal(ledger_open(engines_engine(), p->path, &look, &db, &err), MH_SKIP);
 	db = opened(p->path, &make);
 	assert_int_equal(number(db, "SELECT CAST(value AS bigint) FROM meta WHERE name = 'schema'"), LEDGER_SCHEMA);
 	assert_int_equal(number(db, "SELECT length(value) FROM meta WHERE name = 'seed'"), 32);
-	assert_int_equal(number(db, "PRAGMA synchronous"), 2);
-	assert_int_equal(number(db, "PRAGMA foreign_keys"), 1);
+	if (engines_server()) {
+		assert_int_equal(number(db, "SELECT current_setting('synchronous_commit') = 'on'"), 1);
+	} else {
+		assert_int_equal(number(db, "PRAGMA synchronous"), 2);
+		assert_int_equal(number(db, "PRAGMA foreign_keys"), 1);
+	}
 	db_close(db);
 	db = opened(p->path, &look);
 	db_close(db);
@@ -136,7 +145,7 @@ newer_schema_is_refused(void **state)
 	db_close(db);
 	const struct db_options *both[] = { &make, &look };
 	for (size_t i = 0; i < 2; i++) {
-		assert_int_equal(ledger_open(&sqlite_engine, p->path, both[i], &db, &err), MH_BAD);
+		assert_int_equal(ledger_open(engines_engine(), p->path, both[i], &db, &err), MH_BAD);
 		assert_non_null(strstr(err.text, "schema 99 is newer than this mailhook, which knows 1"));
 	}
 }
@@ -148,21 +157,24 @@ no_ledger_is_refused(void **state)
 	struct mh_err err = { 0 };
 	struct db *db = NULL;
 
-	const int fd = open(p->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	for (int i = 0; i < 1000; i++)
-		assert_int_equal(write(fd, "not a database\n", 15), 15);
-	assert_int_equal(close(fd), 0);
-	assert_int_equal(ledger_open(&sqlite_engine, p->path, &make, &db, &err), MH_BAD);
+	if (!engines_server()) {
+		const int fd = open(p->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		for (int i = 0; i < 1000; i++)
+			assert_int_equal(write(fd, "not a database\n", 15), 15);
+		assert_int_equal(close(fd), 0);
+		assert_int_equal(ledger_open(engines_engine(), p->path, &make, &db, &err), MH_BAD);
+		assert_int_equal(unlink(p->path), 0);
+	}
 
 	/* a database of somebody else's */
-	assert_int_equal(unlink(p->path), 0);
-	assert_int_equal(sqlite_engine.open(p->path, &make, &db, &err), MH_OK);
+	assert_int_equal(engines_engine()->open(p->path, &make, &db, &err), MH_OK);
 	assert_int_equal(db_exec(db, "CREATE TABLE meta (name TEXT, value TEXT)", &err), MH_OK);
 	db_close(db);
-	assert_int_equal(ledger_open(&sqlite_engine, p->path, &make, &db, &err), MH_BAD);
+	assert_int_equal(ledger_open(engines_engine(), p->path, &make, &db, &err), MH_BAD);
 
 	/* a folder where the file should be */
-	assert_int_equal(ledger_open(&sqlite_engine, p->dir, &make, &db, &err), MH_RETRY);
+	if (!engines_server())
+		assert_int_equal(ledger_open(engines_engine(), p->dir, &make, &db, &err), MH_RETRY);
 }
 
 /* The worker is killed with the new tables made and the transaction open. */
@@ -170,6 +182,10 @@ static void
 killed_migration_leaves_the_old(void **state)
 {
 	struct place *p = *state;
+	/* more pages than the cache holds, so that some are in the log already */
+	const char *half = engines_server() ? "INSERT INTO meta VALUES ('half', repeat('x', 1000000))"
+					    : "PRAGMA cache_size = 2; INSERT INTO meta VALUES ('half', zeroblob(0) || "
+					      "hex(zeroblob(500000)))";
 	int status;
 
 	const pid_t child = fork();
@@ -178,12 +194,10 @@ killed_migration_leaves_the_old(void **state)
 		struct mh_err err = { 0 };
 		struct db *db = NULL;
 
-		if (sqlite_engine.open(p->path, &make, &db, &err) != MH_OK ||
-		    sqlite_engine.begin(db, DB_WRITE, &err) != MH_OK || db_exec(db, ledger_schema_1, &err) != MH_OK ||
-		    /* more pages than the cache holds, so that some are in the log already */
-		    db_exec(db,
-			"PRAGMA cache_size = 2; INSERT INTO meta VALUES ('half', zeroblob(0) || hex(zeroblob(500000)))",
-			&err) != MH_OK)
+		if (engines_engine()->open(p->path, &make, &db, &err) != MH_OK ||
+		    engines_engine()->begin(db, DB_WRITE, &err) != MH_OK ||
+		    db_exec(db, engines_server() ? ledger_schema_1_postgresql : ledger_schema_1, &err) != MH_OK ||
+		    db_exec(db, half, &err) != MH_OK)
 			_exit(1);
 		(void)raise(SIGKILL);
 	}
@@ -193,8 +207,8 @@ killed_migration_leaves_the_old(void **state)
 	struct db *db = NULL;
 	struct mh_err err = { 0 };
 	bool there = true;
-	assert_int_equal(sqlite_engine.open(p->path, &make, &db, &err), MH_OK);
-	assert_int_equal(sqlite_engine.has_table(db, "meta", &there, &err), MH_OK);
+	assert_int_equal(engines_engine()->open(p->path, &make, &db, &err), MH_OK);
+	assert_int_equal(engines_engine()->has_table(db, "meta", &there, &err), MH_OK);
 	assert_false(there);
 	db_close(db);
 	db = opened(p->path, &make);
@@ -212,16 +226,19 @@ many_make_it_at_once(void **state)
 	int failed = 0;
 
 	for (int round = 0; round < ROUNDS; round++) {
-		char path[160];
+		char dir[80], address[ENGINES_ADDRESS];
 
-		(void)snprintf(path, sizeof(path), "%s.%d", p->path, round);
+		(void)snprintf(dir, sizeof(dir), "%s/%d", p->dir, round);
+		assert_int_equal(mkdir(dir, 0700), 0);
+		engines_address(dir, address);
 		for (int i = 0; i < OPENERS; i++) {
 			const pid_t pid = fork();
 			assert_true(pid >= 0);
 			if (pid == 0) {
 				struct mh_err err = { 0 };
 				struct db *db = NULL;
-				const bool made = ledger_open(&sqlite_engine, path, &patient, &db, &err) == MH_OK;
+				const bool made =
+				    ledger_open(engines_engine(), engines_where(address), &patient, &db, &err) == MH_OK;
 				if (!made)
 					(void)fprintf(stderr, "%s\n", err.text);
 				db_close(db);
@@ -247,7 +264,7 @@ locked_is_later(void **state)
 
 	assert_int_equal(db_tx_begin(one, &tx, &err), MH_OK);
 	assert_int_equal(db_tx_begin(two, &other, &err), MH_RETRY);
-	assert_non_null(strstr(err.text, "locked"));
+	assert_non_null(strstr(err.text, engines_server() ? "lock timeout" : "locked"));
 	assert_int_equal(number(two, "SELECT count(*) FROM cases"), 0); /* reading goes on */
 	db_tx_drop(&tx);
 	assert_int_equal(db_tx_begin(two, &other, &err), MH_OK);
@@ -281,6 +298,8 @@ static void
 full_disk_is_later(void **state)
 {
 	struct place *p = *state;
+	if (engines_server()) /* the disk is the server's */
+		return;
 	struct mh_err err = { 0 };
 	struct db *db = opened(p->path, &make);
 	struct rlimit before, small = { .rlim_cur = 64 << 10, .rlim_max = 0 };

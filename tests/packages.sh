@@ -3,7 +3,7 @@
 # of tests/long.sh: a browser is large.
 set -eu
 
-build='gcc cmake ninja-build pkg-config libpcre2-dev libcurl4-gnutls-dev libcjson-dev libssl-dev libsqlite3-dev
+build='gcc cmake ninja-build pkg-config libpcre2-dev libcurl4-gnutls-dev libcjson-dev libssl-dev libsqlite3-dev libpq-dev
   libconfuse-dev libcmocka-dev libetpan-dev python3 sqlite3
   ca-certificates'
 test='clang clang-14 libclang-rt-14-dev llvm-14 clang-format clang-tidy procmail maildrop mandoc git util-linux

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "mailhook/work/upkeep.h"
+#include "tests/engines.h"
 #include "tests/room.h"
 
 static void
@@ -66,7 +67,7 @@ room_open(struct room *r, const char *conf_text)
 	struct buf text;
 	struct mh_err err = { 0 };
 	const struct db_options o = { .create = true, .busy_ms = 0 };
-	char path[200];
+	char path[200], address[ENGINES_ADDRESS];
 
 	*r = (struct room){ .now = ROOM_NOW };
 	(void)snprintf(r->dir, sizeof(r->dir), "/tmp/mailhook-room-XXXXXX");
@@ -82,6 +83,10 @@ room_open(struct room *r, const char *conf_text)
 
 	buf_init(&text, 65536);
 	buf_printf(&text, "state_dir = \"%s/state\"\n", r->dir);
+	(void)snprintf(path, sizeof(path), "%s/state", r->dir);
+	engines_address(path, address);
+	if (strstr(conf_text, "ledger = ") == NULL)
+		buf_printf(&text, "ledger = \"%s\"\n", address);
 	expand(&text, conf_text, r->dir);
 	write_file(r->conf, text.p, 0600);
 	buf_release(&text);
@@ -89,7 +94,7 @@ room_open(struct room *r, const char *conf_text)
 		fail_msg("%s", err.text);
 	(void)snprintf(r->w.owner, sizeof(r->w.owner), "test/1");
 	(void)snprintf(r->w.libexec, sizeof(r->w.libexec), "%s/libexec/mailhook", BUILD_DIR);
-	if (ledger_open(&sqlite_engine, r->w.conf->ledger_path, &o, &r->w.db, &err) != MH_OK ||
+	if (ledger_open(engines_engine(), engines_where(address), &o, &r->w.db, &err) != MH_OK ||
 	    mark_write(&r->w, &err) != MH_OK) /* as a worker that made it here does */
 		fail_msg("%s", err.text);
 }

@@ -10,6 +10,7 @@
 #include "mailhook/durable.h"
 #include "mailhook/work/accounts.h"
 #include "mailhook/work/commands.h"
+#include "mailhook/work/ledger/engine.h"
 #include "mailhook/work/log.h"
 #include "mailhook/work/node.h"
 #include "parsers/parser.h"
@@ -95,14 +96,11 @@ enum mh_status
 work_open_at(const struct work *w, const char *address, bool create, struct db **ret, struct mh_err *err)
 {
 	const struct db_options o = { .create = create, .busy_ms = LEDGER_BUSY_MS };
-	const struct mh_span a = span_of(address);
-	char shown[80];
+	const struct db_engine *engine = NULL;
+	const char *where = NULL;
+	const enum mh_status status = engine_of(address, w->libexec, &engine, &where, err);
 
-	(void)w; /* what an engine of its own needs lies beside this program */
-	if (!span_starts(a, MH_LIT("sqlite:/")))
-		return mh_fail(
-		    err, MH_BAD, "ledger \"%s\": only sqlite:/PATH is known", mh_escape(shown, sizeof(shown), a));
-	return ledger_open(&sqlite_engine, span_from(a, sizeof("sqlite:") - 1).p, &o, ret, err);
+	return status == MH_OK ? ledger_open(engine, where, &o, ret, err) : status;
 }
 
 enum mh_status

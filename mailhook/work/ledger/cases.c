@@ -201,7 +201,8 @@ ledger_case_update(struct db *db, const struct case_row *c, struct mh_err *err)
 	return db_run(db,
 	    "UPDATE cases SET look = '0001-01-01T00:00:00Z', "
 	    "region = $1, resource = $2, expires = $3, precision = $4, trust = $5, ambiguous = $6, "
-	    "best_notice = $7, approved_by = $8, approved = CASE WHEN $8 IS NULL THEN NULL ELSE approved END, "
+	    "best_notice = $7, approved_by = $8, approved = CASE WHEN CAST($8 AS TEXT) IS NULL THEN NULL ELSE approved "
+	    "END, "
 	    "ticket_url = $9, state = $10, closed = $11, closed_by = $12, "
 	    "closed_trust = $13, vouched = $14, rule = $15, actions = $16 WHERE id = $17",
 	    DB_ARGS(db_str(c->region), db_str(c->resource), c->has_expires ? db_time(expires, c->expires) : db_null(),

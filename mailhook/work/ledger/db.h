@@ -19,6 +19,9 @@ struct db_value {
 struct db_options {
 	bool create; /* make it where there is none; else MH_SKIP */
 	int busy_ms; /* how long to wait for another's transaction before MH_RETRY */
+	/* The password for a server, asked for at each connection; NULL: none. ret is zeroed by the engine. */
+	enum mh_status (*password)(void *user, struct buf *ret, struct mh_err *err);
+	void *user; /* foreign: must live as long as the ledger is open */
 };
 
 struct db {
@@ -32,9 +35,13 @@ struct db_rows {
  * lasts: claims run beside claims, a writer runs beside nothing. */
 enum db_tx_kind { DB_WRITE, DB_CLAIM };
 
+/* Whose words for types a schema is written in. */
+enum db_dialect { DB_SQLITE, DB_POSTGRESQL };
+
 /* Errors of all: MH_RETRY locked, full, read-only, unreadable, no memory; MH_BAD a constraint, wrong SQL, not a ledger. */
 struct db_engine {
 	const char *name;
+	enum db_dialect dialect;
 	bool local; /* one machine's: who holds worker.lock owns every lease */
 	const char
 	    *skip_locked; /* ends a SELECT whose rows are to be ours until the commit, those of others left out */
@@ -54,7 +61,7 @@ struct db_engine {
 	void (*rollback)(struct db *db);
 	enum mh_status (*has_table)(struct db *db, const char *table, bool *ret, struct mh_err *err);
 	/* The last failure was of a kind that the same transaction, begun again at once, may not meet: another's, or a
-	 * connection that is back. */
+	 * connection that is back. Asked behind the transaction's end. */
 	bool (*again)(struct db *db);
 	/* Leases among nodes begin and end by this clock: the server's, or the one that a test has set. */
 	enum mh_status (*now)(struct db *db, int64_t *ret, struct mh_err *err);
@@ -62,7 +69,10 @@ struct db_engine {
 	void (*call)(struct db *db);
 	int (*ear)(struct db
 		*db); /* a descriptor to poll for reading; -1: none, ask now and then. It may be another next time */
-	bool (*heard)(struct db *db); /* somebody called since; does not wait */
+	bool (*heard)(struct db *db); /* somebody called since; does not wait. Asked before the ear is waited for, too:
+					 what came beside an answer is not in the descriptor any more */
+	/* What server it is and what its commits are worth, in words; NULL: nothing to say. */
+	enum mh_status (*describe)(struct db *db, struct buf *ret, struct mh_err *err);
 };
 
 extern const struct db_engine sqlite_engine;
@@ -73,6 +83,8 @@ struct db_value db_span(struct mh_span s);                   /* p == NULL: null 
 struct db_value db_blob(struct mh_span s);                   /* p == NULL: null */
 struct db_value db_time(char keep[MH_TIME_TEXT], int64_t t); /* RFC 3339 text, written into keep */
 struct db_value db_null(void);
+
+#define DB_TRIES 5 /* of one transaction whose failure says "again" */
 
 #define DB_ARGS(...)                                                                                                   \
 	(const struct db_value[]){ __VA_ARGS__ },                                                                      \

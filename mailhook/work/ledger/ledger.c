@@ -9,10 +9,12 @@
 
 #include "mailhook/work/ledger/rows.h"
 
-extern const char ledger_schema_1[]; /* schema.sql, compiled in */
+extern const char ledger_schema_1[], ledger_schema_1_postgresql[]; /* schema.sql, compiled in */
 
-/* migrations[n] brings a ledger from schema n to n + 1. */
-static const char *const migrations[LEDGER_SCHEMA] = { ledger_schema_1 };
+/* migrations[n] brings a ledger from schema n to n + 1, in the words of each dialect. */
+static const char *const migrations[LEDGER_SCHEMA][DB_POSTGRESQL + 1] = {
+	{ [DB_SQLITE] = ledger_schema_1, [DB_POSTGRESQL] = ledger_schema_1_postgresql },
+};
 
 /* MH_OK with 0: an empty database. */
 static enum mh_status
@@ -73,7 +75,7 @@ migrate(struct db *db, struct mh_err *err)
 	if (schema > LEDGER_SCHEMA)
 		return newer(schema, err);
 	for (int64_t from = schema; from < LEDGER_SCHEMA && status == MH_OK; from++)
-		status = db_exec(db, migrations[from], err);
+		status = db_exec(db, migrations[from][db->engine->dialect], err);
 	/* the seed: so that an outsider who knows a notice cannot compute its case's key */
 	if (status == MH_OK && schema == 0)
 		status = make_random(db, "seed", err);
@@ -83,6 +85,17 @@ migrate(struct db *db, struct mh_err *err)
 	if (status == MH_OK)
 		status = ledger_meta_set(db, "schema", number, err);
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+/* Several nodes may be the first. */
+static enum mh_status
+migrate_again(struct db *db, struct mh_err *err)
+{
+	enum mh_status status = migrate(db, err);
+
+	for (int i = 1; i < DB_TRIES && status == MH_RETRY && db->engine->again(db); i++)
+		status = migrate(db, err);
+	return status;
 }
 
 enum mh_status
@@ -99,7 +112,7 @@ ledger_open(
 	if (status == MH_OK && schema > LEDGER_SCHEMA)
 		status = newer(schema, err);
 	else if (status == MH_OK && schema < LEDGER_SCHEMA)
-		status = o->create     ? migrate(db, err)
+		status = o->create     ? migrate_again(db, err)
 			 : schema == 0 ? mh_fail(err, MH_SKIP, "the ledger is empty")
 				       : mh_fail(err, MH_RETRY,
 					     "ledger: schema %lld is old: 'mailhook run --once' brings it up to date",

@@ -242,8 +242,9 @@ ledger_quarantine(struct db *db, int64_t *ret_messages, int64_t *ret_bytes, stru
 {
 	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
 	enum mh_status status = db_query(db,
-	    "SELECT count(*), COALESCE(sum(bytes), 0) FROM messages WHERE quarantined = 1 AND raw IS NOT NULL", NULL, 0,
-	    &rows, err);
+	    "SELECT count(*), CAST(COALESCE(sum(bytes), 0) AS BIGINT) FROM messages WHERE quarantined = 1 AND raw IS "
+	    "NOT NULL",
+	    NULL, 0, &rows, err);
 
 	if (status == MH_OK)
 		status = db_step(rows, err);

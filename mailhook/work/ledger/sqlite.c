@@ -293,6 +293,7 @@ sqlite_heard(struct db *db)
 
 const struct db_engine sqlite_engine = {
 	.name = "sqlite",
+	.dialect = DB_SQLITE,
 	.local = true,
 	.skip_locked = "",
 	.open = sqlite_open,
@@ -314,4 +315,5 @@ const struct db_engine sqlite_engine = {
 	.call = sqlite_call,
 	.ear = sqlite_ear,
 	.heard = sqlite_heard,
+	.describe = NULL,
 };

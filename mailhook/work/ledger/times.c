@@ -99,8 +99,8 @@ ledger_case_later(struct db *db, const struct case_row *c, int64_t after, bool *
 
 	return counted(db,
 	    "SELECT count(*) FROM cases WHERE kind = $1 AND account IS NOT DISTINCT FROM $2 AND expires > $3 "
-	    "AND (region IS NULL OR $4 IS NULL OR region = $4) "
-	    "AND (resource IS NULL OR $5 IS NULL OR resource = $5) AND id <> $6 AND reason IS NULL",
+	    "AND (region IS NULL OR CAST($4 AS TEXT) IS NULL OR region = $4) "
+	    "AND (resource IS NULL OR CAST($5 AS TEXT) IS NULL OR resource = $5) AND id <> $6 AND reason IS NULL",
 	    DB_ARGS(db_str(c->kind), db_str(c->account), db_time(t, after), db_str(c->region), db_str(c->resource),
 		db_int(c->id)),
 	    ret, err);
@@ -134,7 +134,7 @@ ledger_case_known(struct db *db, const struct case_row *c, bool *ret, struct mh_
 	return counted(db,
 	    "SELECT count(*) FROM cases WHERE id = (SELECT max(id) FROM cases WHERE kind = $1 "
 	    "AND resource IS NOT DISTINCT FROM $2) AND expires IS NOT DISTINCT FROM $3 "
-	    "AND ($3 IS NOT NULL OR reason IS NOT DISTINCT FROM $4)",
+	    "AND (CAST($3 AS TEXT) IS NOT NULL OR reason IS NOT DISTINCT FROM $4)",
 	    DB_ARGS(db_str(c->kind), db_str(c->resource), c->has_expires ? db_time(expires, c->expires) : db_null(),
 		db_str(c->reason)),
 	    ret, err);

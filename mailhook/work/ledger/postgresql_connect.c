@@ -1,0 +1,311 @@
+/* postgresql_connect.c: what a ledger's URL may say, and a connection with all its settings.
+ *
+ * libpq's own defaults are those of a tool at a terminal: it encrypts where the server likes to, checks no certificate, and
+ * waits for ever. What the URL leaves open is closed here.
+ */
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mailhook/work/ledger/postgresql_impl.h"
+
+#define CA_FILE "/etc/ssl/certs/ca-certificates.crt" /* libpq would look for ~/.postgresql/root.crt */
+#define MAX_PARAMETERS 64
+#define PASSWORD_BYTES ((size_t)64 << 10)
+
+struct parameters {
+	const char *keys[MAX_PARAMETERS], *values[MAX_PARAMETERS];
+	size_t n;
+};
+
+static const char *
+get(const PQconninfoOption *options, const char *key)
+{
+	for (; options->keyword != NULL; options++)
+		if (strcmp(options->keyword, key) == 0)
+			return options->val != NULL && options->val[0] != '\0' ? options->val : NULL;
+	return NULL;
+}
+
+static void
+set(struct parameters *p, const char *key, const char *value)
+{
+	if (value == NULL || p->n + 1 >= MAX_PARAMETERS)
+		return;
+	p->keys[p->n] = key;
+	p->values[p->n] = value;
+	p->n++;
+}
+
+static void
+drop_options(PQconninfoOption **o)
+{
+	PQconninfoFree(*o);
+}
+
+static void
+drop_password(struct buf *b)
+{
+	if (b->p != NULL)
+		explicit_bzero(b->p, b->cap);
+	buf_release(b);
+}
+
+/* A folder of sockets, an address of this machine, or the name that stands for one. */
+static bool
+is_here(struct mh_span host)
+{
+	struct in6_addr six;
+	struct in_addr four;
+	char text[INET6_ADDRSTRLEN];
+
+	if (host.n == 0 || host.p[0] == '/' || host.p[0] == '@' || span_ieq(host, MH_LIT("localhost")))
+		return true;
+	if (host.n >= sizeof(text))
+		return false;
+	memcpy(text, host.p, host.n);
+	text[host.n] = '\0';
+	if (inet_pton(AF_INET, text, &four) == 1)
+		return (ntohl(four.s_addr) >> 24) == 127;
+	return inet_pton(AF_INET6, text, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
+}
+
+/* Of a list with commas: libpq tries each. NULL: none is named. */
+static bool
+all_here(const char *hosts)
+{
+	struct mh_span rest = span_of(hosts);
+
+	while (rest.n > 0) {
+		const size_t comma = span_find(rest, MH_LIT(","), 0);
+		if (!is_here(span_head(rest, comma)))
+			return false;
+		rest = comma == SIZE_MAX ? MH_NONE : span_from(rest, comma + 1);
+	}
+	return true;
+}
+
+static enum mh_status
+judge(const PQconninfoOption *o, bool *ret_here, struct mh_err *err)
+{
+	const char *mode = get(o, "sslmode");
+
+	if (get(o, "password") != NULL || get(o, "sslpassword") != NULL)
+		return mh_fail(err, MH_BAD,
+		    "ledger: a password in the URL would be a secret in the configuration: ledger_password_file names "
+		    "one");
+	if (get(o, "service") != NULL)
+		return mh_fail(err, MH_BAD, "ledger: a URL with \"service\" is not taken: it must say all itself");
+	*ret_here = all_here(get(o, "host")) && all_here(get(o, "hostaddr"));
+	if (!*ret_here && mode != NULL && strcmp(mode, "verify-full") != 0)
+		return mh_fail(err, MH_BAD,
+		    "ledger: sslmode=%s to another machine is not taken: only verify-full knows that machine", mode);
+	return MH_OK;
+}
+
+static void
+fill(struct parameters *p, const PQconninfoOption *o, bool here, const char *password)
+{
+	static const char *const defaults[][2] = {
+		{ "connect_timeout", PG_CONNECT_S },
+		{ "keepalives", "1" },
+		{ "keepalives_idle", "10" },
+		{ "keepalives_interval", "5" },
+		{ "keepalives_count", "3" },
+		{ "tcp_user_timeout", "20000" },
+		{ "target_session_attrs", "read-write" },
+		{ "gssencmode", "disable" }, /* where it is there, libpq takes it instead of TLS */
+		{ "fallback_application_name", "mailhook" },
+		{ "client_encoding", "UTF8" },
+	};
+
+	for (const PQconninfoOption *i = o; i->keyword != NULL; i++)
+		set(p, i->keyword, i->val);
+	for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
+		if (get(o, defaults[i][0]) == NULL)
+			set(p, defaults[i][0], defaults[i][1]);
+	if (get(o, "sslmode") == NULL)
+		set(p, "sslmode", here ? "prefer" : "verify-full");
+	if (!here && get(o, "sslrootcert") == NULL)
+		set(p, "sslrootcert", CA_FILE);
+	set(p, "password", password);
+	p->keys[p->n] = p->values[p->n] = NULL;
+}
+
+static void
+ignore(void *user, const char *message)
+{
+	(void)user;
+	(void)message;
+}
+
+static bool
+runs(struct pg *pg, const char *sql)
+{
+	MH_AUTO(pg_result_drop) PGresult *r = NULL;
+
+	return pg->conn != NULL && pg_simple(pg, sql, &r, NULL) == MH_OK;
+}
+
+/* What a server of another make does not know is left out: one by one, where all together are refused. */
+static enum mh_status
+settle(struct pg *pg, struct mh_err *err)
+{
+	MH_AUTO(pg_result_drop) PGresult *r = NULL;
+	static const char schema[] = "SELECT current_schema(), current_setting('synchronous_commit')";
+	char lines[4][80], all[sizeof(lines) + sizeof(schema) + 8];
+
+	/* 0 would be without limit */
+	(void)snprintf(
+	    lines[0], sizeof(lines[0]), "SET lock_timeout = %d", pg->options.busy_ms < 1 ? 1 : pg->options.busy_ms);
+	(void)snprintf(lines[1], sizeof(lines[1]), "SET statement_timeout = %d", PG_STATEMENT_MS);
+	(void)snprintf(lines[2], sizeof(lines[2]), "SET idle_in_transaction_session_timeout = %d", PG_IDLE_MS);
+	(void)snprintf(lines[3], sizeof(lines[3]), "SET client_min_messages = warning");
+	(void)snprintf(all, sizeof(all), "%s;%s;%s;%s;%s", lines[0], lines[1], lines[2], lines[3], schema);
+	if (pg_simple(pg, all, &r, err) != MH_OK) {
+		for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+			(void)runs(pg, lines[i]);
+		if (pg->conn == NULL || pg_simple(pg, "SELECT current_schema(), 'on'", &r, err) != MH_OK)
+			return MH_RETRY;
+	}
+	if (PQntuples(r) != 1 || PQgetisnull(r, 0, 0))
+		return mh_fail(
+		    err, MH_RETRY, "ledger: the server has no schema for us: what search_path names is not there");
+
+	/* what is stronger, as remote_apply, stays as its owner set it */
+	const char *sync = PQgetvalue(r, 0, 1);
+	if (strcmp(sync, "on") != 0 && strcmp(sync, "remote_apply") != 0)
+		(void)runs(pg, "SET synchronous_commit = on");
+
+	/* calls go to all of a database, which may hold several ledgers */
+	char name[PG_CHANNEL_BYTES];
+	(void)snprintf(name, sizeof(name), "mailhook %.40s", PQgetvalue(r, 0, 0));
+	for (char *c = name; *c != '\0'; c++)
+		if (*c == '"' || *c == '\\' || (unsigned char)*c < ' ')
+			*c = '_';
+	(void)snprintf(pg->channel, sizeof(pg->channel), "\"%.60s\"", name);
+	return pg->conn != NULL ? MH_OK : mh_fail(err, MH_RETRY, "ledger: the connection was lost");
+}
+
+/* A server may repeat what it was given. */
+static enum mh_status
+refused(PGconn *conn, struct mh_span password, struct mh_err *err)
+{
+	const struct mh_span words = span_of(conn == NULL ? "no memory for a connection" : PQerrorMessage(conn));
+	struct mh_span rest = words, line;
+	struct buf out;
+	char shown[120];
+
+	if (password.n > 0 && span_find(words, password, 0) != SIZE_MAX)
+		return mh_fail(err, MH_RETRY, "ledger: the server does not let us in, and repeats the password");
+	buf_init(&out, 160);
+	while (span_line(&rest, &line) && buf_ok(&out)) {
+		line = span_trim(line);
+		if (span_starts(line, MH_LIT("connection to server ")))
+			line = span_from(line, sizeof("connection to server ") - 1);
+		if (line.n > 0)
+			buf_printf(&out, "%s%s", out.n == 0 ? "" : "; ", mh_escape(shown, sizeof(shown), line));
+	}
+	(void)mh_fail(err, MH_RETRY, "ledger: %s", out.n == 0 ? "the server does not answer" : out.p);
+	buf_release(&out);
+	return MH_RETRY;
+}
+
+enum mh_status
+pg_connect(struct pg *pg, struct mh_err *err)
+{
+	MH_AUTO(drop_options) PQconninfoOption *o = NULL;
+	MH_AUTO(drop_password) struct buf password;
+	struct parameters p = { .n = 0 };
+	bool here = false;
+
+	buf_init(&password, PASSWORD_BYTES);
+	if (pg->conn != NULL && pg_alive(pg))
+		return MH_OK;
+	pg_disconnect(pg);
+	o = PQconninfoParse(pg->url, NULL); /* its own words may show the URL */
+	if (o == NULL)
+		return mh_fail(err, MH_BAD, "ledger: not a URL as libpq takes it");
+	enum mh_status status = judge(o, &here, err);
+	if (status == MH_OK && pg->options.password != NULL) /* anew each time: it may have been changed */
+		status = pg->options.password(pg->options.user, &password, err);
+	if (status != MH_OK)
+		return status;
+	fill(&p, o, here, password.n == 0 ? NULL : password.p);
+
+	/* bounded by connect_timeout for each host */
+	pg->conn = PQconnectdbParams(p.keys, p.values, 0);
+	if (PQstatus(pg->conn) != CONNECTION_OK) {
+		status = refused(pg->conn, buf_span(&password), err);
+		pg_disconnect(pg);
+		return status;
+	}
+	(void)PQsetNoticeProcessor(pg->conn, ignore, NULL);
+	/* the environment may name a host where the URL names none */
+	if (here && !(is_here(span_of(PQhost(pg->conn))) && is_here(span_of(PQhostaddr(pg->conn)))))
+		status = mh_fail(err, MH_BAD, "ledger: the environment names another machine than the URL");
+	if (status == MH_OK && PQsetnonblocking(pg->conn, 1) != 0)
+		status = mh_fail(err, MH_RETRY, "no memory for a connection");
+	if (status == MH_OK)
+		status = settle(pg, err);
+	if (status == MH_OK && pg->listens) {
+		char sql[PG_CHANNEL_BYTES + 16];
+		(void)snprintf(sql, sizeof(sql), "LISTEN %s", pg->channel);
+		pg->listening = pg->calls != PG_CALLS_REFUSED && runs(pg, sql);
+		pg->missed = true;
+		if (pg->conn == NULL)
+			status = mh_fail(err, MH_RETRY, "ledger: the connection was lost");
+	}
+	if (status != MH_OK)
+		pg_disconnect(pg);
+	return status;
+}
+
+void
+pg_disconnect(struct pg *pg)
+{
+	PQfinish(pg->conn); /* NULL: nothing */
+	pg->conn = NULL;
+	pg->listening = false;
+	for (size_t i = 0; i < PG_STATEMENTS; i++)
+		pg->statements[i].prepared = false;
+}
+
+/* -- words for a person -------------------------------------------------------------------------------------------- */
+
+static void
+ask_word(struct pg *pg, const char *sql, char *dst, size_t dst_bytes)
+{
+	MH_AUTO(pg_result_drop) PGresult *r = NULL;
+
+	dst[0] = '\0';
+	if (pg->conn == NULL || pg_simple(pg, sql, &r, NULL) != MH_OK || PQntuples(r) != 1 || PQgetisnull(r, 0, 0))
+		return;
+	(void)mh_escape(dst, dst_bytes, span_of(PQgetvalue(r, 0, 0)));
+}
+
+enum mh_status
+pg_describe(struct db *db, struct buf *ret, struct mh_err *err)
+{
+	struct pg *pg = (struct pg *)db;
+	char version[120], standby[200], shown[100];
+	enum mh_status status = pg_connect(pg, err);
+
+	if (status != MH_OK)
+		return status;
+	ask_word(pg, "SHOW server_version", version, sizeof(version));
+	ask_word(pg, "SHOW synchronous_standby_names", standby, sizeof(standby));
+	if (pg->conn == NULL)
+		return mh_fail(err, MH_RETRY, "ledger: the connection was lost");
+	buf_printf(ret, "PostgreSQL %s at %s, ", version[0] == '\0' ? "of unknown version" : version,
+	    mh_escape(shown, sizeof(shown), span_of(PQhost(pg->conn))));
+	if (PQsslInUse(pg->conn))
+		buf_printf(ret, "%s, ", PQsslAttribute(pg->conn, "protocol"));
+	buf_printf(ret, "%s%s%s",
+	    standby[0] == '\0' ? "no synchronous standby confirms its commits: with its disk goes what was answered"
+			       : "commits are confirmed by its synchronous standby: ",
+	    standby, PG_CALLS_REFUSED == pg->calls ? "; it does not know LISTEN" : "");
+	return buf_ok(ret) ? MH_OK : mh_fail(err, MH_RETRY, "no memory for what the server is");
+}

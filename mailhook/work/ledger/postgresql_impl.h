@@ -1,0 +1,86 @@
+/* postgresql_impl.h: what the files of the engine on PostgreSQL share. Only they include libpq-fe.h.
+ *
+ * One connection a ledger, never shared by threads. It is not blocking: every wait has an end (PG_ANSWER_MS), whatever the
+ * server or the network does.
+ */
+#ifndef MAILHOOK_WORK_LEDGER_POSTGRESQL_IMPL_H
+#define MAILHOOK_WORK_LEDGER_POSTGRESQL_IMPL_H
+
+#include <libpq-fe.h>
+
+#include "mailhook/work/ledger/db.h"
+
+#define PG_CONNECT_S "5"      /* for each host of the URL */
+#define PG_STATEMENT_MS 20000 /* the server ends a longer statement: all of ours look at few rows, or at one index */
+#define PG_ANSWER_MS 25000    /* no answer by then: the connection is given up. Well below what a lease lasts */
+#define PG_IDLE_MS 8000       /* a transaction whose owner hangs is ended by then: less than others wait for it */
+#define PG_STATEMENTS 512     /* texts known; some 200 are used by all of mailhook. A power of two */
+#define PG_STATEMENT_ARGS 32  /* no statement has more */
+#define PG_URL_BYTES 4096
+#define PG_CHANNEL_BYTES 64 /* NAMEDATALEN of a server, with its NUL */
+
+struct pg_statement {
+	char *sql;     /* own; NULL: free */
+	bool prepared; /* as "m" and its place: from the second use on */
+};
+
+enum pg_calls { PG_CALLS_UNKNOWN, PG_CALLS_TAKEN, PG_CALLS_REFUSED };
+
+extern const struct db_engine postgresql_engine;
+
+struct pg {
+	struct db base;
+	PGconn *conn; /* own; NULL: lost, or not there yet */
+	char *url;    /* own */
+	struct db_options options;
+	struct pg_statement *statements; /* own, PG_STATEMENTS of them */
+	size_t n_statements;
+	int64_t changed;
+	bool in_tx;     /* between begin and its commit or rollback */
+	bool making;    /* in_tx, and there was no table yet: another may make them at the same moment */
+	bool lost;      /* the last failure was a connection's */
+	bool repeat;    /* the last failure was another transaction's doing */
+	bool no_table;  /* the last failure was a table that is not there */
+	char first[16]; /* what the last answers began with: "COMMIT", or "" for a failure */
+	bool called;    /* in_tx: call() was made */
+	bool listens, listening, missed; /* listens: somebody asked for the ear; missed: calls may have been */
+	enum pg_calls calls;
+	char channel[PG_CHANNEL_BYTES];
+};
+
+/* -- postgresql_connect.c ------------------------------------------------------------------------------------------ */
+
+/* Connects, unless it is connected. MH_BAD: what the URL says is refused. MH_RETRY: it could not be reached. */
+enum mh_status pg_connect(struct pg *pg, struct mh_err *err);
+void pg_disconnect(struct pg *pg); /* a transaction under way is lost */
+enum mh_status pg_describe(struct db *db, struct buf *ret, struct mh_err *err);
+
+/* -- postgresql_wait.c --------------------------------------------------------------------------------------------- */
+
+void pg_result_drop(PGresult **r); /* for MH_AUTO */
+/* Sends statements without parameters and waits for all their answers. *ret: the first that failed, else the last. */
+enum mh_status pg_simple(struct pg *pg, const char *sql, PGresult **ret, struct mh_err *err);
+/* Waits for the answers to what was sent. Errors of both: pg_word. */
+enum mh_status pg_answer(struct pg *pg, bool sent, PGresult **ret, struct mh_err *err);
+/* Words a result that failed, r == NULL: the connection's own trouble, and remembers of what kind it was. */
+enum mh_status pg_word(struct pg *pg, const PGresult *r, struct mh_err *err);
+/* A server that was restarted while nothing was asked: noticed before anything is asked of it. */
+bool pg_alive(struct pg *pg);
+
+/* -- postgresql_value.c -------------------------------------------------------------------------------------------- */
+
+struct pg_args {
+	const char *values[PG_STATEMENT_ARGS];
+	int lengths[PG_STATEMENT_ARGS], formats[PG_STATEMENT_ARGS];
+	char numbers[PG_STATEMENT_ARGS][24];
+	struct buf mended[PG_STATEMENT_ARGS]; /* own: text that the server would not have taken */
+};
+
+enum mh_status pg_args_set(struct pg_args *a, const struct db_value *args, size_t n_args, struct mh_err *err);
+void pg_args_release(struct pg_args *a, size_t n_args);
+enum db_type pg_type(const PGresult *r, int row, int column);
+int64_t pg_integer(const PGresult *r, int row, int column);
+/* As it came; an integer as its digits, written into number. */
+struct mh_span pg_bytes(const PGresult *r, int row, int column, char number[24]);
+
+#endif

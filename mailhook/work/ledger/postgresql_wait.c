@@ -1,0 +1,180 @@
+/* postgresql_wait.c: waiting for a PostgreSQL server's answer, never for ever, and what its failures mean. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mailhook/clock.h"
+#include "mailhook/work/ledger/postgresql_impl.h"
+
+void
+pg_result_drop(PGresult **r)
+{
+	PQclear(*r);
+	*r = NULL;
+}
+
+/* SQLSTATE classes: PostgreSQL, appendix A. What may pass by itself or by a person's hand without losing anything is
+ * MH_RETRY. */
+static const struct {
+	const char *starts;
+	enum mh_status status;
+	bool lost, repeat;
+} states[] = {
+	{ "40", MH_RETRY, false, true },     /* serialization failure, deadlock */
+	{ "08", MH_RETRY, true, false },     /* connection */
+	{ "57P", MH_RETRY, true, false },    /* shut down, crashed, starting, session ended */
+	{ "25P03", MH_RETRY, true, false },  /* we were too slow inside a transaction */
+	{ "25006", MH_RETRY, true, false },  /* read-only: it is a standby by now, another host may be the primary */
+	{ "25P02", MH_RETRY, false, false }, /* the transaction has failed already */
+	{ "57", MH_RETRY, false, false },    /* canceled: too slow */
+	{ "55", MH_RETRY, false, false },    /* locked */
+	{ "53", MH_RETRY, false, false },    /* full: disk, memory, connections */
+	{ "54", MH_RETRY, false, false },    /* too large */
+	{ "58", MH_RETRY, false, false },    /* the server's disk */
+	{ "28", MH_RETRY, false, false },    /* not let in */
+	{ "3D", MH_RETRY, false, false },    /* no such database */
+	{ "42501", MH_RETRY, false, false }, /* no privilege */
+};
+/* Met where two make the same tables at the same moment: the second comes too late. */
+static const char *const races[] = { "23505", "42P07", "42710", "42P06" };
+
+/* The server's first line, and of several hosts each one's, as one line. */
+static void
+one_line(const char *words, char *dst, size_t dst_bytes)
+{
+	struct mh_span rest = span_trim(span_of(words)), line;
+	size_t used = 0;
+
+	dst[0] = '\0';
+	while (span_line(&rest, &line) && used + 8 < dst_bytes) {
+		line = span_trim(line);
+		if (line.n == 0)
+			continue;
+		if (used > 0) {
+			memcpy(dst + used, "; ", 3);
+			used += 2;
+		}
+		(void)mh_escape(dst + used, dst_bytes - used, line);
+		used += strlen(dst + used);
+	}
+}
+
+enum mh_status
+pg_word(struct pg *pg, const PGresult *r, struct mh_err *err)
+{
+	const char *state = r == NULL ? NULL : PQresultErrorField(r, PG_DIAG_SQLSTATE);
+	const char *words = r == NULL ? NULL : PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+	enum mh_status status = state == NULL ? MH_RETRY : MH_BAD;
+	char line[400];
+
+	pg->lost = state == NULL || PQstatus(pg->conn) != CONNECTION_OK;
+	pg->repeat = false;
+	pg->no_table = state != NULL && strcmp(state, "42P01") == 0;
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]) && state != NULL; i++) {
+		if (strncmp(state, states[i].starts, strlen(states[i].starts)) != 0)
+			continue;
+		status = states[i].status;
+		pg->lost = pg->lost || states[i].lost;
+		pg->repeat = states[i].repeat;
+		break;
+	}
+	for (size_t i = 0; i < sizeof(races) / sizeof(races[0]) && state != NULL && pg->making; i++)
+		if (strcmp(state, races[i]) == 0) {
+			status = MH_RETRY;
+			pg->repeat = true;
+		}
+	if (pg->lost)
+		status = MH_RETRY;
+	one_line(words != NULL ? words : PQerrorMessage(pg->conn), line, sizeof(line));
+	(void)mh_fail(err, status, "ledger: %s", line[0] == '\0' ? "the server does not answer" : line);
+	if (pg->lost)
+		pg_disconnect(pg);
+	return status;
+}
+
+/* False: it is over with this connection. */
+static bool
+wait_for(struct pg *pg, short events, int64_t until_ms)
+{
+	struct pollfd p = { .fd = PQsocket(pg->conn), .events = events };
+
+	for (;;) {
+		const int64_t left = until_ms - clock_monotonic_ms();
+		if (p.fd < 0 || left <= 0)
+			return false;
+		const int n = poll(&p, 1, (int)left);
+		if (n > 0)
+			break;
+		if (n < 0 && errno != EINTR)
+			return false;
+	}
+	return (p.revents & ~POLLOUT) == 0 || PQconsumeInput(pg->conn) == 1;
+}
+
+static bool
+send_all(struct pg *pg, int64_t until_ms)
+{
+	int left;
+
+	/* a server that is answering reads no more: both ways are watched */
+	while ((left = PQflush(pg->conn)) == 1)
+		if (!wait_for(pg, POLLIN | POLLOUT, until_ms))
+			return false;
+	return left == 0;
+}
+
+enum mh_status
+pg_answer(struct pg *pg, bool sent, PGresult **ret, struct mh_err *err)
+{
+	MH_AUTO(pg_result_drop) PGresult *kept = NULL;
+	const int64_t until_ms = clock_monotonic_ms() + PG_ANSWER_MS;
+	bool failed = false;
+
+	pg->first[0] = '\0';
+	if (!sent || !send_all(pg, until_ms))
+		return pg_word(pg, NULL, err);
+	for (;;) {
+		while (PQisBusy(pg->conn))
+			if (!wait_for(pg, POLLIN, until_ms))
+				return pg_word(pg, NULL, err);
+		PGresult *r = PQgetResult(pg->conn);
+		if (r == NULL)
+			break;
+		if (failed) { /* the first one says what it was */
+			PQclear(r);
+			continue;
+		}
+		const ExecStatusType status = PQresultStatus(r);
+		failed = status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK;
+		if (kept == NULL && !failed)
+			(void)snprintf(pg->first, sizeof(pg->first), "%s", PQcmdStatus(r));
+		PQclear(kept);
+		kept = r;
+		if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
+			break; /* no statement of ours asks for that: nothing to be talked over with this server */
+	}
+	if (kept == NULL || failed)
+		return pg_word(pg, kept, err);
+	*ret = kept;
+	kept = NULL;
+	return MH_OK;
+}
+
+enum mh_status
+pg_simple(struct pg *pg, const char *sql, PGresult **ret, struct mh_err *err)
+{
+	return pg_answer(pg, PQsendQuery(pg->conn, sql) == 1, ret, err);
+}
+
+bool
+pg_alive(struct pg *pg)
+{
+	struct pollfd p = { .fd = pg->conn == NULL ? -1 : PQsocket(pg->conn), .events = POLLIN };
+
+	if (p.fd < 0)
+		return false;
+	if (poll(&p, 1, 0) <= 0)
+		return true;
+	return PQconsumeInput(pg->conn) == 1 && PQstatus(pg->conn) == CONNECTION_OK;
+}
