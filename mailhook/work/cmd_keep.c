@@ -1,4 +1,4 @@
-/* cmd_keep.c: what keeps a ledger: purge, backup, ledger check. */
+/* cmd_keep.c: what keeps a ledger: purge and backup. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -187,75 +187,4 @@ backup_command(const struct options *o)
 	if (c.fd >= 0)
 		(void)close(c.fd);
 	return finish(&w, status, &err);
-}
-
-/* -- ledger check -------------------------------------------------------------------------------------------------- */
-
-struct findings {         /* the user of on_wrong */
-	bool json, whole; /* whole: no memory ran out */
-	cJSON *wrong;     /* with json: the lines, own */
-};
-
-static void
-on_wrong(void *user, const char *line)
-{
-	struct findings *f = user;
-	cJSON *text = f->json ? cJSON_CreateString(line) : NULL;
-
-	if (!f->json) {
-		(void)puts(line);
-	} else if (text == NULL || !cJSON_AddItemToArray(f->wrong, text)) {
-		cJSON_Delete(text);
-		f->whole = false;
-	}
-}
-
-static enum mh_status
-print_findings(struct findings *f, int64_t cases, int64_t jobs, struct mh_err *err)
-{
-	MH_AUTO(drop_json) cJSON *j = cJSON_CreateObject();
-	struct buf out;
-	bool ok = f->whole && j != NULL &&
-		  cJSON_AddBoolToObject(j, "well", cJSON_GetArraySize(f->wrong) == 0) != NULL &&
-		  json_add_integer(j, "cases", cases) && json_add_integer(j, "jobs", jobs) &&
-		  cJSON_AddItemToObject(j, "wrong", f->wrong);
-
-	if (ok)
-		f->wrong = NULL; /* j has it */
-	buf_init(&out, (size_t)16 << 20);
-	ok = ok && json_print(j, &out) && buf_ok(&out);
-	if (ok)
-		(void)puts(out.p);
-	buf_release(&out);
-	return ok ? MH_OK : mh_fail(err, MH_RETRY, "no memory for what was found");
-}
-
-int
-ledger_command(const struct options *o)
-{
-	struct work w = { 0 };
-	struct mh_err err = { 0 };
-	struct findings f = { .json = o->json, .whole = true };
-	size_t wrong = 0;
-	int64_t cases = 0, jobs = 0;
-
-	if (strcmp(o->operand, "check") != 0) {
-		work_log("ledger: the one thing to do with it is 'mailhook ledger check'");
-		return EXIT_USAGE;
-	}
-	f.wrong = cJSON_CreateArray();
-	enum mh_status status = f.wrong == NULL ? mh_fail(&err, MH_RETRY, "no memory") : open_both(&w, o, &err);
-	if (status == MH_OK)
-		status = ledger_check(w.db, on_wrong, &f, &wrong, &err);
-	if (status == MH_OK)
-		status = db_one(w.db, "SELECT count(*) FROM cases", NULL, 0, &cases, &err);
-	if (status == MH_OK)
-		status = db_one(w.db, "SELECT count(*) FROM jobs", NULL, 0, &jobs, &err);
-	if (status == MH_OK && o->json)
-		status = print_findings(&f, cases, jobs, &err);
-	else if (status == MH_OK && wrong == 0)
-		(void)printf("all is well: %" PRId64 " cases, %" PRId64 " jobs\n", cases, jobs);
-	cJSON_Delete(f.wrong);
-	const int code = finish(&w, status, &err);
-	return code == EXIT_OK && wrong > 0 ? EXIT_ATTENTION : code;
 }
