@@ -64,12 +64,15 @@ enum mh_status {
 struct mh_err {
 	enum mh_status code;
 	char text[160]; /* what failed first, lower case, no full stop; bytes from mail only escaped and cut */
+	bool absent;    /* what is missing is this machine's, a file or a program: another may have it */
 };
 
 /* Words an error and returns its code, so that "return mh_fail(...)" is one line. err may be NULL. */
 enum mh_status mh_fail(struct mh_err *err, enum mh_status code, const char *fmt, ...) MH_PRINTF(3, 4);
 /* The same with ": strerror(errno)" behind it. */
 enum mh_status mh_fail_errno(struct mh_err *err, enum mh_status code, const char *fmt, ...) MH_PRINTF(3, 4);
+/* Notes that what the failure in err is about is missing on this machine. Returns code. */
+enum mh_status mh_absent(struct mh_err *err, enum mh_status code);
 /* Writes bytes from outside for a person: control, non-ASCII and '\\' as \xNN, cut with "..." to fit. Returns dst. */
 const char *mh_escape(char *dst, size_t dst_bytes, struct mh_span s);
 /* The same, but a backslash stays: for words of our own that hold such escapes already. */

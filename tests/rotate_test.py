@@ -663,10 +663,34 @@ class RotateTest(rotation.RotationTest):
         self.assertEqual((last["outcome"], last["step"]), ("waiting", "claimed"), last)
         self.assertIn(rotation.CASE_KEY, last["summary"])
         self.assertEqual(len(w.created), 1)
-        w.t += 121 * DAY
-        w.aws.faults.clear()
-        last = w.run(case_key=other, deadline=instant(w.t + 120))
-        self.assertNotEqual(last.get("step"), "claimed", "one that was forgotten does not hold the next year up")
+        self.assertIn("mailhook close " + rotation.CASE_KEY[:8], last["summary"])
+        w.claims.clear()  # as the close of its case does
+        last = w.run(case_key=other)
+        self.assertNotEqual(last.get("step"), "claimed", last)
+        self.assertEqual(list(w.claims.values()), [other])
+
+    def test_the_tenant_is_let_go(self):
+        """Whenever a run ends with nothing in flight, and never before."""
+        w = self.world(approval="ask")
+        w.deny = {"delete"}
+        for _ in range(60):
+            last = w.drive(rounds=1)
+            free = w.state.get("step") in (None, "NONE", "PLANNED") and w.state.get("mark") in (None, "none")
+            self.assertEqual(w.claims == {}, free, (w.state, last))
+            if last.get("step") == "delete":
+                break
+        self.assertEqual((last["step"], w.state["step"], len(w.claims)), ("delete", "SOAKED", 1))
+        w.deny = set()
+        last = w.drive()
+        self.rotated("let go", w, last)
+        self.assertEqual(w.claims, {})
+
+    def test_a_claim_that_is_not_answered(self):
+        w = self.world(approval="auto")
+        w.lease = False
+        last = w.drive(rounds=1)
+        self.assertEqual(last["outcome"], "retry")
+        self.assertEqual((w.created, len(w.center.tokens)), ([], 1), "no effect without it")
 
 
 if __name__ == "__main__":

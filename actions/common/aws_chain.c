@@ -373,7 +373,7 @@ chain(struct aws *s, const struct files *f, struct aws_keys *ret, struct mh_err 
 	if (status != MH_SKIP)
 		return status;
 	if (f->named && !has_profile(f, f->profile))
-		return mh_fail(err, MH_BAD, "there is no profile %.60s in AWS's files", f->profile);
+		return mh_absent(err, mh_fail(err, MH_BAD, "there is no profile %.60s in AWS's files", f->profile));
 	if (of_profile(f, f->profile, "role_arn").p == NULL && !named_here) {
 		status = web_identity_of_environment(s, ret, err);
 		if (status != MH_SKIP)
@@ -384,10 +384,10 @@ chain(struct aws *s, const struct files *f, struct aws_keys *ret, struct mh_err 
 		status = aws_from_container(s, ret, err);
 	if (status == MH_SKIP)
 		status = aws_from_ec2(s, ret, err);
-	return status == MH_SKIP
-		   ? mh_fail(err, MH_BAD,
-			 "no credentials of AWS: not in the environment, the shared files, a container, EC2")
-		   : status;
+	if (status != MH_SKIP)
+		return status;
+	return mh_absent(err,
+	    mh_fail(err, MH_BAD, "no credentials of AWS: not in the environment, the shared files, a container, EC2"));
 }
 
 /* The account comes from a mail: its role is assumed only where the configuration lists it. */

@@ -108,12 +108,24 @@ write_line(struct protocol *p, const cJSON *line)
 	return ok;
 }
 
+/* One line, and the line that answers it. NULL: there was none. */
+static cJSON *
+ask(struct protocol *p, const cJSON *line)
+{
+	struct mh_span text;
+	size_t taken;
+
+	if (line == NULL || !write_line(p, line) || !read_line(p, &text, &taken))
+		return NULL;
+	cJSON *answer = json_parse(text, NULL);
+	take(p, taken);
+	return answer;
+}
+
 bool
 checkpoint(struct protocol *p, const cJSON *state)
 {
 	MH_AUTO(drop_json) cJSON *line = cJSON_CreateObject();
-	struct mh_span text;
-	size_t taken;
 	bool ok = false;
 
 	/* A reference: the state stays the caller's. cJSON_Delete leaves what is referred to alone. */
@@ -122,10 +134,37 @@ checkpoint(struct protocol *p, const cJSON *state)
 		cJSON_Delete(reference);
 		return false;
 	}
-	if (!write_line(p, line) || !read_line(p, &text, &taken))
+	MH_AUTO(drop_json) cJSON *answer = ask(p, line);
+	return answer != NULL && json_bool(answer, "ok", &ok) && ok;
+}
+
+enum mh_status
+claim_name(struct protocol *p, const char *name, char held[PROTOCOL_KEY_BYTES], struct mh_err *err)
+{
+	MH_AUTO(drop_json) cJSON *line = cJSON_CreateObject();
+	bool ok = false;
+
+	if (line == NULL || !json_add_string(line, "claim", name))
+		return mh_fail(err, MH_RETRY, "no memory to claim %.100s", name);
+	MH_AUTO(drop_json) cJSON *answer = ask(p, line);
+	if (answer == NULL || !json_bool(answer, "ok", &ok))
+		return mh_fail(err, MH_RETRY, "the job was taken away, or %.80s could not be claimed", name);
+	if (ok)
+		return MH_OK;
+	const char *key = json_string(answer, "held");
+	(void)snprintf(held, PROTOCOL_KEY_BYTES, "%s", key == NULL ? "" : key);
+	return mh_fail(err, MH_SKIP, "case %s has claimed %.80s", held, name);
+}
+
+bool
+release_name(struct protocol *p, const char *name)
+{
+	MH_AUTO(drop_json) cJSON *line = cJSON_CreateObject();
+	bool ok = false;
+
+	if (line == NULL || !json_add_string(line, "release", name))
 		return false;
-	MH_AUTO(drop_json) cJSON *answer = json_parse(text, NULL);
-	take(p, taken);
+	MH_AUTO(drop_json) cJSON *answer = ask(p, line);
 	return answer != NULL && json_bool(answer, "ok", &ok) && ok;
 }
 
@@ -178,6 +217,8 @@ outcome(struct protocol *p, const struct outcome_line *o, const char *fmt, ...)
 		ok = json_add_string(line, "waiting_for", o->waiting_for);
 	if (ok && o->retry_after_s >= 0)
 		ok = json_add_integer(line, "retry_after_s", o->retry_after_s);
+	if (ok && o->elsewhere)
+		ok = cJSON_AddTrueToObject(line, "elsewhere") != NULL;
 	if (ok && o->step != NULL)
 		ok = json_add_string(line, "step", o->step);
 	if (ok && o->renewed_expires != 0) {
@@ -190,10 +231,19 @@ outcome(struct protocol *p, const struct outcome_line *o, const char *fmt, ...)
 		(void)write_line(p, line);
 }
 
+bool
+lacks_here(const struct protocol *p, const struct mh_err *err)
+{
+	return p->others && err->absent;
+}
+
 void
 outcome_of_error(struct protocol *p, const struct mh_err *err)
 {
-	const struct outcome_line o = { .outcome = err->code == MH_RETRY ? "retry" : "failed", .retry_after_s = -1 };
+	const bool lacks = lacks_here(p, err);
+	const struct outcome_line o = {
+		.outcome = err->code == MH_RETRY || lacks ? "retry" : "failed", .retry_after_s = -1, .elsewhere = lacks
+	};
 
 	outcome(p, &o, "%s", err->text);
 }
@@ -397,6 +447,7 @@ request_read(struct protocol *p, const char *verb, struct request *ret, struct m
 	ret->config = json_string(j, "config");
 	ret->state_dir = json_string(j, "state_dir");
 	ret->observe = flag(j, "observe");
+	ret->others = p->others = flag(j, "others");
 	ret->sample = flag(j, "sample");
 	if (ret->state_dir == NULL || ret->state_dir[0] != '/')
 		return mh_fail(err, MH_BAD, "the request's state_dir is no absolute path");

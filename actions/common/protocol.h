@@ -36,6 +36,7 @@ struct request {
 	int64_t now, deadline;
 	const char *action, *config, *state_dir; /* config: may be NULL */
 	bool observe;
+	bool others; /* other machines work at the same jobs */
 	bool sample; /* the case is made up, to show the action's texts: nobody is asked about it */
 	/* not for VERB_CHECK: */
 	const char *by; /* with VERB_INPUT: the person at the terminal */
@@ -71,6 +72,7 @@ struct protocol {
 	int in_fd, out_fd;
 	struct buf input;    /* read, not yet taken */
 	int64_t deadline_ms; /* monotonic; when waiting for an answer ends */
+	bool others;         /* of the request */
 };
 
 void protocol_init(struct protocol *p, int in_fd, int out_fd);
@@ -85,6 +87,13 @@ void request_release(struct request *r);
 
 /* Stores state, which stays the caller's. True: it is durable and the effect may follow. False: no further effect. */
 bool checkpoint(struct protocol *p, const cJSON *state);
+/* A name that only one case may work on at a time, in all actions: plain ASCII without spaces, at most
+ * MH_MAX_ACTION_CLAIM_BYTES. It outlasts this run, and ends when it is let go, when the job is done, or with its case.
+ *   out     held: with MH_SKIP the key of the case that has it, 32 hex digits
+ *   errors  MH_SKIP another case has it; MH_RETRY the job was taken away: no further effect */
+#define PROTOCOL_KEY_BYTES 33
+enum mh_status claim_name(struct protocol *p, const char *name, char held[PROTOCOL_KEY_BYTES], struct mh_err *err);
+bool release_name(struct protocol *p, const char *name); /* false: the job was taken away */
 /* Tells when a credential that the action itself uses ends: the core opens a case of it in time. The same name each time
  * ("API token", "TLS client certificate"), unique in the action, at most 60 bytes; CREDENTIAL_NO_END: it has no end.
  * To be told by `check` where it can be known there, and by `run` where the service says it beside its answer. */
@@ -96,13 +105,16 @@ struct outcome_line {
 	const char *outcome; /* done, retry, failed, waiting, skipped */
 	const char *url, *waiting_for;
 	int64_t retry_after_s; /* below 0: not said */
+	bool elsewhere;        /* with retry: this machine lacks what it needs */
 	const char *step;      /* with waiting: which step waits, for "approve --step"; NULL: not said */
 	/* with done: the credential was renewed: its new end, and when its issuer writes of it next; 0: not said */
 	int64_t renewed_expires, renewed_notice;
 };
 /* The last line. A summary that is too long is cut. */
 void outcome(struct protocol *p, const struct outcome_line *o, const char *fmt, ...) MH_PRINTF(3, 4);
-/* The outcome that fits an error: MH_RETRY is retry, all else failed. */
+/* What is missing here may be on one of the other machines that there are. */
+bool lacks_here(const struct protocol *p, const struct mh_err *err);
+/* The outcome that fits an error: MH_RETRY is retry, what this machine lacks is left to others, all else failed. */
 void outcome_of_error(struct protocol *p, const struct mh_err *err);
 
 #endif

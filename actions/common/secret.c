@@ -125,7 +125,8 @@ place(const char *path, char *dst, size_t dst_bytes, bool *ret_credential, struc
 	if (path[0] == '\0' || strcmp(path, ".") == 0 || strcmp(path, "..") == 0)
 		return mh_fail(err, MH_BAD, "not the name of a secret: \"%s\"", path);
 	if (dir == NULL || dir[0] != '/')
-		return mh_fail(err, MH_BAD, "%s: a name without '/' needs $CREDENTIALS_DIRECTORY", path);
+		return mh_absent(
+		    err, mh_fail(err, MH_BAD, "%s: a name without '/' needs $CREDENTIALS_DIRECTORY", path));
 	*ret_credential = true;
 	return (size_t)snprintf(dst, dst_bytes, "%s/%s", dir, path) < dst_bytes
 		   ? MH_OK
@@ -144,8 +145,10 @@ open_secret(const char *path, int *ret_fd, struct mh_err *err)
 	/* O_NONBLOCK: a FIFO must not hold us before fstat has refused it. */
 	MH_AUTO(drop_fd) int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0) {
-		const bool lasting = errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP;
-		return mh_fail_errno(err, lasting ? MH_BAD : MH_RETRY, "%s", path);
+		const bool missing = errno == ENOENT || errno == ENOTDIR;
+		const bool lasting = missing || errno == EACCES || errno == ELOOP;
+		const enum mh_status status = mh_fail_errno(err, lasting ? MH_BAD : MH_RETRY, "%s", path);
+		return missing ? mh_absent(err, status) : status;
 	}
 	if (fstat(fd, &st) < 0)
 		return mh_fail_errno(err, MH_RETRY, "%s", path);
@@ -330,8 +333,9 @@ run(const char *const *argv, int64_t end_ms, char *dst, size_t *ret_n, struct mh
 	const int code = start(argv, out, &pid);
 	if (code != 0) {
 		errno = code;
-		return mh_fail_errno(
+		const enum mh_status status = mh_fail_errno(
 		    err, code == ENOENT || code == EACCES || code == ENOEXEC ? MH_BAD : MH_RETRY, "%s", argv[0]);
+		return code == ENOENT ? mh_absent(err, status) : status;
 	}
 	drop_fd(&out);
 

@@ -25,7 +25,7 @@ void secret_buf_release(struct buf *b); /* the same for a buffer that held one *
 bool secret_shows(struct mh_span text, struct mh_span secret);
 
 /* Reads a secret file, without one final line end.
- *   errors  MH_BAD: missing, not a regular file, of another owner than us or root, readable or writable by group or
+ *   errors  MH_BAD: missing (then err->absent), not a regular file, of another owner than us or root, readable or writable by group or
  *           others, empty, with a NUL, a bare name without $CREDENTIALS_DIRECTORY; MH_LIMIT too long; MH_RETRY else */
 enum mh_status secret_from_file(const char *path, struct secret *ret, struct mh_err *err);
 

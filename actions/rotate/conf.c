@@ -1,6 +1,8 @@
 /* conf.c: the action's own file: where the token lives, how it is made, who uses it, and who is asked. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "actions/common/words.h"
 #include "actions/rotate/machine.h"
@@ -215,13 +217,14 @@ read_file(const char *path, cfg_t **ret, struct mh_err *err)
 		CFG_STR("idp", "entra", CFGF_NONE),
 		CFG_STR("approval", "ask", CFGF_NONE),
 		CFG_STR("key_file", "", CFGF_NONE),
+		CFG_STR_LIST("lost_keys", NULL, CFGF_NONE),
 		CFG_BOOL("delete_orphan", cfg_false, CFGF_NONE),
 		CFG_INT("soak_s", 7200, CFGF_NONE),
 		CFG_INT("timeout_s", 15, CFGF_NONE),
 		CFG_STR("ca_file", "", CFGF_NONE),
 		CFG_STR("proxy", "", CFGF_NONE),
 	};
-	struct sections s = { .at = opts + 14 };
+	struct sections s = { .at = opts + 15 };
 
 	for (size_t i = 0; aws_side_nth(i) != NULL; i++)
 		add_section(&s, aws_side_nth(i)->section, aws_side_nth(i)->options);
@@ -247,6 +250,8 @@ rotate_conf_read(const char *path, struct rotate_conf *ret, struct mh_err *err)
 
 	if (status == MH_OK)
 		status = read_place(ret->cfg, &ret->place, err);
+	if (status != MH_OK && path != NULL && access(path, F_OK) != 0 && errno == ENOENT)
+		return mh_absent(err, mh_fail(err, MH_BAD, "%.140s: there is no such file", path));
 	if (status != MH_OK)
 		return status;
 	cfg_t *cfg = ret->cfg;
@@ -270,6 +275,15 @@ void
 rotate_conf_release(struct rotate_conf *c)
 {
 	drop_own_conf(&c->cfg);
+}
+
+bool
+rotate_conf_lost_key(const struct rotate_conf *c, const char *id)
+{
+	for (unsigned i = 0; i < cfg_size(c->cfg, "lost_keys"); i++)
+		if (strcmp(cfg_getnstr(c->cfg, "lost_keys", i), id) == 0)
+			return true;
+	return false;
 }
 
 cfg_t *

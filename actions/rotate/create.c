@@ -15,7 +15,7 @@
 bool
 side_failed(struct run *r, enum mh_status status, const struct mh_err *err)
 {
-	switch (status) {
+	switch (side_status(r, status, err)) {
 	case MH_OK:
 		return true;
 	case MH_SKIP:
@@ -123,7 +123,7 @@ find_provider(struct run *r)
 	struct mh_err err = { 0 };
 
 	r->env.retry_after_s = -1;
-	const enum mh_status status = r->conf.idp->find(r->idp, &err);
+	const enum mh_status status = side_status(r, r->conf.idp->find(r->idp, &err), &err);
 	if (status == MH_RETRY)
 		say_retry(r, &err);
 	else if (status == MH_BAD || status == MH_LIMIT)
@@ -148,10 +148,10 @@ renewed_already(struct run *r, const struct aws_token *fresh)
 {
 	const struct idp_token unknown = { .value = MH_NONE };
 	struct mh_err err = { 0 };
-	char t[MH_TIME_TEXT];
+	char t[MH_TIME_TEXT], words[ROTATE_ID_BYTES + 200];
 
 	r->env.retry_after_s = -1;
-	const enum mh_status status = r->conf.idp->saved(r->idp, &unknown, &err);
+	const enum mh_status status = side_status(r, r->conf.idp->saved(r->idp, &unknown, &err), &err);
 	if (status == MH_RETRY) {
 		say_retry(r, &err);
 		return false;
@@ -167,8 +167,10 @@ renewed_already(struct run *r, const struct aws_token *fresh)
 		.retry_after_s = -1,
 		.renewed_expires = fresh->expires,
 		.renewed_notice = fresh->expires - NOTICE_BEFORE_S };
-	outcome(r->protocol, &o, "nothing to do: the only token, %s, expires %s; it was renewed already%s.", fresh->id,
-	    time_text(t, fresh->expires), status == MH_OK ? ", and what the identity provider has saved works" : "");
+	(void)snprintf(words, sizeof(words), "nothing to do: the only token, %s, expires %s; it was renewed already%s.",
+	    fresh->id, time_text(t, fresh->expires),
+	    status == MH_OK ? ", and what the identity provider has saved works" : "");
+	run_last(r, &o, words);
 	return false;
 }
 

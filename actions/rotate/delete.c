@@ -52,7 +52,6 @@ abandon(struct run *r, const char *why)
 	x->step = STEP_NONE;
 	if (!run_save(r))
 		return false;
-	claim_release(r, true);
 	say_failed(r, "%s. The new token %s was deleted again, the old one is untouched.", why, id);
 	return false;
 }
@@ -68,7 +67,7 @@ still_works(struct run *r, const char *before_or_after)
 
 	memcpy(t.digest, r->rotation.digest, sizeof(t.digest));
 	r->env.retry_after_s = -1;
-	const enum mh_status status = r->conf.idp->saved(r->idp, &t, &err);
+	const enum mh_status status = side_status(r, r->conf.idp->saved(r->idp, &t, &err), &err);
 	if (status == MH_OK || (status == MH_SKIP && r->rotation.unproven))
 		return true;
 	if (status == MH_RETRY)
@@ -207,7 +206,6 @@ step_report(struct run *r)
 	r->rotation.step = STEP_REPORTED;
 	if (!run_save(r))
 		return false;
-	claim_release(r, true);
 	say_report(r);
 	return false;
 }

@@ -38,6 +38,8 @@ struct rotate_conf {
 /* Reads the action's own file. check: nothing but faults matters, a missing file is one. */
 enum mh_status rotate_conf_read(const char *path, struct rotate_conf *ret, struct mh_err *err);
 void rotate_conf_release(struct rotate_conf *c);
+/* Nobody has that key any more: what was sealed by it is made anew. */
+bool rotate_conf_lost_key(const struct rotate_conf *c, const char *id);
 cfg_t *rotate_conf_section(const struct rotate_conf *c, const char *section); /* NULL section: the whole file */
 
 /* -- what is durable ----------------------------------------------------------------------------------------------- */
@@ -63,13 +65,14 @@ struct rotation {
 	struct aws_tokens before;
 	bool has_old, has_fresh;
 	struct aws_token old, fresh;
-	char drop[ROTATE_ID_BYTES];   /* an expired token that goes first; "": none */
-	char orphan[ROTATE_ID_BYTES]; /* of our create without an answer; "": none */
-	char left[ROTATE_ID_BYTES];   /* of a new token that was given up and is to be deleted by a person; "": none */
-	struct secret secret;         /* the new token; NULL: not made yet, or not needed any more */
-	char digest[IDP_DIGEST_HEX];  /* of it; "": never seen */
-	int64_t refused_since;        /* AWS, then the provider, does not take the new token; 0: it does */
-	int64_t put_at;               /* the save was answered; 0: not yet */
+	char drop[ROTATE_ID_BYTES];    /* an expired token that goes first; "": none */
+	char orphan[ROTATE_ID_BYTES];  /* of our create without an answer; "": none */
+	char left[ROTATE_ID_BYTES];    /* of a new token that was given up and is to be deleted by a person; "": none */
+	struct secret secret;          /* the new token; NULL: not made yet, or not needed any more */
+	char foreign_key[SEAL_KEY_ID]; /* by which it was sealed where ours does not open it; "": ours does */
+	char digest[IDP_DIGEST_HEX];   /* of it; "": never seen */
+	int64_t refused_since;         /* AWS, then the provider, does not take the new token; 0: it does */
+	int64_t put_at;                /* the save was answered; 0: not yet */
 	int64_t saves, resaves;
 	int64_t proof_at; /* when the synchronisation began that proves the new token; 0: none */
 	struct consent start, del, handed;
@@ -113,7 +116,7 @@ struct run {
 	struct side_env env;
 	void *aws, *idp;  /* states of the sides; NULL: not started */
 	int64_t began_ms; /* monotonic */
-	int claim_fd;     /* the tenant's lock; -1: not held */
+	bool claimed;     /* the tenant, by this run */
 	bool dry;
 	bool located; /* the place was found in this run */
 };
@@ -128,11 +131,16 @@ int64_t run_step_s(const struct run *r); /* so much time one step needs */
 /* Stores the state. False: the job is not ours any more, and the outcome has been said. */
 bool run_save(struct run *r);
 
-/* The last line; what stands in the world is put behind the words.
+/* The last line. Where nothing is in flight any more the tenant is let go before it: another case of it may begin. */
+void run_last(struct run *r, const struct outcome_line *o, const char *words);
+/* The same with what stands in the world behind the words.
  *   in      step: what a person is asked for, or told: tickets hear of it when it is another than before; NULL: nothing */
 void say_done(struct run *r, const char *fmt, ...) MH_PRINTF(2, 3);
 void say_failed(struct run *r, const char *fmt, ...) MH_PRINTF(2, 3);
-void say_retry(struct run *r, const struct mh_err *err); /* retry_after_s of env */
+void say_retry(struct run *r, const struct mh_err *err); /* retry_after_s of env; elsewhere where a file is missing */
+/* What a call of a side came to. A file that this machine lacks says nothing of the other side: MH_RETRY in its place,
+ * where there are other machines. */
+enum mh_status side_status(const struct run *r, enum mh_status status, const struct mh_err *err);
 void say_wait_time(struct run *r, const char *step, int64_t s, const char *fmt, ...) MH_PRINTF(4, 5);
 void say_wait_approval(struct run *r, const char *step, const char *fmt, ...) MH_PRINTF(3, 4);
 void say_wait_input(struct run *r, const char *fmt, ...) MH_PRINTF(2, 3);
@@ -170,8 +178,9 @@ void run_input(struct run *r);
 /* describe.c: the dry run. */
 void run_describe(struct run *r);
 
-/* claim.c: one rotation a tenant. MH_SKIP: another one is under way, err says which. */
+/* claim.c: one rotation a tenant. MH_SKIP: another one is under way, err says which; MH_RETRY: the job was taken away. */
 enum mh_status claim_take(struct run *r, struct mh_err *err);
-void claim_release(struct run *r, bool ended); /* ended: nothing of this rotation is left half done */
+/* Where nothing of this rotation is left half done. False: nobody knows whether it was let go. */
+bool claim_release(struct run *r);
 
 #endif

@@ -92,6 +92,37 @@ check(struct run *r, struct mh_err *err)
 	return status;
 }
 
+/* The key that is missing is named by its id where the rotation has come so far that there is a sealed token. */
+static enum mh_status
+read_key(struct run *r, struct mh_err *err)
+{
+	const char *sealed = json_string(r->request->state, "sealed");
+	char id[SEAL_KEY_ID] = "";
+	const enum mh_status status = seal_key_read(r->conf.key_file, &r->key, err);
+
+	if (sealed != NULL)
+		(void)seal_is_by(&r->key, sealed, id);
+	if (status == MH_OK || !err->absent)
+		return status;
+	const struct mh_err why = *err;
+	return mh_absent(err,
+	    mh_fail(err, status, "key_file%s%s: %.100s", id[0] == '\0' ? "" : ", which is to hold key ", id, why.text));
+}
+
+/* What another machine's key has sealed is that machine's to go on with. Where there is no other machine, or nobody has
+ * that key any more, the steps see to it that nothing is lost. */
+static enum mh_status
+can_open(const struct run *r, struct mh_err *err)
+{
+	const char *id = r->rotation.foreign_key;
+
+	if (id[0] == '\0' || !r->request->others || rotate_conf_lost_key(&r->conf, id))
+		return MH_OK;
+	return mh_absent(
+	    err, mh_fail(err, MH_BAD, "the new token is sealed by key %s, and key_file holds key %s: it is left alone",
+		     id, r->key.id));
+}
+
 static enum mh_status
 act(struct run *r, struct mh_err *err)
 {
@@ -107,7 +138,7 @@ act(struct run *r, struct mh_err *err)
 		.deadline = q->deadline,
 		.retry_after_s = -1 };
 	if (status == MH_OK)
-		status = seal_key_read(r->conf.key_file, &r->key, err);
+		status = read_key(r, err);
 	if (status == MH_OK && q->verb != VERB_CHECK && !q->sample)
 		status = fits(r, err);
 	if (status == MH_OK)
@@ -126,14 +157,14 @@ act(struct run *r, struct mh_err *err)
 		return MH_OK;
 	}
 	status = rotation_read(q->state, &r->key, q->case_key, &r->rotation, err);
+	if (status == MH_OK)
+		status = can_open(r, err);
 	if (status != MH_OK)
 		return status;
 	if (q->verb == VERB_INPUT)
 		run_input(r);
 	else
 		run_steps(r);
-	/* Nothing is in flight: another case of the tenant may begin. */
-	claim_release(r, r->rotation.step <= STEP_PLANNED && r->rotation.mark == MARK_NONE);
 	return MH_OK;
 }
 
@@ -155,7 +186,7 @@ main(int argc, char **argv)
 	struct protocol protocol;
 	struct request request;
 	struct mh_err err = { 0 };
-	struct run r = { .protocol = &protocol, .request = &request, .claim_fd = -1 };
+	struct run r = { .protocol = &protocol, .request = &request };
 
 	close_up();
 	protocol_init(&protocol, STDIN_FILENO, STDOUT_FILENO);

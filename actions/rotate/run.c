@@ -64,6 +64,19 @@ put_standing(const struct run *r, struct buf *out)
 		buf_printf(out, " Tokens are made and deleted by hand: %s.", x->closed);
 }
 
+void
+run_last(struct run *r, const struct outcome_line *o, const char *words)
+{
+	const struct outcome_line again = { .outcome = "retry", .retry_after_s = -1 };
+	const struct rotation *x = &r->rotation;
+	const bool over = (x->step <= STEP_PLANNED && x->mark == MARK_NONE) || x->step == STEP_REPORTED;
+
+	if (over && !claim_release(r))
+		outcome(r->protocol, &again, "the tenant could not be let go: %s", words);
+	else
+		outcome(r->protocol, o, "%s", words);
+}
+
 static void finish(struct run *r, const struct outcome_line *o, const char *fmt, va_list ap)
     __attribute__((format(printf, 3, 0)));
 
@@ -77,7 +90,7 @@ finish(struct run *r, const struct outcome_line *o, const char *fmt, va_list ap)
 	buf_init(&text, (size_t)4 * WORDS_BYTES);
 	buf_puts(&text, words);
 	put_standing(r, &text);
-	outcome(r->protocol, o, "%s", text.p == NULL ? words : text.p);
+	run_last(r, o, text.p == NULL ? words : text.p);
 	buf_release(&text);
 }
 
@@ -120,18 +133,24 @@ say_wait_input(struct run *r, const char *fmt, ...)
 	FINISH(.outcome = "waiting", .waiting_for = "input", .step = "token", .retry_after_s = -1);
 }
 
-static void retry(struct run *r, const char *fmt, ...) MH_PRINTF(2, 3);
+static void retry(struct run *r, bool elsewhere, const char *fmt, ...) MH_PRINTF(3, 4);
 
 static void
-retry(struct run *r, const char *fmt, ...)
+retry(struct run *r, bool elsewhere, const char *fmt, ...)
 {
-	FINISH(.outcome = "retry", .retry_after_s = r->env.retry_after_s);
+	FINISH(.outcome = "retry", .retry_after_s = r->env.retry_after_s, .elsewhere = elsewhere);
+}
+
+enum mh_status
+side_status(const struct run *r, enum mh_status status, const struct mh_err *err)
+{
+	return status == MH_BAD && lacks_here(r->protocol, err) ? MH_RETRY : status;
 }
 
 void
 say_retry(struct run *r, const struct mh_err *err)
 {
-	retry(r, "%s.", err->text);
+	retry(r, lacks_here(r->protocol, err), "%s.", err->text);
 }
 
 /* -- checkpoints --------------------------------------------------------------------------------------------------- */
@@ -237,6 +256,6 @@ say_report(struct run *r)
 		    run_by_hand(r) ? " (a person says so)" : "");
 	put_consents(x, &text);
 	buf_printf(&text, " Left for a person: %s.", x->note[0] == '\0' ? "nothing" : x->note);
-	outcome(r->protocol, &o, "%s", text.p);
+	run_last(r, &o, text.p);
 	buf_release(&text);
 }

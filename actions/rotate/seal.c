@@ -157,6 +157,20 @@ unseal(const struct seal_key *k, struct mh_span bound, const unsigned char *seal
 	return status;
 }
 
+bool
+seal_is_by(const struct seal_key *k, const char *sealed, char ret[SEAL_KEY_ID])
+{
+	const struct mh_span s = span_of(sealed);
+	const size_t id = SEAL_KEY_ID - 1;
+
+	ret[0] = '\0';
+	if (s.n <= id || s.p[id] != ':' || strspn(sealed, "0123456789abcdef") != id)
+		return false;
+	memcpy(ret, s.p, id);
+	ret[id] = '\0';
+	return strcmp(ret, k->id) == 0;
+}
+
 enum mh_status
 seal_open(const struct seal_key *k, struct mh_span bound, const char *text, struct secret *ret, struct mh_err *err)
 {

@@ -24,6 +24,8 @@ void seal_key_release(struct seal_key *k); /* zeroes */
 /* Writes "KEY-ID:HEX" of nonce, tag and text. bound: what it is for. */
 enum mh_status seal_put(
     const struct seal_key *k, struct mh_span bound, struct mh_span plain, struct buf *out, struct mh_err *err);
+/* False: it was not sealed by k; ret: by which key, "" where it is no sealed text. */
+bool seal_is_by(const struct seal_key *k, const char *sealed, char ret[SEAL_KEY_ID]);
 /* MH_BAD: sealed by another key, for something else, or changed. */
 enum mh_status seal_open(
     const struct seal_key *k, struct mh_span bound, const char *sealed, struct secret *ret, struct mh_err *err);

@@ -259,6 +259,8 @@ rotation_read(
 
 		buf_init(&bound, 512);
 		bound_to(&bound, &x, case_key);
+		if (seal_is_by(key, sealed, x.foreign_key))
+			x.foreign_key[0] = '\0';
 		const enum mh_status status = seal_open(key, buf_span(&bound), sealed, &x.secret, &why);
 		buf_release(&bound);
 		if (status == MH_RETRY)

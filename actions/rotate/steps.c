@@ -98,7 +98,7 @@ step_validate(struct run *r)
 	struct mh_err err = { 0 };
 
 	r->env.retry_after_s = -1;
-	const enum mh_status status = r->conf.idp->validate(r->idp, &t, &err);
+	const enum mh_status status = side_status(r, r->conf.idp->validate(r->idp, &t, &err), &err);
 	if (status == MH_OK || status == MH_SKIP)
 		return reached(r, STEP_IDP_VALIDATED);
 	if (status == MH_RETRY) {
@@ -139,7 +139,7 @@ step_save(struct run *r)
 		return false;
 	r->env.retry_after_s = -1;
 	r->env.note[0] = '\0';
-	const enum mh_status status = r->conf.idp->save(r->idp, &t, &err);
+	const enum mh_status status = side_status(r, r->conf.idp->save(r->idp, &t, &err), &err);
 	if (status == MH_RETRY) {
 		say_retry(r, &err);
 		return false;
@@ -184,7 +184,7 @@ step_verify(struct run *r)
 	struct mh_err err = { 0 };
 
 	r->env.retry_after_s = -1;
-	const enum mh_status status = r->conf.idp->saved(r->idp, &t, &err);
+	const enum mh_status status = side_status(r, r->conf.idp->saved(r->idp, &t, &err), &err);
 	switch (status) {
 	case MH_SKIP:
 		x->unproven = true;
@@ -276,7 +276,7 @@ step_soak(struct run *r)
 	struct mh_err err = { 0 };
 
 	r->env.retry_after_s = -1;
-	const enum mh_status status = r->conf.idp->status(r->idp, &s, &err);
+	const enum mh_status status = side_status(r, r->conf.idp->status(r->idp, &s, &err), &err);
 	if (status == MH_RETRY) {
 		say_retry(r, &err);
 		return false;

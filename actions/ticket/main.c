@@ -109,10 +109,11 @@ act(struct ticket_conf *c, struct ticket_desk *d, struct mh_err *err)
 static void
 tell_failure(struct ticket_desk *d, const struct mh_err *err)
 {
-	const bool retry = err->code == MH_RETRY;
+	const bool lacks = lacks_here(d->protocol, err), retry = lacks || err->code == MH_RETRY;
 	const struct mh_span text = span_of(err->text), words = buf_span(&d->words);
 	const struct outcome_line o = { .outcome = retry ? "retry" : "failed",
-		.retry_after_s = retry ? d->retry_after_s : -1 };
+		.retry_after_s = retry ? d->retry_after_s : -1,
+		.elsewhere = lacks };
 
 	outcome(d->protocol, &o, "%s", words.n > text.n && span_starts(words, text) ? words.p : err->text);
 }

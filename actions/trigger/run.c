@@ -69,6 +69,15 @@ say_retry(const struct trigger *t, int64_t retry_after_s, const char *words)
 	outcome(t->protocol, &o, "%s", words);
 }
 
+/* Another machine may have what this one lacks. */
+static void
+say_elsewhere(const struct trigger *t, const char *words)
+{
+	const struct outcome_line o = { .outcome = "retry", .url = link_of(t), .retry_after_s = -1, .elsewhere = true };
+
+	outcome(t->protocol, &o, "%s", words);
+}
+
 /* A person's word about that step, given since it was asked for. */
 static bool
 approved(const struct trigger *t, const char *step)
@@ -210,6 +219,10 @@ judge_look(
 	char text[400];
 
 	(void)snprintf(text, sizeof(text), "%s: started, but cannot be followed: %s", title(t), why->text);
+	if (found != MH_OK && lacks_here(t->protocol, why)) {
+		say_elsewhere(t, text);
+		return MH_OK;
+	}
 	switch (found) {
 	case MH_OK:
 		if (a->state == PRESET_OPEN)
@@ -304,6 +317,8 @@ refused(struct trigger *t, enum mh_status why_code, const struct preset_answer *
 		status = trigger_save(t, TRIGGER_NONE, err);
 		if (status == MH_OK && why_code == MH_RETRY)
 			say_retry(t, a->retry_after_s, text);
+		else if (status == MH_OK && lacks_here(t->protocol, why))
+			say_elsewhere(t, text);
 		else if (status == MH_OK)
 			say_end(t, "failed", text);
 		return status;

@@ -31,6 +31,7 @@ word_error(struct mh_err *err, enum mh_status code, const char *fmt, va_list ap)
 	memcpy(err->text, cut.p, cut.n);
 	err->text[cut.n] = '\0';
 	err->code = code;
+	err->absent = false;
 }
 
 enum mh_status
@@ -66,6 +67,14 @@ mh_fail_errno(struct mh_err *err, enum mh_status code, const char *fmt, ...)
 		(void)snprintf(err->text + used, sizeof(err->text) - used, "%s", why);
 	}
 	errno = number;
+	return code;
+}
+
+enum mh_status
+mh_absent(struct mh_err *err, enum mh_status code)
+{
+	if (err != NULL)
+		err->absent = true;
 	return code;
 }
 

@@ -176,6 +176,8 @@ launch_job(struct running *p, const struct job_row *j, const struct conf_action 
 	struct launch_spec spec = { .dir = w->conf->state_dir,
 		.deadline_ms = act->deadline_s * 1000,
 		.checkpoint = runner_on_checkpoint,
+		.claim = runner_on_claim,
+		.release = runner_on_release,
 		.say = runner_on_say,
 		.credential = runner_on_credential,
 		.user = p };

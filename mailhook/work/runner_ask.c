@@ -123,6 +123,8 @@ input_in(struct running *p, const struct job_row *j, const char *by, struct aren
 		.dir = w->conf->state_dir,
 		.deadline_ms = RUNNER_INPUT_S * 1000,
 		.checkpoint = runner_on_checkpoint,
+		.claim = runner_on_claim,
+		.release = runner_on_release,
 		.say = on_say_person,
 		.user = p };
 

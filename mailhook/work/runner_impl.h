@@ -36,6 +36,8 @@ void runner_tell(enum log_level level, const struct running *p, const char *outc
 
 /* Callbacks of launch.h; user: the struct running. */
 bool runner_on_checkpoint(void *user, struct mh_span state);
+enum claim_answer runner_on_claim(void *user, const char *name, char held[CLAIM_HELD_BYTES]); /* runner_claim.c */
+bool runner_on_release(void *user, const char *name);
 void runner_on_say(void *user, struct mh_span text);
 void runner_on_credential(void *user, const struct credential_line *c);
 

@@ -1,4 +1,4 @@
-"""A whole rotation against stand-ins, with the core's part played here: checkpoints kept, approvals given, time passed.
+"""A whole rotation against stand-ins, with the core's part played here: checkpoints and claims kept, approvals given, time passed.
 
 World: AWS, SCIM, Graph and a token server that share one clock and one truth: which token is valid. `kill` says when the
 action is killed: at a request, before or after its effect, or at a checkpoint, before or after it is durable. check()
@@ -39,20 +39,22 @@ def seconds(text):
 
 
 class World:
-    def __init__(self, aws="console-api", idp="entra", approval="ask", tokens=(EXPIRES,), **options):
+    def __init__(self, aws="console-api", idp="entra", approval="ask", tokens=(EXPIRES,), account=ACCOUNT, **options):
+        self.account = account
         self.dir = tempfile.mkdtemp(prefix="mailhook-rotate.")
         self.state_dir = os.path.join(self.dir, "state")
         os.mkdir(self.state_dir, 0o700)
         self.t = START
         self.aws = aws_server.AwsServer(now=lambda: self.t)
         self.center = self.aws.identity_center
+        self.center.account, self.center.instances = account, [self.center.instance(self.center.store, account)]
         self.scim = scim_server.ScimServer(self.center.tenant, self.center.valid)
         self.center.endpoint = lambda tenant: self.scim.url
         self.tokens = token_server.TokenServer(now=lambda: self.t)
         self.tokens.secrets["client-1"] = "gr4ph-s3cret"
         self.sync = sync_server.SyncServer(self.tokens, lambda base, value: base == self.scim.url and self.center.valid(value),
                                            lambda: self.t)
-        self.aws.keys["AKIDEXAMPLE"] = ("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", None, ACCOUNT, None)
+        self.aws.keys["AKIDEXAMPLE"] = ("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", None, account, None)
         for expires in tokens:
             self.center.add(expires)
         self.sync.saved["BaseAddress"] = self.scim.url
@@ -66,6 +68,7 @@ class World:
             return made
         self.center.CreateBearerToken = created
         self.state, self.approvals, self.told, self.attempt = {}, [], [], 0
+        self.claims, self.others = {}, False
         self.proc, self.kill, self.requests, self.checkpoints, self.lease = None, None, [], 0, True
         self.lock = threading.Lock()
         self.hook()
@@ -86,7 +89,7 @@ class World:
                            % (self.tokens.url, self.write("client", "gr4ph-s3cret"), os.path.join(self.dir, "token.json")))
         credentials = self.write("credentials", "[default]\naws_access_key_id = AKIDEXAMPLE\n"
                                  "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY\n")
-        base = {"account": ACCOUNT, "scim_endpoint": self.scim.url, "region": "eu-west-1", "aws": aws, "idp": idp,
+        base = {"account": self.account, "scim_endpoint": self.scim.url, "region": "eu-west-1", "aws": aws, "idp": idp,
                 "approval": approval, "key_file": key, "timeout_s": 5}
         sections = {
             "entra": {"token": token, "graph_url": self.sync.url, "service_principal": sync_server.PRINCIPAL},
@@ -186,7 +189,8 @@ class World:
         self.attempt += 1
         case = dict(action.CASE, expires=instant(EXPIRES), days_left=(EXPIRES - self.t) // DAY)
         base = {"attempt": self.attempt, "deadline": instant(self.t + 120), "state_dir": self.state_dir, "case": case,
-                "case_key": CASE_KEY, "action": "entra", "state": self.state, "approvals": self.approvals}
+                "case_key": CASE_KEY, "action": "entra", "state": self.state, "approvals": self.approvals,
+                "others": self.others}
         base.update(values)
         return action.request(self.conf, instant(self.t), **base)
 
@@ -213,7 +217,12 @@ class World:
                 self.told.append(line.decode())
                 j = json.loads(line)
                 if "checkpoint" in j:
-                    self.take_checkpoint(p, j["checkpoint"])
+                    self.take(p, lambda: setattr(self, "state", j["checkpoint"]))
+                elif "claim" in j:
+                    self.take(p, lambda: self.claims.setdefault(j["claim"], asked["case_key"]),
+                              lambda: self.claims[j["claim"]], asked["case_key"])
+                elif "release" in j:
+                    self.take(p, lambda: self.let_go(j["release"], asked["case_key"]))
                 elif "outcome" in j:
                     last = j
         except (BrokenPipeError, ConnectionResetError):
@@ -233,7 +242,12 @@ class World:
             raise AssertionError("rotate ended with %s: %s" % (p.returncode, text[-3000:]))
         return last
 
-    def take_checkpoint(self, p, state):
+    def let_go(self, name, case_key):
+        if self.claims.get(name) == case_key:
+            del self.claims[name]
+
+    def take(self, p, keep, holder=lambda: None, case_key=None):
+        """A checkpoint, a claim, or what is let go: kept, and answered."""
         self.checkpoints += 1
         plan = self.kill if self.kill is not None and self.kill[:2] == ("checkpoint", self.checkpoints - 1) else None
         if plan is not None:
@@ -241,12 +255,13 @@ class World:
             if plan[2] == "before":
                 self.strike()
                 return
-        self.state = state
+        keep()
         if plan is not None:
             self.strike()
             return
         if self.lease:
-            p.stdin.write(b'{"ok":true}\n')
+            held = holder()
+            p.stdin.write(b'{"ok":true}\n' if held == case_key else b'{"ok":false,"held":"%s"}\n' % held.encode())
             p.stdin.flush()
         else:
             p.stdin.close()
