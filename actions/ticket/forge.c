@@ -136,8 +136,8 @@ forge_compare(struct ticket_desk *d, const cJSON *wanted, const cJSON *there)
 
 /* -- lists --------------------------------------------------------------------------------------------------------- */
 
-bool
-forge_has_mark(const cJSON *comments, const char *mark)
+static bool
+has_mark(const cJSON *comments, const char *mark)
 {
 	const cJSON *item;
 
@@ -151,8 +151,9 @@ forge_has_mark(const cJSON *comments, const char *mark)
 	return false;
 }
 
-bool
-forge_is_old(const cJSON *issue, int64_t now)
+/* "2026-02-03...", older than FORGE_OLD_S: false where it has none. */
+static bool
+is_old(const cJSON *issue, int64_t now)
 {
 	const char *made = json_string(issue, "created_at");
 	struct mh_span day;
@@ -165,6 +166,99 @@ forge_is_old(const cJSON *issue, int64_t now)
 	memcpy(text, day.p, day.n);
 	text[19] = 'Z';
 	return time_read(span_of(text), &at, NULL) == MH_OK && at < now - FORGE_OLD_S;
+}
+
+static enum mh_status
+read_page(const struct forge_list *l, int number, struct rest_answer *ret, struct mh_err *err)
+{
+	const enum mh_status status = l->page(l, number, ret, err);
+
+	if (status == MH_OK && !cJSON_IsArray(ret->json))
+		return mh_fail(err, MH_RETRY, "cannot %s: the answer is no list", l->doing);
+	return status;
+}
+
+struct looking {
+	const char *key;
+	struct ticket_ref ref;
+	size_t n_open;
+	bool found;
+};
+
+static enum mh_status
+look_at_page(const struct forge_list *l, const cJSON *page, struct looking *k, struct mh_err *err)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, page)
+	{
+		struct ticket_ref ref;
+		const enum mh_status status = l->ref_of(l, item, k->key, &ref, err);
+
+		if (status == MH_SKIP)
+			continue;
+		if (status != MH_OK)
+			return status;
+		k->n_open += ref.open;
+		/* the newest comes first: an older one of the same state takes its place */
+		if (!k->found || ref.open || !k->ref.open)
+			k->ref = ref;
+		k->found = true;
+	}
+	return MH_OK;
+}
+
+static enum mh_status
+look_through(const struct forge_list *l, int64_t now, struct looking *k, struct mh_err *err)
+{
+	for (int page = 1; page <= FORGE_PAGES; page++) {
+		MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
+		enum mh_status status = read_page(l, page, &a, err);
+
+		if (status == MH_OK)
+			status = look_at_page(l, a.json, k, err);
+		if (status != MH_OK)
+			return status;
+		const int n = cJSON_GetArraySize(a.json);
+		if (n < FORGE_PAGE || is_old(cJSON_GetArrayItem(a.json, n - 1), now))
+			return MH_OK;
+	}
+	if (k->found)
+		return MH_OK;
+	return mh_fail(err, MH_BAD, "more than %d issues to look through: find_label should be mailhook's own",
+	    FORGE_PAGE * FORGE_PAGES);
+}
+
+enum mh_status
+forge_find(const struct forge_list *l, const char *key, int64_t now, struct ticket_ref *ret, struct mh_err *err)
+{
+	struct looking k = { .key = key };
+	const enum mh_status status = look_through(l, now, &k, err);
+
+	if (status != MH_OK)
+		return status;
+	if (!k.found)
+		return mh_fail(err, MH_SKIP, "no issue carries the key");
+	*ret = k.ref;
+	ret->others = k.n_open > 1 ? k.n_open - 1 : 0;
+	return MH_OK;
+}
+
+enum mh_status
+forge_find_mark(const struct forge_list *l, const char *mark, struct mh_err *err)
+{
+	for (int page = 1; page <= FORGE_PAGES; page++) {
+		MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
+		const enum mh_status status = read_page(l, page, &a, err);
+
+		if (status != MH_OK)
+			return status;
+		if (has_mark(a.json, mark))
+			return MH_OK;
+		if (cJSON_GetArraySize(a.json) < FORGE_PAGE)
+			break;
+	}
+	return mh_fail(err, MH_SKIP, "no comment has this mark");
 }
 
 static void

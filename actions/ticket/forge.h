@@ -24,10 +24,25 @@ cJSON *forge_labels(const struct ticket_new *t, const char *find_label);
 /* Says of each that is not there. */
 void forge_compare(struct ticket_desk *d, const cJSON *wanted, const cJSON *there);
 
-/* Is a comment with that mark in the list? Each has a "body". */
-bool forge_has_mark(const cJSON *comments, const char *mark);
-/* "2026-02-03..." of an item, older than FORGE_OLD_S: false where it has none. */
-bool forge_is_old(const cJSON *issue, int64_t now);
+/* A list that is walked page by page. */
+struct forge_list {
+	void *state;       /* the driver's */
+	const char *what;  /* for page: a filter of issues, or whose comments */
+	const char *doing; /* "list the issues": words for errors */
+	/* Items FORGE_PAGE * (number - 1) and on, at most FORGE_PAGE of them. */
+	enum mh_status (*page)(const struct forge_list *l, int number, struct rest_answer *ret, struct mh_err *err);
+	/* What an issue of a page is to us; for forge_find. MH_SKIP: not ours, or of another key. */
+	enum mh_status (*ref_of)(const struct forge_list *l, const cJSON *issue, const char *key,
+	    struct ticket_ref *ret, struct mh_err *err);
+};
+
+/* Finds what carries the key in a list of issues, the newest first: of several an open one, and of those the oldest.
+ *   errors  MH_SKIP none does; MH_BAD the list has no end; those of page and ref_of */
+enum mh_status forge_find(
+    const struct forge_list *l, const char *key, int64_t now, struct ticket_ref *ret, struct mh_err *err);
+/* Is a comment with that mark in the list? Each has a "body".
+ *   errors  MH_SKIP none has it; those of page */
+enum mh_status forge_find_mark(const struct forge_list *l, const char *mark, struct mh_err *err);
 /* Title, state, labels and text, for people. */
 void forge_read(const cJSON *issue, const char *text_key, struct buf *out);
 

@@ -275,98 +275,59 @@ github_ref_of(struct github *g, const char *repository, const cJSON *issue, cons
 	return MH_OK;
 }
 
-struct looking {
-	const char *key;
-	struct ticket_ref ref;
-	size_t n_open;
-	bool found;
-};
-
 static enum mh_status
-look_at_page(struct github *g, const cJSON *page, struct looking *l, struct mh_err *err)
+listed(const struct forge_list *l, const cJSON *issue, const char *key, struct ticket_ref *ret, struct mh_err *err)
 {
-	const cJSON *item;
+	struct github *g = l->state;
 
-	cJSON_ArrayForEach(item, page)
-	{
-		struct ticket_ref ref;
-
-		if (!is_ours(g, item, l->key))
-			continue;
-		const enum mh_status status = github_ref_of(g, g->rest.desk->queue, item, l->key, &ref, err);
-		if (status != MH_OK)
-			return status;
-		l->n_open += ref.open;
-		/* the newest comes first: an older one of the same state takes its place */
-		if (!l->found || ref.open || !l->ref.open)
-			l->ref = ref;
-		l->found = true;
-	}
-	return MH_OK;
+	return is_ours(g, issue, key) ? github_ref_of(g, g->rest.desk->queue, issue, key, ret, err) : MH_SKIP;
 }
 
-/* filter: "labels=..." or "creator=...". */
+/* l->what: "labels=..." or "creator=...". */
 static enum mh_status
-list(struct github *g, const char *filter, struct looking *l, struct mh_err *err)
+issues_page(const struct forge_list *l, int number, struct rest_answer *ret, struct mh_err *err)
 {
+	struct github *g = l->state;
 	const struct ticket_desk *d = g->rest.desk;
+	struct rest_call c = { .method = "GET", .doing = l->doing };
+	struct mh_span tail;
+	enum mh_status status = arena_printf(d->arena, &tail, err,
+	    "/issues?%s&state=all&sort=created&direction=desc&per_page=%d&page=%d", l->what, FORGE_PAGE, number);
 
-	for (int page = 1; page <= FORGE_PAGES; page++) {
-		MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
-		struct rest_call c = { .method = "GET", .doing = "list the issues" };
-		struct mh_span tail;
-		enum mh_status status = arena_printf(d->arena, &tail, err,
-		    "/issues?%s&state=all&sort=created&direction=desc&per_page=%d&page=%d", filter, FORGE_PAGE, page);
-
-		if (status == MH_OK)
-			status = github_path(g, d->queue, tail.p, &c.path, err);
-		if (status == MH_OK)
-			status = github_call(g, &c, &a, err);
-		if (status != MH_OK)
-			return status;
-		if (!cJSON_IsArray(a.json))
-			return mh_fail(err, MH_RETRY, "cannot list the issues: the answer is no list");
-		status = look_at_page(g, a.json, l, err);
-		if (status != MH_OK)
-			return status;
-		const int n = cJSON_GetArraySize(a.json);
-		if (n < FORGE_PAGE || forge_is_old(cJSON_GetArrayItem(a.json, n - 1), d->request->now))
-			return MH_OK;
-	}
-	if (l->found)
-		return MH_OK;
-	return mh_fail(err, MH_BAD, "more than %d issues to look through: find_label should be mailhook's own",
-	    FORGE_PAGE * FORGE_PAGES);
+	if (status == MH_OK)
+		status = github_path(g, d->queue, tail.p, &c.path, err);
+	return status == MH_OK ? github_call(g, &c, ret, err) : status;
 }
 
 static enum mh_status
-list_by(struct github *g, const char *name, const char *value, struct looking *l, struct mh_err *err)
+find_by(
+    struct github *g, const char *name, const char *value, const char *key, struct ticket_ref *ret, struct mh_err *err)
 {
 	MH_AUTO(buf_release) struct buf filter;
 
 	buf_init(&filter, 1024);
 	http_form_put(&filter, name, span_of(value));
-	return buf_ok(&filter) ? list(g, filter.p, l, err) : mh_fail(err, MH_LIMIT, "%s is too long", name);
+	if (!buf_ok(&filter))
+		return mh_fail(err, MH_LIMIT, "%s is too long", name);
+	const struct forge_list list = {
+		.state = g, .what = filter.p, .doing = "list the issues", .page = issues_page, .ref_of = listed
+	};
+	return forge_find(&list, key, g->rest.desk->request->now, ret, err);
 }
 
 static enum mh_status
 github_find(void *state, const char *key, struct ticket_ref *ret, struct mh_err *err)
 {
 	struct github *g = state;
-	struct looking l = { .key = key };
-	enum mh_status status = list_by(g, "labels", cfg_getstr(g->rest.desk->conf, "find_label"), &l, err);
+	enum mh_status status = find_by(g, "labels", cfg_getstr(g->rest.desk->conf, "find_label"), key, ret, err);
 
-	if (status == MH_OK && !l.found)
-		status = github_read_login(g, err);
-	if (status == MH_OK && !l.found && g->login != NULL)
-		status = list_by(g, "creator", g->login, &l, err);
+	if (status != MH_SKIP)
+		return status;
+	status = github_read_login(g, err);
 	if (status != MH_OK)
 		return status;
-	if (!l.found)
-		return mh_fail(err, MH_SKIP, "no issue carries the key");
-	*ret = l.ref;
-	ret->others = l.n_open > 1 ? l.n_open - 1 : 0;
-	return MH_OK;
+	return g->login != NULL ? find_by(g, "creator", g->login, key, ret, err)
+				: mh_fail(err, MH_SKIP, "no issue carries the key");
 }
 
 /* MH_SKIP: it is gone. */

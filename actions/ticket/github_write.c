@@ -139,30 +139,25 @@ github_change(void *state, const struct ticket_ref *ref, const struct ticket_cha
 	return status;
 }
 
+static enum mh_status
+comments_page(const struct forge_list *l, int number, struct rest_answer *ret, struct mh_err *err)
+{
+	struct rest_call c = { .method = "GET", .doing = l->doing };
+	char tail[64];
+
+	(void)snprintf(tail, sizeof(tail), "/comments?per_page=%d&page=%d", FORGE_PAGE, number);
+	const enum mh_status status = github_issue_path(l->state, l->what, tail, &c.path, err);
+	return status == MH_OK ? github_call(l->state, &c, ret, err) : status;
+}
+
 enum mh_status
 github_commented(void *state, const struct ticket_ref *ref, const char *mark, struct mh_err *err)
 {
-	struct github *g = state;
+	const struct forge_list list = {
+		.state = state, .what = ref->id, .doing = "read the comments", .page = comments_page
+	};
 
-	for (int page = 1; page <= FORGE_PAGES; page++) {
-		MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
-		struct rest_call c = { .method = "GET", .doing = "read the comments" };
-		char tail[64];
-
-		(void)snprintf(tail, sizeof(tail), "/comments?per_page=%d&page=%d", FORGE_PAGE, page);
-		enum mh_status status = github_issue_path(g, ref->id, tail, &c.path, err);
-		if (status == MH_OK)
-			status = github_call(g, &c, &a, err);
-		if (status != MH_OK)
-			return status;
-		if (!cJSON_IsArray(a.json))
-			return mh_fail(err, MH_RETRY, "cannot read the comments: the answer is no list");
-		if (forge_has_mark(a.json, mark))
-			return MH_OK;
-		if (cJSON_GetArraySize(a.json) < FORGE_PAGE)
-			break;
-	}
-	return mh_fail(err, MH_SKIP, "no comment has this mark");
+	return forge_find_mark(&list, mark, err);
 }
 
 enum mh_status

@@ -122,94 +122,48 @@ is_ours(const struct gitlab *g, const cJSON *issue, const char *key)
 	       forge_has_label(json_array(issue, "labels"), cfg_getstr(g->rest.desk->conf, "find_label"));
 }
 
-struct looking {
-	const char *key;
-	struct ticket_ref ref;
-	size_t n_open;
-	bool found;
-};
-
 static enum mh_status
-look_at_page(struct gitlab *g, const cJSON *page, struct looking *l, struct mh_err *err)
+listed(const struct forge_list *l, const cJSON *issue, const char *key, struct ticket_ref *ret, struct mh_err *err)
 {
-	const cJSON *item;
+	struct gitlab *g = l->state;
 
-	cJSON_ArrayForEach(item, page)
-	{
-		struct ticket_ref ref;
-
-		if (!is_ours(g, item, l->key))
-			continue;
-		const enum mh_status status = ref_of(g, g->rest.desk->queue, item, l->key, &ref, err);
-		if (status != MH_OK)
-			return status;
-		l->n_open += ref.open;
-		/* the newest comes first: an older one of the same state takes its place */
-		if (!l->found || ref.open || !l->ref.open)
-			l->ref = ref;
-		l->found = true;
-	}
-	return MH_OK;
+	return is_ours(g, issue, key) ? ref_of(g, g->rest.desk->queue, issue, key, ret, err) : MH_SKIP;
 }
 
+/* l->what: the label. */
 static enum mh_status
-list_path(struct gitlab *g, int page, const char **ret, struct mh_err *err)
+issues_page(const struct forge_list *l, int number, struct rest_answer *ret, struct mh_err *err)
 {
+	struct gitlab *g = l->state;
 	const struct ticket_desk *d = g->rest.desk;
+	struct rest_call c = { .method = "GET", .doing = l->doing };
 	const char *head;
 	struct mh_span path;
-	enum mh_status status = rest_path(
-	    &g->rest, &head, err, "/api/v4/projects/%s/issues?labels=%s", d->queue, cfg_getstr(d->conf, "find_label"));
+	enum mh_status status =
+	    rest_path(&g->rest, &head, err, "/api/v4/projects/%s/issues?labels=%s", d->queue, l->what);
 
 	if (status == MH_OK)
 		status = arena_printf(d->arena, &path, err,
-		    "%s&scope=all&state=all&order_by=created_at&sort=desc&per_page=%d&page=%d", head, FORGE_PAGE, page);
-	if (status == MH_OK)
-		*ret = path.p;
-	return status;
-}
-
-static enum mh_status
-list(struct gitlab *g, struct looking *l, struct mh_err *err)
-{
-	for (int page = 1; page <= FORGE_PAGES; page++) {
-		MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
-		struct rest_call c = { .method = "GET", .doing = "list the issues" };
-		enum mh_status status = list_path(g, page, &c.path, err);
-
-		if (status == MH_OK)
-			status = gitlab_call(g, &c, &a, err);
-		if (status != MH_OK)
-			return status;
-		if (!cJSON_IsArray(a.json))
-			return mh_fail(err, MH_RETRY, "cannot list the issues: the answer is no list");
-		status = look_at_page(g, a.json, l, err);
-		if (status != MH_OK)
-			return status;
-		const int n = cJSON_GetArraySize(a.json);
-		if (n < FORGE_PAGE || forge_is_old(cJSON_GetArrayItem(a.json, n - 1), g->rest.desk->request->now))
-			return MH_OK;
-	}
-	if (l->found)
-		return MH_OK;
-	return mh_fail(err, MH_BAD, "more than %d issues to look through: find_label should be mailhook's own",
-	    FORGE_PAGE * FORGE_PAGES);
+		    "%s&scope=all&state=all&order_by=created_at&sort=desc&per_page=%d&page=%d", head, FORGE_PAGE,
+		    number);
+	if (status != MH_OK)
+		return status;
+	c.path = path.p;
+	return gitlab_call(g, &c, ret, err);
 }
 
 static enum mh_status
 gitlab_find(void *state, const char *key, struct ticket_ref *ret, struct mh_err *err)
 {
 	struct gitlab *g = state;
-	struct looking l = { .key = key };
-	const enum mh_status status = list(g, &l, err);
+	const struct ticket_desk *d = g->rest.desk;
+	const struct forge_list list = { .state = g,
+		.what = cfg_getstr(d->conf, "find_label"),
+		.doing = "list the issues",
+		.page = issues_page,
+		.ref_of = listed };
 
-	if (status != MH_OK)
-		return status;
-	if (!l.found)
-		return mh_fail(err, MH_SKIP, "no issue carries the key");
-	*ret = l.ref;
-	ret->others = l.n_open > 1 ? l.n_open - 1 : 0;
-	return MH_OK;
+	return forge_find(&list, key, d->request->now, ret, err);
 }
 
 /* MH_SKIP: it is gone. */
@@ -420,29 +374,24 @@ gitlab_change(void *state, const struct ticket_ref *ref, const struct ticket_cha
 	return MH_OK;
 }
 
+static enum mh_status
+notes_page(const struct forge_list *l, int number, struct rest_answer *ret, struct mh_err *err)
+{
+	struct rest_call c = { .method = "GET", .doing = l->doing };
+	char tail[80];
+
+	(void)snprintf(tail, sizeof(tail), "/notes?sort=desc&per_page=%d&page=%d", FORGE_PAGE, number);
+	const enum mh_status status = issue_path(l->state, l->what, tail, &c.path, err);
+	return status == MH_OK ? gitlab_call(l->state, &c, ret, err) : status;
+}
+
 /* MH_SKIP: no note has these words. */
 static enum mh_status
 find_note(struct gitlab *g, const char *id, const char *words, struct mh_err *err)
 {
-	for (int page = 1; page <= FORGE_PAGES; page++) {
-		MH_AUTO(rest_answer_release) struct rest_answer a = { 0 };
-		struct rest_call c = { .method = "GET", .doing = "read the notes" };
-		char tail[80];
+	const struct forge_list list = { .state = g, .what = id, .doing = "read the notes", .page = notes_page };
 
-		(void)snprintf(tail, sizeof(tail), "/notes?sort=desc&per_page=%d&page=%d", FORGE_PAGE, page);
-		enum mh_status status = issue_path(g, id, tail, &c.path, err);
-		if (status == MH_OK)
-			status = gitlab_call(g, &c, &a, err);
-		if (status != MH_OK)
-			return status;
-		if (!cJSON_IsArray(a.json))
-			return mh_fail(err, MH_RETRY, "cannot read the notes: the answer is no list");
-		if (forge_has_mark(a.json, words))
-			return MH_OK;
-		if (cJSON_GetArraySize(a.json) < FORGE_PAGE)
-			break;
-	}
-	return mh_fail(err, MH_SKIP, "no note has this mark");
+	return forge_find_mark(&list, words, err);
 }
 
 static enum mh_status
