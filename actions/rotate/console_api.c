@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actions/common/aws.h"
-#include "actions/rotate/rotate.h"
+#include "actions/rotate/side_aws.h"
 #include "mailhook/json.h"
 
 #define DEFAULT_URL "https://up.sso.{region}.amazonaws.com/identitystore/"
@@ -18,35 +17,16 @@
 #define MAX_PAGES 4 /* AWS keeps two tokens and few tenants; a list without end is none */
 
 struct console {
-	struct side_env *env; /* foreign */
-	struct aws_conf conf;
-	struct aws aws;
+	struct side_aws side;
 	const char *url, *type;
 };
 
-#define TEXT(name)                                                                                                     \
-	{                                                                                                              \
-		name, SIDE_TEXT, NULL, 0                                                                               \
-	}
-#define LIST(name)                                                                                                     \
-	{                                                                                                              \
-		name, SIDE_LIST, NULL, 0                                                                               \
-	}
 static const struct side_option options[] = {
-	AWS_OPTIONS_LIST(TEXT, LIST),
+	SIDE_AWS_OPTIONS,
 	{ "url", SIDE_TEXT, DEFAULT_URL, 0 },
 	{ "content_type", SIDE_TEXT, DEFAULT_TYPE, 0 },
 	{ NULL, SIDE_TEXT, NULL, 0 },
 };
-
-static void
-stop(void *state)
-{
-	struct console *c = state;
-
-	aws_release(&c->aws);
-	free(c);
-}
 
 /* The Region is the place's: these calls are at home in the primary one only. */
 static enum mh_status
@@ -56,19 +36,14 @@ start(cfg_t *conf, struct side_env *env, void **ret_state, struct mh_err *err)
 
 	if (c == NULL)
 		return mh_fail(err, MH_RETRY, "no memory for AWS");
-	c->env = env;
 	c->url = cfg_getstr(conf, "url");
 	c->type = cfg_getstr(conf, "content_type");
-	enum mh_status status = aws_conf_read(conf, &env->wire, &c->conf, err);
-	if (status == MH_OK && c->conf.region != NULL && strcmp(c->conf.region, env->place->region) != 0)
+	enum mh_status status = side_aws_start(&c->side, conf, env, err);
+	if (status == MH_OK && c->side.conf.region != NULL && strcmp(c->side.conf.region, env->place->region) != 0)
 		status = mh_fail(err, MH_BAD, "console_api: region is \"%.20s\", but the SCIM endpoint is in \"%.20s\"",
-		    c->conf.region, env->place->region);
-	c->conf.region = env->place->region;
-	aws_init(&c->aws, &c->conf, env->place->account, env->now);
-	if (status == MH_OK)
-		status = aws_find_region(&c->aws, err);
+		    c->side.conf.region, env->place->region);
 	if (status != MH_OK) {
-		stop(c);
+		side_aws_stop(c);
 		return status;
 	}
 	*ret_state = c;
@@ -81,7 +56,7 @@ start(cfg_t *conf, struct side_env *env, void **ret_state, struct mh_err *err)
 static enum mh_status
 meaning(struct console *c, const struct aws_answer *a, enum mh_status status)
 {
-	c->env->retry_after_s = c->aws.retry_after_s;
+	c->side.env->retry_after_s = c->side.aws.retry_after_s;
 	if (status != MH_BAD)
 		return status;
 	switch (a->fault) {
@@ -114,7 +89,7 @@ call(struct console *c, const struct aws_request *q, cJSON *in, struct aws_answe
 	if (asked == NULL || !json_print(asked, &body))
 		return mh_fail(err, MH_RETRY, "no memory for a request");
 	request.body = buf_span(&body);
-	enum mh_status status = aws_post(&c->aws, &request, ret, err);
+	enum mh_status status = aws_post(&c->side.aws, &request, ret, err);
 	status = meaning(c, ret, status);
 	if (err != NULL && status != MH_OK)
 		err->code = status;
@@ -171,8 +146,9 @@ each_item(struct console *c, const char *operation, const char *list, const char
 		const cJSON *item;
 
 		aws_answer_init(&a);
-		cJSON *in = strcmp(operation, "ListInstances") == 0 ? object(NULL, NULL)
-								    : object("IdentityStoreId", c->env->place->store);
+		cJSON *in = strcmp(operation, "ListInstances") == 0
+				? object(NULL, NULL)
+				: object("IdentityStoreId", c->side.env->place->store);
 		in = with(with(in, "TenantId", tenant), "NextToken", next.n == 0 ? NULL : next.p);
 		const struct aws_request instances = { .service = "sso",
 			.type = "application/x-amz-json-1.1",
@@ -223,7 +199,7 @@ static enum mh_status
 look_at_instance(struct console *c, const cJSON *item, void *user, struct mh_err *err)
 {
 	struct instances *all = user;
-	const char *wanted = c->env->place->store, *primary = json_string(item, "PrimaryRegion"),
+	const char *wanted = c->side.env->place->store, *primary = json_string(item, "PrimaryRegion"),
 		   *owner = json_string(item, "OwnerAccountId"), *store = json_string(item, "IdentityStoreId");
 
 	if (store == NULL || (wanted[0] != '\0' && strcmp(store, wanted) != 0))
@@ -238,7 +214,7 @@ look_at_instance(struct console *c, const cJSON *item, void *user, struct mh_err
 static enum mh_status
 find_instance(struct console *c, struct mh_err *err)
 {
-	struct place *p = c->env->place;
+	struct place *p = c->side.env->place;
 	struct instances all = { .n = 0 };
 	const enum mh_status status = each_item(c, "ListInstances", "Instances", NULL, look_at_instance, &all, err);
 
@@ -271,7 +247,7 @@ without_slash(const char *url)
 static enum mh_status
 look_at_tenant(struct console *c, const cJSON *item, void *user, struct mh_err *err)
 {
-	const struct place *p = c->env->place;
+	const struct place *p = c->side.env->place;
 	const char *id = json_string(item, "TenantId"), *endpoint = json_string(item, "ScimEndpoint");
 	bool *found = user;
 
@@ -295,8 +271,8 @@ locate(void *state, struct mh_err *err)
 		status =
 		    each_item(c, "ListProvisioningTenants", "ProvisioningTenants", NULL, look_at_tenant, &found, err);
 	if (status == MH_OK && !found)
-		status = mh_fail(err, MH_BAD, "AWS knows no tenant %.60s in store %.40s", c->env->place->tenant,
-		    c->env->place->store);
+		status = mh_fail(err, MH_BAD, "AWS knows no tenant %.60s in store %.40s", c->side.env->place->tenant,
+		    c->side.env->place->store);
 	return status;
 }
 
@@ -346,7 +322,7 @@ list(void *state, struct aws_tokens *ret, struct mh_err *err)
 	struct console *c = state;
 	struct aws_tokens all = { .n = 0 };
 	const enum mh_status status =
-	    each_item(c, "ListBearerTokens", "BearerTokens", c->env->place->tenant, look_at_token, &all, err);
+	    each_item(c, "ListBearerTokens", "BearerTokens", c->side.env->place->tenant, look_at_token, &all, err);
 
 	if (status != MH_OK)
 		return status;
@@ -395,7 +371,8 @@ create(void *state, struct aws_token *ret, struct secret *ret_secret, struct mh_
 
 	aws_answer_init(&a);
 	const enum mh_status status = call_store(c, "CreateBearerToken",
-	    with(object("IdentityStoreId", c->env->place->store), "TenantId", c->env->place->tenant), &a, err);
+	    with(object("IdentityStoreId", c->side.env->place->store), "TenantId", c->side.env->place->tenant), &a,
+	    err);
 	if (status == MH_BAD && a.fault == AWS_FULL) {
 		err->code = MH_LIMIT;
 		return MH_LIMIT;
@@ -416,8 +393,8 @@ remove_token(void *state, const char *token_id, struct mh_err *err)
 
 	aws_answer_init(&a);
 	const enum mh_status status = call_store(c, "DeleteBearerToken",
-	    with(with(object("IdentityStoreId", c->env->place->store), "TenantId", c->env->place->tenant), "TokenId",
-		token_id),
+	    with(with(object("IdentityStoreId", c->side.env->place->store), "TenantId", c->side.env->place->tenant),
+		"TokenId", token_id),
 	    &a, err);
 	return status == MH_BAD && a.fault == AWS_NOT_FOUND ? MH_OK : status;
 }
@@ -433,17 +410,17 @@ check(void *state, bool online, struct mh_err *err)
 
 	if (!online)
 		return MH_OK;
-	enum mh_status status = aws_sign_in(&c->aws, false, err);
+	enum mh_status status = aws_sign_in(&c->side.aws, false, err);
 	if (status != MH_OK)
 		return status;
-	say(c->env->protocol, "AWS: signed in by %s", c->aws.keys.source);
+	say(c->side.env->protocol, "AWS: signed in by %s", c->side.aws.keys.source);
 	status = locate(c, err);
 	if (status == MH_OK)
 		status = list(c, &all, err);
 	if (status == MH_SKIP) /* a check proves that the way is open */
 		return mh_fail(err, MH_BAD, "the console's API is closed to us: %.100s", err->text);
 	for (size_t i = 0; status == MH_OK && i < all.n; i++)
-		say(c->env->protocol, "AWS: token %.60s until %s", all.items[i].id,
+		say(c->side.env->protocol, "AWS: token %.60s until %s", all.items[i].id,
 		    time_text(end, all.items[i].expires));
 	return status;
 }
@@ -453,7 +430,7 @@ const struct aws_side aws_console_api = {
 	.section = "console_api",
 	.options = options,
 	.start = start,
-	.stop = stop,
+	.stop = side_aws_stop,
 	.check = check,
 	.locate = locate,
 	.list = list,

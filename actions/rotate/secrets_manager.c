@@ -6,42 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actions/common/aws.h"
 #include "actions/rotate/idp.h"
 #include "actions/rotate/seal.h"
+#include "actions/rotate/side_aws.h"
 
 #define MAX_SECRET_BYTES (64u << 10) /* Secrets Manager's own limit */
 
 struct manager {
-	struct side_env *env; /* foreign */
-	struct aws_conf conf;
-	struct aws aws;
+	struct side_aws side;
 	const char *secret, *key; /* key: NULL: the secret is the token and nothing else */
 };
 
-#define TEXT(name)                                                                                                     \
-	{                                                                                                              \
-		name, SIDE_TEXT, NULL, 0                                                                               \
-	}
-#define LIST(name)                                                                                                     \
-	{                                                                                                              \
-		name, SIDE_LIST, NULL, 0                                                                               \
-	}
 static const struct side_option options[] = {
-	AWS_OPTIONS_LIST(TEXT, LIST),
+	SIDE_AWS_OPTIONS,
 	{ "secret", SIDE_TEXT, NULL, 0 },
 	{ "json_key", SIDE_TEXT, NULL, 0 },
 	{ NULL, SIDE_TEXT, NULL, 0 },
 };
-
-static void
-stop(void *state)
-{
-	struct manager *m = state;
-
-	aws_release(&m->aws);
-	free(m);
-}
 
 static enum mh_status
 start(cfg_t *conf, struct side_env *env, void **ret_state, struct mh_err *err)
@@ -50,21 +31,15 @@ start(cfg_t *conf, struct side_env *env, void **ret_state, struct mh_err *err)
 
 	if (m == NULL)
 		return mh_fail(err, MH_RETRY, "no memory for Secrets Manager");
-	m->env = env;
 	m->secret = cfg_getstr(conf, "secret");
 	m->key = cfg_getstr(conf, "json_key");
 	if (m->key != NULL && m->key[0] == '\0')
 		m->key = NULL;
-	enum mh_status status = aws_conf_read(conf, &env->wire, &m->conf, err);
+	enum mh_status status = side_aws_start(&m->side, conf, env, err);
 	if (status == MH_OK && (m->secret == NULL || m->secret[0] == '\0'))
 		status = mh_fail(err, MH_BAD, "secrets_manager needs secret: the name or ARN of the secret");
-	if (m->conf.region == NULL && env->place->region[0] != '\0')
-		m->conf.region = env->place->region;
-	aws_init(&m->aws, &m->conf, env->place->account, env->now);
-	if (status == MH_OK)
-		status = aws_find_region(&m->aws, err);
 	if (status != MH_OK) {
-		stop(m);
+		side_aws_stop(m);
 		return status;
 	}
 	*ret_state = m;
@@ -90,8 +65,8 @@ call(struct manager *m, const char *target, cJSON *in, struct aws_answer *ret, s
 		status = mh_fail(err, MH_RETRY, "no memory for a request");
 	request.body = buf_span(&body);
 	if (status == MH_OK)
-		status = aws_post(&m->aws, &request, ret, err);
-	m->env->retry_after_s = m->aws.retry_after_s;
+		status = aws_post(&m->side.aws, &request, ret, err);
+	m->side.env->retry_after_s = m->side.aws.retry_after_s;
 	const cJSON *value = cJSON_GetObjectItemCaseSensitive(asked, "SecretString");
 	if (cJSON_IsString(value))
 		explicit_bzero(value->valuestring, strlen(value->valuestring));
@@ -258,7 +233,7 @@ saved(void *state, const struct idp_token *t, struct mh_err *err)
 	MH_AUTO(secret_release) struct secret found = { 0 };
 	const enum mh_status status = is_saved(m, t, &found, err);
 
-	return status == MH_OK ? scim_prove(m->env, secret_span(&found), err) : status;
+	return status == MH_OK ? scim_prove(m->side.env, secret_span(&found), err) : status;
 }
 
 static enum mh_status
@@ -274,7 +249,7 @@ const struct idp_driver idp_secrets_manager = {
 	.section = "secrets_manager",
 	.options = options,
 	.start = start,
-	.stop = stop,
+	.stop = side_aws_stop,
 	.check = check,
 	.find = find,
 	.validate = validate,
