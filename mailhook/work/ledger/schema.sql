@@ -135,6 +135,7 @@ CREATE TABLE jobs (
 ) STRICT;
 CREATE INDEX jobs_due ON jobs (state, due);
 CREATE INDEX jobs_case ON jobs (case_id);
+CREATE INDEX jobs_event ON jobs (event_id); -- for purge: an event that goes is looked for here
 
 CREATE TABLE credentials (            -- what actions told of credentials of their own
   action    TEXT NOT NULL,            -- name in the configuration

@@ -28,8 +28,10 @@ enum mh_status ledger_pause_remove(
 
 /* -- how far it came ----------------------------------------------------------------------------------------------- */
 
-/* The number of the last event that this ledger ever had: it only grows, purge does not lower it. Local engines only. */
+/* The number of the last event that this ledger ever had: it only grows, purge does not lower it. */
 enum mh_status ledger_last_event(struct db *db, int64_t *ret, struct mh_err *err);
+/* Of a shared ledger it is at least that from now on. Nothing to do for a local one. */
+enum mh_status ledger_last_event_raise(struct db *db, int64_t to, struct mh_err *err);
 
 /* -- retention ----------------------------------------------------------------------------------------------------- */
 
@@ -40,9 +42,9 @@ struct purge {
 };
 /* Up to max messages and max cases, in one transaction of its own. *ret_more: call again. */
 enum mh_status ledger_purge(struct db *db, size_t max, struct purge *p, bool *ret_more, struct mh_err *err);
-/* The share of the file that holds nothing, in percent. */
+/* The share of the file that holds nothing, in percent; 0 where a server keeps it. */
 enum mh_status ledger_empty_percent(struct db *db, int64_t *ret, struct mh_err *err);
-/* Gives it back to the file system; not inside a transaction. Needs room for a second copy meanwhile. */
+/* Gives it back to the file system, where it is a file; not inside a transaction. Needs room for a second copy meanwhile. */
 enum mh_status ledger_vacuum(struct db *db, struct mh_err *err);
 
 /* -- copies -------------------------------------------------------------------------------------------------------- */
