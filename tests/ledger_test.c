@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "mailhook/work/ledger/ledger.h"
+#include "mailhook/work/ledger/leases.h"
 #include "tests/engines.h"
 
 extern const char ledger_schema_1[], ledger_schema_1_postgresql[];
@@ -342,20 +342,20 @@ leases_are_held_by_one(void **state)
 	assert_int_equal(ledger_event_add(db, j.case_id, 0, "opened", "x", "y", &j.event_id, &err), MH_OK);
 	assert_int_equal(ledger_job_add(db, &j, &id, &err), MH_OK);
 	assert_int_equal(ledger_job_add(db, &j, &id, &err), MH_BAD); /* a key is one job's */
-	assert_int_equal(ledger_job_claim(db, id, "one/1", 100, 160, &err), MH_OK);
-	assert_int_equal(ledger_job_claim(db, id, "two/2", 100, 160, &err), MH_SKIP);
-	assert_int_equal(ledger_job_renew(db, id, "two/2", 500, &err), MH_SKIP);
-	assert_int_equal(ledger_job_checkpoint(db, id, "two/2", MH_LIT("{\"no\":1}"), &err), MH_SKIP);
-	assert_int_equal(ledger_job_renew(db, id, "one/1", 500, &err), MH_OK);
-	assert_int_equal(ledger_job_checkpoint(db, id, "one/1", MH_LIT("{\"yes\":1}"), &err), MH_OK);
-	assert_int_equal(number(db, "SELECT action_state = '{\"yes\":1}' AND lease_until = '1970-01-01T00:08:20Z' AND "
+	assert_int_equal(ledger_lease_claim(db, id, "one/1", 100, &err), MH_OK);
+	assert_int_equal(ledger_lease_claim(db, id, "two/2", 100, &err), MH_SKIP);
+	assert_int_equal(ledger_lease_renew(db, id, "two/2", &err), MH_SKIP);
+	assert_int_equal(ledger_lease_checkpoint(db, id, "two/2", MH_LIT("{\"no\":1}"), &err), MH_SKIP);
+	assert_int_equal(ledger_lease_renew(db, id, "one/1", &err), MH_OK);
+	assert_int_equal(ledger_lease_checkpoint(db, id, "one/1", MH_LIT("{\"yes\":1}"), &err), MH_OK);
+	assert_int_equal(number(db, "SELECT action_state = '{\"yes\":1}' AND lease_owner = 'one/1' AND "
 				    "attempt = 1 AND started = '1970-01-01T00:01:40Z' FROM jobs"),
 	    1);
 	j.id = id;
 	j.state = JOB_DONE;
 	j.action_state = "{}";
 	assert_int_equal(ledger_job_update(db, &j, &err), MH_OK);
-	assert_int_equal(ledger_job_renew(db, id, "one/1", 900, &err), MH_SKIP);
+	assert_int_equal(ledger_lease_renew(db, id, "one/1", &err), MH_SKIP);
 	db_close(db);
 }
 

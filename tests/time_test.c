@@ -286,7 +286,7 @@ an_escalation_calls_others(void **state)
 	/* its good end is no "succeeded", which would close the ticket */
 	struct mh_err err = { 0 };
 	const struct answer_line done = { .outcome = OUTCOME_DONE, .summary = "called" };
-	assert_int_equal(ledger_job_claim(r.w.db, 3, r.w.owner, r.now, r.now + 60, &err), MH_OK);
+	assert_int_equal(ledger_lease_claim(r.w.db, 3, r.w.owner, r.now, &err), MH_OK);
 	assert_int_equal(job_outcome(&r.w, 3, &done, false, r.now, &err), MH_OK);
 	assert_int_equal(room_count(&r, "SELECT count(*) FROM events WHERE what = 'succeeded'"), 0);
 	bool acted = true;

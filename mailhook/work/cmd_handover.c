@@ -13,7 +13,7 @@
 #include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/job.h"
-#include "mailhook/work/ledger/approvals.h"
+#include "mailhook/work/ledger/leases.h"
 #include "mailhook/work/runner.h"
 #include "mailhook/work/upkeep.h"
 
@@ -71,7 +71,7 @@ claim(struct work *w, const struct job_row *j, struct arena *a, struct job_row *
 	if (w->conf->observe)
 		return mh_fail(err, MH_BAD, "observe = true: nothing is done, so nothing is asked for");
 	(void)snprintf(w->owner + n, sizeof(w->owner) - n, "%s", LEDGER_HANDOVER);
-	const enum mh_status status = ledger_job_claim(w->db, j->id, w->owner, now, now + JOB_LEASE_S, err);
+	const enum mh_status status = ledger_lease_claim(w->db, j->id, w->owner, now, err);
 	if (status == MH_SKIP)
 		return mh_fail(err, MH_BAD, "action \"%s\" is paused, or somebody else is at it", j->action);
 	return status == MH_OK ? ledger_job_get(w->db, j->id, a, ret, err) : status;

@@ -19,6 +19,8 @@ run_command(const struct options *o)
 		    work_read_definitions(&w, &right, &err); /* the right ones are used; check says which are not */
 	if (status == MH_OK)
 		status = work_open_ledger(&w, true, &err);
+	if (status == MH_RETRY && !o->once && w.conf != NULL && w.conf->ledger_path == NULL && w.db == NULL)
+		status = MH_OK; /* a server that is away is waited for */
 	if (status != MH_OK)
 		log_event(LOG_ERROR, "start", NULL, "%s", err.text);
 	const struct loop_options lo = { .once = o->once, .no_wait = o->no_wait, .config = o->config };

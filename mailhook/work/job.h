@@ -9,12 +9,12 @@
 #ifndef MAILHOOK_WORK_JOB_H
 #define MAILHOOK_WORK_JOB_H
 
+#include "mailhook/work/ledger/leases.h"
 #include "mailhook/work/work.h"
 
 #define JOB_RETRY_MIN_S 60
 #define JOB_RETRY_MAX_S 21600
 #define JOB_REPLY_PATIENCE_S 300 /* a reply waits so long for an earlier job that is being retried */
-#define JOB_LEASE_S 60
 
 /* Records an event and makes its jobs. Inside the caller's transaction.
  *   in      c: as it stands now, already written
@@ -35,8 +35,10 @@ enum mh_status job_settle(struct work *w, int64_t case_id, int64_t now, struct m
  *   errors  MH_SKIP the lease is not ours any more: nothing was changed */
 enum mh_status job_outcome(
     struct work *w, int64_t job_id, const struct answer_line *answer, bool observed, int64_t now, struct mh_err *err);
-/* A job that a worker left running when it died, or that is stopped with the worker: queued again at once. */
-enum mh_status job_requeue(struct work *w, int64_t job_id, const char *why, int64_t now, struct mh_err *err);
+/* A job that its worker runs no more is queued again, at once. Nothing where it is not under that lease any more.
+ *   in      lapsed_only: nothing too where the lease has not ended by the ledger's clock */
+enum mh_status job_requeue(
+    struct work *w, const struct lease_row *lease, bool lapsed_only, const char *why, int64_t now, struct mh_err *err);
 /* Seconds until the next attempt after so many: 1 min, doubled each time up to 6 h, and up to a quarter more by a jitter
  * that is computed from key and attempt. */
 int64_t job_backoff_s(const char *job_key, int64_t attempt);

@@ -429,6 +429,12 @@ launch_step(struct launch *l, struct answer_line *ret_answer)
 	return MH_OK;
 }
 
+pid_t
+launch_group(const struct launch *l)
+{
+	return l->child.pid;
+}
+
 void
 launch_free(struct launch *l)
 {

@@ -7,6 +7,7 @@
 #define MAILHOOK_WORK_LAUNCH_H
 
 #include <poll.h>
+#include <sys/types.h>
 
 #include "mailhook/json.h"
 #include "mailhook/mailhook.h"
@@ -72,6 +73,7 @@ size_t launch_pollfds(const struct launch *l, struct pollfd fds[4], int *ret_tim
 /* Does what can be done without blocking. MH_OK: it has ended, *ret_answer is set (no answer by the deadline, a crash,
  * garbage, more than one last line: outcome retry, with a summary that says which). MH_SKIP: not yet. */
 enum mh_status launch_step(struct launch *l, struct answer_line *ret_answer);
+pid_t launch_group(const struct launch *l); /* the process group that it leads */
 /* Kills what is left of its group and frees it. What launch_step returned ends here. */
 void launch_free(struct launch *l);
 

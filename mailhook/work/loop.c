@@ -14,8 +14,9 @@
 #include "mailhook/intake.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/job.h"
-#include "mailhook/work/ledger/approvals.h"
 #include "mailhook/work/log.h"
+#include "mailhook/work/member.h"
+#include "mailhook/work/node.h"
 #include "mailhook/work/notify.h"
 #include "mailhook/work/outlet.h"
 #include "mailhook/work/pass.h"
@@ -33,6 +34,7 @@
 #define LOCK_PATIENCE_MS 5000  /* another worker */
 #define LOCK_ONCE_PATIENCE_MS 120000 /* an action's deadline is 60 s by default */
 #define LOCK_LOOK_MS 50
+#define NODE_LOOK_MS 500
 #define MAX_FDS 512
 
 struct loop {
@@ -50,6 +52,7 @@ struct loop {
 	int64_t stop_at_ms;
 	bool trouble; /* the last round failed; said once until it goes well again */
 	char said[160];
+	struct member member; /* where nodes share the ledger */
 };
 
 /* -- set-up -------------------------------------------------------------------------------------------------------- */
@@ -93,26 +96,22 @@ open_watch(struct loop *l)
 	    l->watch, slash == NULL ? "." : folder, IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR | IN_MASK_ADD);
 }
 
-/* We hold the lock, so whoever left a job running is dead; with a ledger that nodes share only our own node's are. */
+/* We hold the lock, so whoever left a job running is dead; with a ledger that nodes share only our own node's are, of lives
+ * that had this folder. */
 static enum mh_status
 requeue_left_overs(struct loop *l, struct mh_err *err)
 {
 	struct arena a;
-	struct job_rows jobs = { 0 };
+	struct lease_rows left = { 0 };
 	const struct work *w = l->w;
-	const char *slash = strrchr(w->owner, '/');
-	const size_t node = slash == NULL ? 0 : (size_t)(slash - w->owner) + 1;
+	const struct mh_span ours = w->db->engine->local ? MH_LIT("") : node_owners(w);
 
 	arena_init(&a, WORK_ARENA_BYTES);
-	enum mh_status status = ledger_jobs_running(w->db, &a, &jobs, err);
-	for (size_t i = 0; i < jobs.n && status == MH_OK; i++) {
-		const char *owner = jobs.items[i].lease_owner;
-		if (owner != NULL && span_iends(span_of(owner), MH_LIT(LEDGER_HANDOVER)))
-			continue; /* a person's terminal: runner.c takes it back when its lease has ended */
-		if (!w->db->engine->local && (owner == NULL || strncmp(owner, w->owner, node) != 0))
-			continue;
-		status = job_requeue(l->w, jobs.items[i].id, "its worker died", clock_now(), err);
-	}
+	enum mh_status status = ledger_leases_of(w->db, ours, &a, &left, err);
+	for (size_t i = 0; i < left.n && status == MH_OK; i++)
+		/* but a person's terminal: it is taken back when its lease has ended */
+		if (!span_iends(span_of(left.items[i].owner), MH_LIT(LEDGER_HANDOVER)))
+			status = job_requeue(l->w, &left.items[i], false, "its worker died", clock_now(), err);
 	arena_release(&a);
 	return status;
 }
@@ -206,6 +205,8 @@ take_intake(struct loop *l, bool *ret_more, struct mh_err *err)
 		if (i % LOOK_AFTER != LOOK_AFTER - 1 || status != MH_OK)
 			continue;
 		status = runner_step(l->runner, err);
+		if (status == MH_OK)
+			status = member_round(&l->member, l->w, runner_running(l->runner), NULL, err);
 		if (status == MH_OK) /* a flood of mail must not keep jobs from their turn */
 			status = runner_start(l->runner, clock_now(), &jobs, err);
 		hear_signals(l);
@@ -225,6 +226,8 @@ work_round(struct loop *l, bool *ret_more, struct mh_err *err)
 	struct mh_err own = { 0 };
 	enum mh_status status = runner_step(l->runner, err);
 
+	if (status == MH_OK)
+		status = member_round(&l->member, l->w, runner_running(l->runner), l->trouble ? l->said : NULL, err);
 	if (status == MH_OK && !l->stopping)
 		status = take_intake(l, &more_mail, err);
 	if (status == MH_OK && !l->stopping)
@@ -296,15 +299,18 @@ hear_watch(struct loop *l)
 static enum mh_status
 next_due(const struct loop *l, int64_t now, int64_t *ret, struct mh_err *err)
 {
-	int64_t job = INT64_MAX, proof = INT64_MAX;
+	int64_t job = INT64_MAX, proof = INT64_MAX, lease = INT64_MAX;
 	enum mh_status status = ledger_jobs_next_due(l->w->db, now, &job, err);
 
+	if (status == MH_OK || status == MH_SKIP)
+		status = ledger_leases_next(l->w->db, now, &lease, err);
 	if (status == MH_OK || status == MH_SKIP)
 		status = ledger_verification_next(l->w->db, now, &proof, err);
 	if (status != MH_OK && status != MH_SKIP)
 		return status;
 	*ret = pass_next(l->w, &l->pass, now);
 	*ret = job < *ret ? job : *ret;
+	*ret = lease < *ret ? lease : *ret;
 	*ret = proof < *ret ? proof : *ret;
 	return MH_OK;
 }
@@ -322,16 +328,19 @@ sleep_ms(struct loop *l)
 		return TROUBLE_MS;
 	else if (clock_file() == NULL && next_due(l, now, &due, &err) == MH_OK && due - now < 60)
 		ms = (due - now) * 1000;
+	ms = member_sleep_ms(&l->member, l->w, ms);
 	return ms < 0 ? 0 : (int)ms;
 }
 
 static void
 wait_for_something(struct loop *l, bool more)
 {
-	struct pollfd fds[MAX_FDS + 2 + OUTLET_FDS];
+	struct pollfd fds[MAX_FDS + 3 + OUTLET_FDS];
 	size_t n = 0;
 	int timeout = more ? 0 : notify_sleep_ms(&l->notify, sleep_ms(l));
 
+	if (!l->trouble) /* the descriptor of a connection that is lost can always be read */
+		n = member_pollfds(&l->member, l->w, fds, &timeout);
 	if (l->signals >= 0)
 		fds[n++] = (struct pollfd){ .fd = l->signals, .events = POLLIN };
 	if (l->watch >= 0)
@@ -372,6 +381,11 @@ live(struct loop *l, struct mh_err *err)
 			*err = own;
 			begin_stop(l);
 		}
+		if (l->member.ousted) {
+			failed = MH_BAD;
+			*err = own;
+			break;
+		}
 		/* an action that has just ended may have made others due */
 		if (status == MH_OK && runner_running(l->runner) < before)
 			more = true;
@@ -403,15 +417,66 @@ intake_waits(const struct loop *l)
 	return waits;
 }
 
+/* Whoever has our name may be a worker that died elsewhere a moment ago: then it is not seen again. One that is, lives. */
+static enum mh_status
+enter(struct loop *l, struct mh_err *err)
+{
+	int64_t seen = 0, first = 0, ago = 0;
+	enum mh_status status = node_settle(l->w, err);
+
+	if (status == MH_OK)
+		status = member_enter(&l->member, l->w, &first, &ago, err);
+	if (status == MH_SKIP)
+		log_event(LOG_WARNING, "node", NULL, "%s; waiting to see whether it lives", err->text);
+	for (seen = first; status == MH_SKIP && seen == first && !l->stopping;) {
+		struct pollfd fd = { .fd = l->signals, .events = POLLIN };
+
+		(void)poll(&fd, 1, NODE_LOOK_MS);
+		hear_signals(l);
+		status = member_enter(&l->member, l->w, &seen, &ago, err);
+	}
+	return status == MH_SKIP ? MH_BAD : status;
+}
+
+static enum mh_status
+set_out(struct loop *l, struct mh_err *err)
+{
+	enum mh_status status = l->w->db == NULL ? work_open_ledger(l->w, true, err) : MH_OK;
+
+	if (status == MH_OK && l->runner == NULL)
+		status = runner_new(l->w, &l->runner, err);
+	if (status == MH_OK) /* first: what a restored ledger says runs was not left over by a worker of ours */
+		status = mark_look(l->w, clock_now(), err);
+	if (status == MH_OK && !l->w->db->engine->local && !l->member.entered)
+		status = enter(l, err);
+	return status == MH_OK ? requeue_left_overs(l, err) : status;
+}
+
+/* A server may be away for a while; the intake takes mail meanwhile. */
+static enum mh_status
+set_out_patiently(struct loop *l, struct mh_err *err)
+{
+	enum mh_status status = set_out(l, err);
+
+	while (status == MH_RETRY && !l->o->once && l->w->conf->ledger_path == NULL && !l->stopping) {
+		struct pollfd fd = { .fd = l->signals, .events = POLLIN };
+
+		say_trouble(l, status, err);
+		notify_ready(&l->notify);
+		notify_status(&l->notify, "trouble: %s", err->text);
+		(void)poll(&fd, 1, notify_sleep_ms(&l->notify, TROUBLE_MS));
+		hear_signals(l);
+		status = set_out(l, err);
+	}
+	return status;
+}
+
 static enum mh_status
 under_lock(struct loop *l, struct mh_err *err)
 {
-	enum mh_status status = runner_new(l->w, &l->runner, err);
+	struct mh_err own = { 0 };
+	enum mh_status status = set_out_patiently(l, err);
 
-	if (status == MH_OK) /* first: what a restored ledger says runs was not left over by a worker of ours */
-		status = mark_look(l->w, clock_now(), err);
-	if (status == MH_OK)
-		status = requeue_left_overs(l, err);
 	if (status == MH_OK) {
 		notify_ready(&l->notify);
 		status = live(l, err);
@@ -420,6 +485,8 @@ under_lock(struct loop *l, struct mh_err *err)
 	}
 	runner_free(l->runner);
 	l->runner = NULL;
+	if (member_leave(&l->member, l->w, &own) != MH_OK)
+		log_event(LOG_WARNING, "node", NULL, "%s", own.text);
 	return status;
 }
 

@@ -1,10 +1,42 @@
 /* node.c: see node.h. */
 #include "mailhook/work/node.h"
 
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
+
+#include "mailhook/durable.h"
+#include "mailhook/imap/report.h"
+#include "mailhook/json.h"
+#include "mailhook/work/ledger/leases.h"
+#include "mailhook/work/ledger/nodes.h"
+
+#define KIN_DIGITS 16 /* of a life: the state folder's */
+#define NODE_ARENA_BYTES ((size_t)8 << 20)
+#define REPORT_BYTES 65536
+
+int
+node_beat_s(void)
+{
+	return ledger_lease_s() < 6 ? 1 : ledger_lease_s() / 6;
+}
+
+int
+node_same_s(void)
+{
+	return ledger_lease_s() / 2;
+}
+
+int
+node_silent_s(void)
+{
+	return ledger_lease_s();
+}
+
+/* -- the name ------------------------------------------------------------------------------------------------------ */
 
 /* A host's name as a node's: what stands in neither a file's name nor a list of owners becomes a '-'. */
 static void
@@ -31,8 +63,13 @@ random_hex(char *dst, size_t digits, struct mh_err *err)
 		dst[2 * i] = hex[bytes[i] >> 4];
 		dst[2 * i + 1] = hex[bytes[i] & 15];
 	}
-	dst[digits] = '\0';
 	return MH_OK;
+}
+
+static void
+set_owner(struct work *w)
+{
+	(void)snprintf(w->owner, sizeof(w->owner), "%s/%s", w->node, w->life);
 }
 
 enum mh_status
@@ -44,6 +81,172 @@ node_name(struct work *w, struct mh_err *err)
 		host_name(w->node);
 	else
 		(void)snprintf(w->node, sizeof(w->node), "%s", w->conf->node);
-	(void)snprintf(w->owner, sizeof(w->owner), "%s/%s", w->node, w->life);
+	set_owner(w);
 	return status;
+}
+
+/* False: there is none, or it is not one. */
+static bool
+read_kin(const char *path, char kin[KIN_DIGITS])
+{
+	char text[KIN_DIGITS + 2];
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+
+	if (fd >= 0)
+		(void)close(fd);
+	if (n != KIN_DIGITS + 1 || text[KIN_DIGITS] != '\n' || strspn(text, "0123456789abcdef") != KIN_DIGITS)
+		return false;
+	memcpy(kin, text, KIN_DIGITS);
+	return true;
+}
+
+static enum mh_status
+write_kin(const char *path, const char kin[KIN_DIGITS], struct mh_err *err)
+{
+	char tmp[4096], text[KIN_DIGITS + 2];
+
+	if ((size_t)snprintf(tmp, sizeof(tmp), "%s.new", path) >= sizeof(tmp))
+		return mh_fail(err, MH_BAD, "node.id: the name of state_dir is too long");
+	const int n = snprintf(text, sizeof(text), "%.*s\n", KIN_DIGITS, kin);
+	const int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return mh_fail_errno(err, MH_RETRY, "%s", tmp);
+	const bool written = write(fd, text, (size_t)n) == n && fsync(fd) == 0;
+	const enum mh_status status = written ? MH_OK : mh_fail_errno(err, MH_RETRY, "%s", tmp);
+	(void)close(fd);
+	if (status == MH_OK && rename(tmp, path) != 0)
+		return mh_fail_errno(err, MH_RETRY, "%s", path);
+	return status == MH_OK ? durable_name(path, err) : status;
+}
+
+enum mh_status
+node_settle(struct work *w, struct mh_err *err)
+{
+	char path[4096], kin[KIN_DIGITS];
+	enum mh_status status = MH_OK;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/node.id", w->conf->state_dir) >= sizeof(path))
+		return mh_fail(err, MH_BAD, "node.id: the name of state_dir is too long");
+	if (!read_kin(path, kin)) {
+		status = random_hex(kin, KIN_DIGITS, err);
+		if (status == MH_OK)
+			status = write_kin(path, kin, err);
+	}
+	if (status == MH_OK) {
+		memcpy(w->life, kin, KIN_DIGITS);
+		set_owner(w);
+	}
+	return status;
+}
+
+struct mh_span
+node_owners(const struct work *w)
+{
+	return (struct mh_span){ w->owner, strlen(w->node) + 1 + KIN_DIGITS };
+}
+
+/* -- the row ------------------------------------------------------------------------------------------------------- */
+
+/* When whoever has the name was seen; now where there is nobody. */
+static enum mh_status
+last_seen(struct work *w, int64_t now, int64_t *ret, struct mh_err *err)
+{
+	bool known = false;
+	int64_t seen = now;
+	const enum mh_status status =
+	    db_one_time(w->db, "SELECT seen FROM nodes WHERE name = $1", DB_ARGS(db_str(w->node)), &known, &seen, err);
+
+	if (status != MH_OK && status != MH_SKIP)
+		return status;
+	*ret = seen;
+	return MH_OK;
+}
+
+enum mh_status
+node_enter(struct work *w, int64_t *ret_seen, int64_t *ret_ago_s, struct mh_err *err)
+{
+	int64_t now = 0;
+	enum mh_status status = w->db->engine->now(w->db, &now, err);
+	const struct node_row n = { .name = w->node,
+		.life = w->life,
+		.version = MAILHOOK_VERSION,
+		.started = now,
+		.seen = now,
+		.report = "{}" };
+
+	if (status == MH_OK)
+		status =
+		    ledger_node_enter(w->db, &n, (struct mh_span){ w->life, KIN_DIGITS }, now - node_same_s(), err);
+	if (status != MH_SKIP)
+		return status;
+	status = last_seen(w, now, ret_seen, err);
+	if (status != MH_OK)
+		return status;
+	*ret_ago_s = now > *ret_seen ? now - *ret_seen : 0;
+	return mh_fail(err, MH_SKIP,
+	    "another worker is node \"%s\" of this ledger, seen %" PRId64
+	    " s ago: give each machine a name of its own (node = \"...\")",
+	    w->node, *ret_ago_s);
+}
+
+/* The mailboxes that are watched here. */
+static bool
+add_mailboxes(const struct work *w, cJSON *j, struct arena *a)
+{
+	cJSON *list = cJSON_AddArrayToObject(j, "mailboxes");
+	struct report report = { 0 };
+	struct mh_err err = { 0 };
+	bool ok = list != NULL;
+
+	if (!ok || w->conf->n_mailboxes == 0 || report_read(w->conf->state_dir, a, &report, &err) != MH_OK ||
+	    !report.running)
+		return ok;
+	for (size_t i = 0; i < w->conf->n_mailboxes && ok; i++) {
+		const struct report_row *row = report_of(&report, w->conf->mailboxes[i].name);
+
+		if (row != NULL && row->watching)
+			ok = cJSON_AddItemToArray(list, cJSON_CreateString(w->conf->mailboxes[i].name));
+	}
+	return ok;
+}
+
+static enum mh_status
+print_report(const struct work *w, const struct node_report *r, struct arena *a, struct buf *out, struct mh_err *err)
+{
+	MH_AUTO(drop_json) cJSON *j = cJSON_CreateObject();
+	const bool ok = j != NULL && json_add_integer(j, "intake", r->intake) &&
+			json_add_integer(j, "intake_oldest_s", r->oldest_s) &&
+			json_add_integer(j, "set_aside", r->set_aside) && json_add_integer(j, "running", r->running) &&
+			json_add_string(j, "trouble", r->trouble) && add_mailboxes(w, j, a) && json_print(j, out);
+
+	return ok && buf_ok(out) ? MH_OK : mh_fail(err, MH_RETRY, "no memory for a node's report");
+}
+
+enum mh_status
+node_beat(struct work *w, const struct node_report *r, struct mh_err *err)
+{
+	struct arena a;
+	struct buf out;
+	int64_t now = 0;
+
+	arena_init(&a, NODE_ARENA_BYTES);
+	buf_init(&out, REPORT_BYTES);
+	enum mh_status status = print_report(w, r, &a, &out, err);
+	if (status == MH_OK)
+		status = w->db->engine->now(w->db, &now, err);
+	if (status == MH_OK)
+		status = ledger_node_seen(w->db, w->node, w->life, now, out.p, err);
+	buf_release(&out);
+	arena_release(&a);
+	return status;
+}
+
+enum mh_status
+node_leave(struct work *w, struct mh_err *err)
+{
+	int64_t now = 0;
+	const enum mh_status status = w->db->engine->now(w->db, &now, err);
+
+	return status == MH_OK ? ledger_node_leave(w->db, w->node, w->life, now, err) : status;
 }

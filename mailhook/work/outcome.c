@@ -6,8 +6,11 @@
 #include "mailhook/work/digest.h"
 #include "mailhook/work/job.h"
 #include "mailhook/work/ledger/approvals.h"
+#include "mailhook/work/ledger/claims.h"
+#include "mailhook/work/ledger/refusals.h"
 
 #define CASE_ARENA_BYTES ((size_t)16 << 20) /* a job, its case, and what is made of them */
+#define LEFT "left to other nodes by "      /* a summary that begins so is about no attempt */
 
 int64_t
 job_backoff_s(const char *job_key, int64_t attempt)
@@ -71,6 +74,25 @@ retry_job(struct job_row *j, const struct answer_line *answer, int64_t give_up_s
 	j->due = next < last ? next : last; /* the last attempt is made when the time is over, not before */
 }
 
+/* Nothing was tried here, so nothing failed, and the others may have it at once. It waits for time, not for its turn, so
+ * that a reply which is to tell of it does not wait for ever. */
+static void
+leave_job(struct job_row *j, const char *node, const char *before, const struct answer_line *answer, int64_t now,
+    struct buf *summary)
+{
+	if (j->attempt > 0)
+		j->attempt--;
+	j->state = JOB_WAITING;
+	j->waiting_for = JOB_WAIT_TIME;
+	j->has_due = true;
+	j->due = now;
+	buf_clear(summary);
+	if (before != NULL && strncmp(before, LEFT, sizeof(LEFT) - 1) != 0)
+		buf_puts(summary, before); /* what it came to where it did run says more */
+	else
+		buf_printf(summary, LEFT "%s: %s", node, answer->summary);
+}
+
 static void
 wait_job(struct job_row *j, const struct answer_line *answer, int64_t now)
 {
@@ -100,6 +122,13 @@ wait_job(struct job_row *j, const struct answer_line *answer, int64_t now)
 	}
 }
 
+/* Where there are others that it can be left to. */
+static bool
+is_left(const struct work *w, const struct answer_line *answer)
+{
+	return answer->outcome == OUTCOME_RETRY && answer->elsewhere && !w->db->engine->local;
+}
+
 static void
 apply_answer(struct work *w, struct job_row *j, const struct answer_line *answer, bool observed, int64_t now,
     struct buf *summary)
@@ -108,6 +137,10 @@ apply_answer(struct work *w, struct job_row *j, const struct answer_line *answer
 	const int64_t give_up_s = act == NULL ? 3 * 86400 : act->give_up_s;
 
 	buf_printf(summary, "%s%s", observed ? "observed: " : "", answer->summary);
+	if (is_left(w, answer)) {
+		leave_job(j, w->node, j->summary, answer, now, summary);
+		return;
+	}
 	if (answer->outcome == OUTCOME_RETRY) {
 		retry_job(j, answer, give_up_s, now, summary);
 		return;
@@ -212,6 +245,46 @@ record(struct work *w, const struct job_row *j, const char *outcome, int64_t now
 	return status;
 }
 
+/* The history hears of it once a node; the others are called, for one of them may begin at once. */
+static enum mh_status
+note_left(struct work *w, const struct job_row *j, const struct answer_line *answer, int64_t now, struct mh_err *err)
+{
+	struct refusal_row r = { .job_id = j->id, .node = w->node, .why = answer->summary };
+	struct buf detail;
+	bool news = false;
+	enum mh_status status = w->db->engine->now(w->db, &r.until, err);
+
+	r.until += REFUSAL_S;
+	if (status == MH_OK)
+		status = ledger_refuse(w->db, &r, &news, err);
+	if (status == MH_OK && news) {
+		buf_init(&detail, 4096);
+		buf_printf(&detail, "%s: " LEFT "%s: %s", j->event, w->node, answer->summary);
+		status = buf_ok(&detail)
+			     ? ledger_event_add(w->db, j->case_id, now, "left", j->action, detail.p, NULL, err)
+			     : mh_fail(err, MH_RETRY, "no memory for an outcome");
+		buf_release(&detail);
+	}
+	if (status == MH_OK)
+		w->db->engine->call(w->db);
+	return status;
+}
+
+/* What the job kept for itself beside its row ends with it; and a node that ran it lacks nothing. */
+static enum mh_status
+note_end(struct work *w, const struct case_row *c, const struct job_row *j, bool observed, struct mh_err *err)
+{
+	const bool over = j->state == JOB_DONE || j->state == JOB_FAILED || j->state == JOB_SKIPPED;
+	enum mh_status status = MH_OK;
+
+	if (!w->db->engine->local)
+		status = ledger_refusals_drop(w->db, j->id, over ? NULL : w->node, err);
+	/* what failed may be half done, so only its case's close lets go of that */
+	if (status == MH_OK && over && !observed && (j->state != JOB_FAILED || !c->open))
+		status = ledger_claims_end(w->db, c->id, j->action, err);
+	return status;
+}
+
 static enum mh_status
 outcome_in(struct work *w, struct arena *a, struct buf *summary, int64_t job_id, const struct answer_line *answer,
     bool observed, int64_t now, struct mh_err *err)
@@ -248,8 +321,12 @@ outcome_in(struct work *w, struct arena *a, struct buf *summary, int64_t job_id,
 		c.ticket_url = answer->url;
 		status = ledger_case_update(w->db, &c, err);
 	}
-	if (status == MH_OK)
+	if (status == MH_OK && is_left(w, answer))
+		status = note_left(w, &j, answer, now, err);
+	else if (status == MH_OK)
 		status = record(w, &j, outcome_names[answer->outcome], now, err);
+	if (status == MH_OK && !is_left(w, answer))
+		status = note_end(w, &c, &j, observed, err);
 	if (status == MH_OK && !observed)
 		status = ask_person(w, &c, &j, answer, a, now, err);
 	if (status == MH_OK && !observed)
@@ -277,15 +354,20 @@ job_outcome(
 }
 
 static enum mh_status
-requeue_in(struct work *w, struct arena *a, int64_t job_id, const char *why, int64_t now, struct mh_err *err)
+requeue_in(struct work *w, struct arena *a, const struct lease_row *lease, bool lapsed_only, const char *why,
+    int64_t now, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	struct job_row j;
+	bool lapsed = false;
 	enum mh_status status = db_tx_begin(w->db, &tx, err);
 
-	if (status == MH_OK)
-		status = ledger_job_get(w->db, job_id, a, &j, err);
-	if (status != MH_OK || j.state != JOB_RUNNING)
+	if (status == MH_OK) /* it may have been renewed, or another node was faster */
+		status = ledger_lease_look(w->db, lease->job_id, lease->owner, &lapsed, err);
+	if (status != MH_OK || (lapsed_only && !lapsed))
+		return status == MH_SKIP ? MH_OK : status;
+	status = ledger_job_get(w->db, lease->job_id, a, &j, err);
+	if (status != MH_OK)
 		return status;
 	j.state = JOB_QUEUED;
 	j.has_due = true;
@@ -294,16 +376,19 @@ requeue_in(struct work *w, struct arena *a, int64_t job_id, const char *why, int
 	status = ledger_job_update(w->db, &j, err);
 	if (status == MH_OK)
 		status = record(w, &j, "queued again", now, err);
+	if (status == MH_OK)
+		w->db->engine->call(w->db);
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
 
 enum mh_status
-job_requeue(struct work *w, int64_t job_id, const char *why, int64_t now, struct mh_err *err)
+job_requeue(
+    struct work *w, const struct lease_row *lease, bool lapsed_only, const char *why, int64_t now, struct mh_err *err)
 {
 	struct arena a;
 
 	arena_init(&a, CASE_ARENA_BYTES);
-	const enum mh_status status = requeue_in(w, &a, job_id, why, now, err);
+	const enum mh_status status = requeue_in(w, &a, lease, lapsed_only, why, now, err);
 	arena_release(&a);
 	return status;
 }

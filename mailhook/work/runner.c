@@ -1,6 +1,7 @@
 /* runner.c: leases and launches of action programs. */
 #include "mailhook/work/runner_impl.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,13 @@ runner_new(struct work *w, struct runner **ret, struct mh_err *err)
 	}
 	r->w = w;
 	r->n = n;
+	if (!w->db->engine->local) {
+		const enum mh_status status = fence_open(&r->fence, err);
+		if (status != MH_OK) {
+			runner_free(r);
+			return status;
+		}
+	}
 	for (size_t i = 0; i < n; i++)
 		r->places[i].runner = r;
 	*ret = r;
@@ -37,6 +45,7 @@ runner_new(struct work *w, struct runner **ret, struct mh_err *err)
 void
 runner_clear(struct running *p)
 {
+	runner_let_go(p);
 	if (p->launch != NULL)
 		launch_free(p->launch);
 	free(p->action);
@@ -52,6 +61,7 @@ runner_free(struct runner *r)
 		return;
 	for (size_t i = 0; i < r->n; i++)
 		runner_clear(&r->places[i]);
+	fence_close(r->fence);
 	free(r->places);
 	free(r);
 }
@@ -86,13 +96,16 @@ runner_tell(enum log_level level, const struct running *p, const char *outcome, 
 bool
 runner_on_checkpoint(void *user, struct mh_span state)
 {
-	const struct running *p = user;
+	struct running *p = user;
 	struct work *w = p->runner->w;
 	struct mh_err err = { 0 };
+	const int64_t since = clock_monotonic_ms();
 
 	if (p->observed)
 		return false; /* a checkpoint announces an effect, and there is none in a dry run */
-	const enum mh_status status = ledger_job_checkpoint(w->db, p->job_id, w->owner, state, &err);
+	enum mh_status status = ledger_lease_checkpoint(w->db, p->job_id, w->owner, state, &err);
+	if (status == MH_OK)
+		status = runner_hold(p, since, &err);
 	if (status != MH_OK)
 		runner_tell(LOG_WARNING, p, NULL, "no checkpoint: %s", err.text);
 	return status == MH_OK;
@@ -201,9 +214,10 @@ launch_job(struct running *p, const struct job_row *j, const struct conf_action 
 	return status == MH_OK ? launch_start(&spec, &p->launch, err) : status;
 }
 
-/* The job is ours from here; whatever goes wrong with the start is an outcome. */
+/* The job is ours from here, since that instant of the monotonic clock; whatever goes wrong with the start is an outcome. */
 static enum mh_status
-start_claimed(struct running *p, const struct job_row *j, int64_t now, struct arena *a, struct mh_err *err)
+start_claimed(
+    struct running *p, const struct job_row *j, int64_t since_ms, int64_t now, struct arena *a, struct mh_err *err)
 {
 	struct work *w = p->runner->w;
 	const struct conf_action *act = conf_action(w->conf, j->action);
@@ -226,12 +240,15 @@ start_claimed(struct running *p, const struct job_row *j, int64_t now, struct ar
 		status = launch_job(p, j, act, now, a, &request, &raw, &why);
 	buf_release(&request);
 	buf_release(&raw);
-	if (status == MH_OK) {
-		p->renew_at_ms = clock_monotonic_ms() + JOB_LEASE_S * 1000 / 3;
+	if (status == MH_OK)
+		status = runner_hold(p, since_ms, &why);
+	if (status == MH_OK)
 		return MH_OK;
-	}
 
-	const struct answer_line answer = { .outcome = OUTCOME_RETRY, .summary = why.text, .retry_after_s = -1 };
+	const struct answer_line answer = { .outcome = OUTCOME_RETRY,
+		.summary = why.text,
+		.retry_after_s = -1,
+		.elsewhere = act == NULL || why.absent };
 	if (p->action != NULL)
 		runner_tell(LOG_WARNING, p, outcome_names[OUTCOME_RETRY], "%s", why.text);
 	runner_clear(p);
@@ -259,62 +276,56 @@ settle(struct work *w, int64_t case_id, int64_t now, struct mh_err *err)
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
 
-/* One job that is due: looked at again, or claimed and started. */
-static enum mh_status
-start_one(struct runner *r, struct running *p, struct job_row *j, int64_t now, struct arena *a, struct mh_err *err)
-{
-	struct work *w = r->w;
-
-	if (j->state == JOB_WAITING && j->waiting_for == JOB_WAIT_AFTER)
-		return settle(w, j->case_id, now, err);
-	enum mh_status status = ledger_job_claim(w->db, j->id, w->owner, now, now + JOB_LEASE_S, err);
-	if (status == MH_SKIP)
-		return MH_OK; /* another node was faster */
-	if (status == MH_OK)
-		status = ledger_job_get(w->db, j->id, a, j, err);
-	return status == MH_OK ? start_claimed(p, j, now, a, err) : status;
-}
-
-/* A person's terminal that went away in the middle: its job is anybody's again. */
-static enum mh_status
-take_back(struct work *w, int64_t now, struct arena *a, struct mh_err *err)
-{
-	struct lapsed_rows lapsed = { 0 };
-	enum mh_status status = ledger_handovers_lapsed(w->db, now, a, &lapsed, err);
-
-	for (size_t i = 0; i < lapsed.n && status == MH_OK; i++)
-		status = job_requeue(w, lapsed.items[i], "the handover was broken off", now, err);
-	return status;
-}
-
 enum mh_status
 runner_start(struct runner *r, int64_t now, bool *ret_more, struct mh_err *err)
 {
+	struct work *w = r->w;
 	struct arena a;
-	enum mh_status status = MH_OK;
+	struct job_rows due = { 0 };
 
 	*ret_more = false;
 	arena_init(&a, RUN_ARENA_BYTES);
-	status = take_back(r->w, now, &a, err);
+	enum mh_status status = runner_take_back(r, now, &a, err);
+	if (status == MH_OK) /* the usual round: no transaction where nothing is due */
+		status = ledger_jobs_due(w->db, now, 1, &a, &due, err);
 	/* one at a time: starting one takes its case off the list, and an outcome may put others on it */
-	for (size_t i = 0; i < DUE_AT_ONCE && status == MH_OK; i++) {
-		struct job_rows due = { 0 };
+	for (size_t i = 0; i < DUE_AT_ONCE && status == MH_OK && due.n > 0; i++) {
+		const int64_t since = clock_monotonic_ms();
 		struct running *p = runner_free_place(r);
+		struct job_row j;
 
-		arena_reset(&a);
-		status = ledger_jobs_due(r->w->db, now, 1, &a, &due, err);
-		if (status != MH_OK || due.n == 0)
-			break;
 		*ret_more = i + 1 == DUE_AT_ONCE || p == NULL;
 		if (p == NULL)
 			break;
-		status = start_one(r, p, &due.items[0], now, &a, err);
+		arena_reset(&a);
+		status = ledger_lease_next(w->db, w->node, w->owner, now, &a, &j, err);
+		if (status == MH_SKIP)
+			break;
+		if (status == MH_OK && j.state == JOB_RUNNING)
+			status = start_claimed(p, &j, since, now, &a, err);
+		else if (status == MH_OK)
+			status = settle(w, j.case_id, now, err);
 	}
 	arena_release(&a);
-	return status;
+	return status == MH_SKIP ? MH_OK : status;
 }
 
 /* -- hearing ------------------------------------------------------------------------------------------------------- */
+
+/* Until its lease is to be renewed, or it must end; of a check, which has none, for ever. */
+static int
+lease_ms_left(const struct running *p)
+{
+	const bool fences = !p->runner->w->db->engine->local;
+	int64_t at = p->renew_at_ms;
+
+	if (p->job_id == 0)
+		return INT_MAX;
+	if (fences && p->fence_at_ms < at)
+		at = p->fence_at_ms;
+	const int64_t left = at - clock_monotonic_ms();
+	return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
+}
 
 size_t
 runner_pollfds(struct runner *r, struct pollfd *fds, size_t max, int *ret_timeout_ms)
@@ -335,8 +346,7 @@ runner_pollfds(struct runner *r, struct pollfd *fds, size_t max, int *ret_timeou
 				continue;
 			memcpy(fds + n, own, some * sizeof(own[0]));
 			n += some;
-			const int64_t renew = r->places[i].renew_at_ms - clock_monotonic_ms();
-			const int renew_ms = renew < 0 ? 0 : (int)renew;
+			const int renew_ms = lease_ms_left(&r->places[i]);
 			timeout = timeout < 0 || renew_ms < timeout ? renew_ms : timeout;
 		}
 		if (*ret_timeout_ms < 0 || timeout < *ret_timeout_ms)
@@ -361,21 +371,38 @@ tell_outcome(const struct running *p)
 	    p->observed ? "observed: " : "", p->answer.summary);
 }
 
+/* What it would have come to is not known, and nothing is written of it: when the lease has ended, it is anybody's. */
+static void
+end_fenced(struct running *p)
+{
+	runner_tell(LOG_WARNING, p, NULL, "its lease could not be renewed in time: stopped before it ends");
+	runner_clear(p);
+}
+
 static enum mh_status
 step_one(struct running *p, struct mh_err *err)
 {
 	struct work *w = p->runner->w;
 	enum mh_status status;
 
-	if (!p->ended && launch_step(p->launch, &p->answer) == MH_OK)
+	if (!p->ended && launch_step(p->launch, &p->answer) == MH_OK) {
 		p->ended = true;
+		if (p->job_id != 0 && p->answer.outcome == OUTCOME_RETRY && runner_fenced(p)) {
+			end_fenced(p);
+			return MH_OK;
+		}
+		runner_let_go(p);
+	}
 	if (p->job_id == 0)
 		return p->ended ? runner_end_check(p, err) : MH_OK;
+	if (!p->ended && runner_fenced(p)) {
+		end_fenced(p);
+		return MH_OK;
+	}
 	if (!p->ended) {
 		if (clock_monotonic_ms() < p->renew_at_ms)
 			return MH_OK;
-		p->renew_at_ms = clock_monotonic_ms() + JOB_LEASE_S * 1000 / 3;
-		status = ledger_job_renew(w->db, p->job_id, w->owner, clock_now() + JOB_LEASE_S, err);
+		status = runner_renew(p, err);
 		if (status != MH_SKIP)
 			return status;
 		runner_tell(LOG_WARNING, p, NULL, "the job is another worker's now: stopped");
@@ -424,7 +451,8 @@ runner_stop(struct runner *r, struct mh_err *err)
 			continue;
 		runner_clear(&r->places[i]); /* dead before anybody else may have it */
 		if (status == MH_OK && job_id != 0)
-			status = job_requeue(r->w, job_id, "stopped with the worker", clock_now(), err);
+			status = job_requeue(r->w, &(const struct lease_row){ job_id, r->w->owner }, false,
+			    "stopped with the worker", clock_now(), err);
 	}
 	return status;
 }

@@ -91,7 +91,6 @@ on_say_person(void *user, struct mh_span text)
 static enum mh_status
 hear_out(struct running *p, struct mh_err *err)
 {
-	struct work *w = p->runner->w;
 	enum mh_status status = MH_OK;
 
 	while (status == MH_OK && launch_step(p->launch, &p->answer) != MH_OK) {
@@ -101,8 +100,9 @@ hear_out(struct running *p, struct mh_err *err)
 		const int64_t renew = p->renew_at_ms - clock_monotonic_ms();
 
 		if (renew <= 0) {
-			p->renew_at_ms = clock_monotonic_ms() + JOB_LEASE_S * 1000 / 3;
-			status = ledger_job_renew(w->db, p->job_id, w->owner, clock_now() + JOB_LEASE_S, err);
+			status = runner_renew(p, err);
+			if (status == MH_RETRY) /* a ledger that is away for a moment ends no talk with a person */
+				status = runner_fenced(p) ? MH_SKIP : MH_OK;
 			continue;
 		}
 		(void)poll(fds, n, timeout < 0 || timeout > renew ? (int)renew : timeout);
@@ -138,7 +138,8 @@ input_in(struct running *p, const struct job_row *j, const char *by, struct aren
 	spec.request = buf_span(request);
 	if (status == MH_OK)
 		status = launch_start(&spec, &p->launch, err);
-	p->renew_at_ms = clock_monotonic_ms() + JOB_LEASE_S * 1000 / 3;
+	if (status == MH_OK)
+		status = runner_renew(p, err);
 	return status == MH_OK ? hear_out(p, err) : status;
 }
 
@@ -146,12 +147,13 @@ enum mh_status
 runner_input(
     struct work *w, const struct job_row *j, const char *by, bool *ret_taken, struct buf *out, struct mh_err *err)
 {
-	struct runner r = { .w = w };
-	struct running p = { .runner = &r, .job_id = j->id, .case_id = j->case_id };
+	struct running p = { .job_id = j->id, .case_id = j->case_id };
+	struct runner r = { .w = w, .places = &p, .n = 1 };
 	struct arena a;
 	struct buf request;
 	struct mh_err why = { 0 };
 
+	p.runner = &r;
 	arena_init(&a, RUN_ARENA_BYTES);
 	buf_init(&request, REQUEST_MAX_BYTES);
 	p.action = strdup(j->action);
@@ -168,6 +170,7 @@ runner_input(
 		status = job_outcome(w, j->id, &p.answer, false, clock_now(), err);
 	buf_release(&request);
 	runner_clear(&p);
+	fence_close(r.fence);
 	arena_release(&a);
 	return status;
 }

@@ -1,7 +1,9 @@
-/* runner_impl.h: what runner.c (runs of jobs) and runner_ask.c (questions) share. */
+/* runner_impl.h: what runner.c (runs of jobs), runner_lease.c (their leases), runner_claim.c (names that they claim) and
+ * runner_ask.c (questions) share. */
 #ifndef MAILHOOK_WORK_RUNNER_IMPL_H
 #define MAILHOOK_WORK_RUNNER_IMPL_H
 
+#include "mailhook/work/fence.h"
 #include "mailhook/work/job.h"
 #include "mailhook/work/launch.h"
 #include "mailhook/work/log.h"
@@ -19,13 +21,14 @@ struct running {
 	bool observed;           /* the verb was describe */
 	bool ended;              /* the answer is there but not yet in the ledger */
 	struct answer_line answer;
-	int64_t renew_at_ms;
+	int64_t renew_at_ms, fence_at_ms; /* monotonic; of a job. fence_at_ms: with a ledger that nodes share */
 };
 
 struct runner {
 	struct work *w;
 	struct running *places;
 	size_t n;
+	struct fence *fence; /* own; NULL with a local ledger: there a lease ends with its worker */
 };
 
 struct running *runner_free_place(struct runner *r); /* NULL: there is none */
@@ -33,6 +36,15 @@ void runner_clear(struct running *p);                /* kills what runs there */
 /* A line of the log about what runs there. */
 void runner_tell(enum log_level level, const struct running *p, const char *outcome, const char *fmt, ...)
     MH_PRINTF(4, 5);
+
+/* The lease of a job that runs was ours at that instant of the monotonic clock, and is for its whole time from there.
+ *   errors  MH_RETRY: nothing would end it in time */
+enum mh_status runner_hold(struct running *p, int64_t since_ms, struct mh_err *err);
+void runner_let_go(struct running *p);                              /* nothing of it runs any more */
+bool runner_fenced(const struct running *p);                        /* it must not run any longer: its lease may end */
+enum mh_status runner_renew(struct running *p, struct mh_err *err); /* MH_SKIP: the lease is not ours any more */
+/* Queues again what others, or a terminal, have lost. */
+enum mh_status runner_take_back(struct runner *r, int64_t now, struct arena *a, struct mh_err *err);
 
 /* Callbacks of launch.h; user: the struct running. */
 bool runner_on_checkpoint(void *user, struct mh_span state);

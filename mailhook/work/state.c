@@ -24,8 +24,8 @@ ends_in(const char *name, const char *end)
 	return n > k && strcmp(name + n - k, end) == 0;
 }
 
-static void
-look_at_intake(const char *folder, int64_t now, struct state *s)
+void
+state_look_at_intake(const char *folder, int64_t now, struct state *s)
 {
 	DIR *d = opendir(folder);
 	const struct dirent *e;
@@ -138,7 +138,7 @@ state_read(struct work *w, bool worker, int64_t now, struct state *ret, struct m
 	enum mh_status status = MH_OK;
 
 	arena_init(&s.arena, STATE_ARENA_BYTES);
-	look_at_intake(w->conf->intake_dir, now, &s);
+	state_look_at_intake(w->conf->intake_dir, now, &s);
 	if (w->db != NULL) {
 		status = look_at_cases(w->db, now, &s, err);
 		if (status == MH_OK)

@@ -23,6 +23,8 @@ struct state {
  *   in      worker: whether one runs
  *   errors  those of db.h */
 enum mh_status state_read(struct work *w, bool worker, int64_t now, struct state *ret, struct mh_err *err);
+/* The intake alone: its counts and whether it can be read. */
+void state_look_at_intake(const char *folder, int64_t now, struct state *s);
 void state_release(struct state *s);
 /* Something that a person should look at. */
 bool state_attention(const struct state *s);

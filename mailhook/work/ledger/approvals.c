@@ -113,26 +113,3 @@ ledger_renewal(struct db *db, int64_t case_id, struct renewal_row *ret, struct m
 		*ret = r;
 	return status;
 }
-
-enum mh_status
-ledger_handovers_lapsed(struct db *db, int64_t now, struct arena *a, struct lapsed_rows *ret, struct mh_err *err)
-{
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct lapsed_rows list = { 0 };
-	char t[MH_TIME_TEXT];
-	enum mh_status status = db_query(db,
-	    "SELECT id FROM jobs WHERE state = 'running' AND lease_owner LIKE '%" LEDGER_HANDOVER
-	    "' AND lease_until < $1 ORDER BY id",
-	    DB_ARGS(db_time(t, now)), &rows, err);
-
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		if (list.items == NULL)
-			return rows_full(err);
-		list.items[list.n++] = db_get_int(rows, 0);
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
-}

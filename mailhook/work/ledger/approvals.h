@@ -42,13 +42,4 @@ enum mh_status ledger_renewal_set(struct db *db, int64_t case_id, const struct r
 enum mh_status ledger_renewal(
     struct db *db, int64_t case_id, struct renewal_row *ret, struct mh_err *err); /* MH_SKIP */
 
-/* Jobs that a person at a terminal had, and whose lease has ended: the terminal is gone. */
-struct lapsed_rows {
-	int64_t *items;
-	size_t n, cap;
-};
-#define LEDGER_HANDOVER "/handover" /* how the owner of such a lease ends */
-enum mh_status ledger_handovers_lapsed(
-    struct db *db, int64_t now, struct arena *a, struct lapsed_rows *ret, struct mh_err *err);
-
 #endif

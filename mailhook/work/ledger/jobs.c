@@ -1,5 +1,4 @@
 /* jobs.c: one row for each action that is due for an event of a case. */
-#include "mailhook/work/ledger/approvals.h"
 #include "mailhook/work/ledger/rows.h"
 
 #define COUNT(names) (sizeof(names) / sizeof((names)[0]))
@@ -13,11 +12,6 @@ const char *const job_wait_names[JOB_WAIT_AFTER + 1] = { NULL, "time", "approval
 const char *const role_names[ROLE_REPLY + 1] = {
 	[ROLE_TICKET] = "ticket", [ROLE_EFFECT] = "effect", [ROLE_REPLY] = "reply"
 };
-
-/* No row of pauses keeps a job of that table from starting. */
-#define NOT_PAUSED(jobs)                                                                                               \
-	"AND NOT EXISTS (SELECT 1 FROM pauses p WHERE p.scope = 'all' OR (p.scope = 'action' AND p.name = " jobs       \
-	".action) OR (p.scope = 'rule' AND p.name = (SELECT c.rule FROM cases c WHERE c.id = " jobs ".case_id))) "
 
 static enum mh_status
 read_job_row(struct db_rows *rows, struct arena *a, struct job_row *ret, struct mh_err *err)
@@ -101,8 +95,8 @@ ledger_jobs_due(struct db *db, int64_t now, size_t max, struct arena *a, struct 
 
 	return many_jobs(db,
 	    "SELECT " JOB_COLUMNS " FROM jobs j WHERE j.state IN ('queued', 'waiting') AND j.due <= $1 "
-	    "AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.case_id = j.case_id AND r.state = 'running') " NOT_PAUSED(
-		"j") "ORDER BY j.event_id, j.position, j.id LIMIT $2",
+	    "AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.case_id = j.case_id AND r.state = "
+	    "'running') " LEDGER_NOT_PAUSED("j") "ORDER BY j.event_id, j.position, j.id LIMIT $2",
 	    DB_ARGS(db_time(t, now), db_int((int64_t)max)), a, ret, err);
 }
 
@@ -119,11 +113,9 @@ ledger_jobs_next_due(struct db *db, int64_t now, int64_t *ret, struct mh_err *er
 	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
 	char t[MH_TIME_TEXT];
 	bool known = false;
-	enum mh_status status = db_query(db,
-	    "SELECT min(at) FROM (SELECT due AS at FROM jobs WHERE state IN ('queued', 'waiting') AND due > $1 UNION "
-	    "ALL SELECT lease_until FROM jobs WHERE state = 'running' AND lease_owner LIKE '%" LEDGER_HANDOVER
-	    "' AND lease_until > $1) AS times",
-	    DB_ARGS(db_time(t, now)), &rows, err);
+	enum mh_status status =
+	    db_query(db, "SELECT min(due) FROM jobs WHERE state IN ('queued', 'waiting') AND due > $1",
+		DB_ARGS(db_time(t, now)), &rows, err);
 
 	if (status == MH_OK)
 		status = db_step(rows, err);
@@ -165,49 +157,6 @@ ledger_job_update(struct db *db, const struct job_row *j, struct mh_err *err)
 		j->has_retrying ? db_time(retrying, j->retrying_since) : db_null(),
 		j->has_ended ? db_time(ended, j->ended) : db_null(), db_str(j->action_state), db_str(j->summary),
 		db_str(j->url), db_int(j->id)),
-	    err);
-}
-
-/* One changed row: the lease is ours. */
-static enum mh_status
-held(struct db *db, enum mh_status status, struct mh_err *err)
-{
-	if (status == MH_OK && db->engine->changed(db) != 1)
-		return mh_fail(err, MH_SKIP, "the job's lease is not ours");
-	return status;
-}
-
-enum mh_status
-ledger_job_claim(struct db *db, int64_t id, const char *owner, int64_t now, int64_t until, struct mh_err *err)
-{
-	char t[MH_TIME_TEXT], lease[MH_TIME_TEXT];
-
-	return held(db,
-	    db_run(db,
-		"UPDATE jobs SET state = 'running', waiting_for = NULL, due = NULL, attempt = attempt + 1, "
-		"started = COALESCE(started, $1), lease_owner = $2, lease_until = $3 WHERE id = $4 "
-		"AND state IN ('queued', 'waiting') " NOT_PAUSED("jobs"),
-		DB_ARGS(db_time(t, now), db_str(owner), db_time(lease, until), db_int(id)), err),
-	    err);
-}
-
-enum mh_status
-ledger_job_renew(struct db *db, int64_t id, const char *owner, int64_t until, struct mh_err *err)
-{
-	char lease[MH_TIME_TEXT];
-
-	return held(db,
-	    db_run(db, "UPDATE jobs SET lease_until = $1 WHERE id = $2 AND state = 'running' AND lease_owner = $3",
-		DB_ARGS(db_time(lease, until), db_int(id), db_str(owner)), err),
-	    err);
-}
-
-enum mh_status
-ledger_job_checkpoint(struct db *db, int64_t id, const char *owner, struct mh_span state, struct mh_err *err)
-{
-	return held(db,
-	    db_run(db, "UPDATE jobs SET action_state = $1 WHERE id = $2 AND state = 'running' AND lease_owner = $3",
-		DB_ARGS(db_span(state), db_int(id), db_str(owner)), err),
 	    err);
 }
 

@@ -215,17 +215,10 @@ enum mh_status ledger_jobs_of_case(
 enum mh_status ledger_jobs_due(
     struct db *db, int64_t now, size_t max, struct arena *a, struct job_rows *ret, struct mh_err *err);
 enum mh_status ledger_jobs_running(struct db *db, struct arena *a, struct job_rows *ret, struct mh_err *err);
-/* The earliest due after now, or end of a handover's lease. MH_SKIP: none. */
+/* The earliest due after now. MH_SKIP: none. */
 enum mh_status ledger_jobs_next_due(struct db *db, int64_t now, int64_t *ret, struct mh_err *err);
 /* Writes state, waiting_for, attempt, due, started, retrying_since, ended, action_state, summary, url; ends the lease. */
 enum mh_status ledger_job_update(struct db *db, const struct job_row *j, struct mh_err *err);
-/* A queued job becomes running under our lease, its attempt counted. MH_SKIP: somebody else has it. */
-enum mh_status ledger_job_claim(
-    struct db *db, int64_t id, const char *owner, int64_t now, int64_t until, struct mh_err *err);
-/* Lease longer, or a checkpoint under it. MH_SKIP: the lease is not ours any more. */
-enum mh_status ledger_job_renew(struct db *db, int64_t id, const char *owner, int64_t until, struct mh_err *err);
-enum mh_status ledger_job_checkpoint(
-    struct db *db, int64_t id, const char *owner, struct mh_span state, struct mh_err *err);
 /* How often a case had that event: for the keys of its jobs. */
 enum mh_status ledger_event_count(struct db *db, int64_t case_id, const char *what, int64_t *ret, struct mh_err *err);
 /* Jobs by state, indexed by enum job_state. */

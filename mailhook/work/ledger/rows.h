@@ -38,6 +38,11 @@ row_word(struct row *r, int column, const char *const *names, size_t n)
 #define TRUST_LEVELS 3
 #define PRECISIONS 3
 
+/* No row of pauses keeps a job of that table from starting. */
+#define LEDGER_NOT_PAUSED(jobs)                                                                                        \
+	"AND NOT EXISTS (SELECT 1 FROM pauses p WHERE p.scope = 'all' OR (p.scope = 'action' AND p.name = " jobs       \
+	".action) OR (p.scope = 'rule' AND p.name = (SELECT c.rule FROM cases c WHERE c.id = " jobs ".case_id))) "
+
 /* The array with room for one more row, which may have moved; NULL: the arena is full, say rows_full(). */
 void *rows_room(struct arena *a, void *items, size_t n, size_t *cap, size_t size);
 enum mh_status rows_full(struct mh_err *err);

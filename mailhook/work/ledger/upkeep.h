@@ -7,7 +7,7 @@
 
 #include "mailhook/work/ledger/ledger.h"
 
-/* -- pauses: while one is there, no job of it starts (ledger_jobs_due, ledger_job_claim) --------------------------- */
+/* -- pauses: while one is there, no job of it starts (ledger_jobs_due, leases.h) ---------------------------------- */
 
 struct pause_row {
 	const char *scope, *name; /* "all" and "", "rule" or "action" and its name */
