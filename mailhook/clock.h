@@ -10,6 +10,7 @@
 
 int64_t clock_now(void);          /* UTC seconds */
 int64_t clock_monotonic_ms(void); /* for deadlines only */
-const char *clock_file(void);     /* the test clock's file, to be watched and handed to no action; or NULL */
+int64_t clock_boot_ms(void);  /* the same, and goes on while the machine sleeps: for what others take when it is over */
+const char *clock_file(void); /* the test clock's file, to be watched and handed to no action; or NULL */
 
 #endif

@@ -298,6 +298,7 @@ mailbox_of(const struct conf_block *b)
 		.irrelevant = text_in(b, KEY_IRRELEVANT),
 		.keyword = text_in(b, KEY_KEYWORD),
 		.ca_file = text_in(b, KEY_CA_FILE),
+		.prefer = text_in(b, KEY_PREFER),
 		.mark_seen = switch_in(b, KEY_MARK_SEEN),
 		.allow_plain = switch_in(b, KEY_ALLOW_PLAIN),
 		.all_bodies = bodies != NULL && strcmp(bodies, "all") == 0,

@@ -93,6 +93,7 @@ struct conf_mailbox {
 	const char *name, *url, *user, *password_file, *password_command, *token; /* token: mailhook-token's file */
 	const char *done, *review, *irrelevant, *keyword;                         /* NULL: not wanted */
 	const char *ca_file;                                                      /* NULL: the system's authorities */
+	const char *prefer; /* the node that has it back whenever it returns; NULL: whoever has it */
 	enum mailbox_auth auth;
 	bool mark_seen, allow_plain; /* allow_plain: to any host */
 	bool all_bodies, no_search;  /* bodies = "all"; search = "never" */

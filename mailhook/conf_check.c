@@ -555,6 +555,7 @@ const struct conf_option conf_options[CONF_KEYS] = {
 	[KEY_BODIES] = { CONF_MAILBOX, false, "bodies", is_bodies, "likely or all" },
 	[KEY_SEARCH] = { CONF_MAILBOX, false, "search", is_search, "auto or never" },
 	[KEY_MAX_MESSAGE] = { CONF_MAILBOX, false, "max_message", is_max_message, "a size from 64k to 64M" },
+	[KEY_PREFER] = { CONF_MAILBOX, false, "prefer", conf_title_right, "1 to 64 letters, digits or any of .-_@" },
 	[KEY_PROGRAM] = { CONF_ACTION, false, "program", is_program, "the name of a program, or an absolute path" },
 	[KEY_ROLE] = { CONF_ACTION, false, "role", is_role, "ticket, effect or reply" },
 	[KEY_NEEDS] = { CONF_ACTION, false, "needs", is_trust, "unverified, relayed or verified" },

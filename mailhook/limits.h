@@ -55,7 +55,9 @@
 #define MH_IMAP_HEADERS 64               /* messages whose fields come in one answer: 1 MB at most */
 #define MH_IMAP_CHUNK_BYTES (1u << 20)   /* a message comes in pieces: one answer stays small, its deadline just */
 #define MH_IMAP_AGAIN 100                /* messages that the server would not give; more of them stop the mailbox */
-#define MH_IMAP_FILING 10000             /* messages that wait to be filed; more are left where they are */
+#define MH_IMAP_POSITION_BYTES                                                                                         \
+	(512u << 10) /* MH_IMAP_FILING lines of 34 bytes at most, and the rest; as JSON below MH_MAX_JSON_BYTES */
+#define MH_IMAP_FILING 10000 /* messages that wait to be filed; more are left where they are */
 
 /* -- actions ------------------------------------------------------------------------------------------------------ */
 #define MH_MAX_ACTION_REQUEST_BYTES (1u << 20) /* one request: the history of a case can be long */

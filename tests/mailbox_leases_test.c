@@ -13,6 +13,7 @@
 
 #define NOW ROOM_NOW
 #define GRACE 8
+#define LEASE 30
 
 static const struct mailbox_holder a = { "alpha", "a0" }, b = { "beta", "b0" }, a_again = { "alpha", "a1" };
 
@@ -78,7 +79,7 @@ static const struct row rows[] = {
 		{ SAVE, &b, 42, "beta b0", MH_OK } } },
 	{ "dropped by who held it last and gave it up long before",
 	    { { TAKE, &a, 0, "alpha a0", 0 }, { DROP, &a, 0, "alpha a0", 0 }, { RELEASE, &a, 5, "", 0 },
-		{ DROP, &b, 5, "", 0 }, { DROP, &a, 4, "", 0 }, { DROP, &a, 5, NULL, 0 } } },
+		{ DROP, &b, 5, "", 0 }, { DROP, &a, 4, "alpha a0", 0 }, { DROP, &a, 5, NULL, 0 } } },
 	{ "not dropped where another took it",
 	    { { TAKE, &a, 0, "alpha a0", 0 }, { RELEASE, &a, 5, "", 0 }, { TAKE, &b, 5, "beta b0", 0 },
 		{ RELEASE, &b, 6, "", 0 }, { DROP, &a, 100, "", 0 } } },
@@ -116,9 +117,9 @@ do_step(struct db *db, const struct step *s, struct mh_err *err)
 
 	switch (s->what) {
 	case TAKE:
-		return ledger_mailbox_take(db, s->who, &names, now, GRACE, now + MAILBOX_LEASE_S, err);
+		return ledger_mailbox_take(db, s->who, &names, now, GRACE, now + LEASE, err);
 	case RENEW:
-		return ledger_mailbox_renew(db, s->who, now, now + MAILBOX_LEASE_S, err);
+		return ledger_mailbox_renew(db, s->who, now, now + LEASE, err);
 	case RELEASE:
 		return ledger_mailbox_release(db, s->who, &names, now, err);
 	case RELEASE_ALL:

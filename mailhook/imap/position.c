@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_FILE_BYTES (1u << 20) /* MH_IMAP_FILING lines of 32 bytes, and the rest */
+#define MAX_FILE_BYTES MH_IMAP_POSITION_BYTES
 #define AGAIN_FIRST_S 60
 #define AGAIN_MOST_S 3600
 
@@ -216,21 +216,30 @@ read_file(const char *path, struct buf *out, struct mh_err *err)
 	return n < 0 ? mh_fail_errno(err, MH_RETRY, "%s", path) : MH_OK;
 }
 
+static enum mh_status
+path_of(const char *state_dir, const char *name, char dst[4096], struct mh_err *err)
+{
+	const int n = snprintf(dst, 4096, "%s/mailboxes", state_dir);
+
+	if (n < 0 || (size_t)n + strlen(name) + 8 >= 4096)
+		return mh_fail(err, MH_BAD, "the name of state_dir is too long");
+	if (mkdir(dst, 0700) != 0 && errno != EEXIST)
+		return mh_fail_errno(err, MH_RETRY, "%s", dst);
+	(void)snprintf(dst + n, 4096 - (size_t)n, "/%s", name);
+	return MH_OK;
+}
+
 enum mh_status
 position_load(const char *state_dir, const struct conf_mailbox *box, struct position *ret, struct mh_err *err)
 {
 	struct buf text;
-	const int n = snprintf(ret->path, sizeof(ret->path), "%s/mailboxes", state_dir);
+	enum mh_status status = path_of(state_dir, box->name, ret->path, err);
 
-	if (n < 0 || (size_t)n + strlen(box->name) + 8 >= sizeof(ret->path))
-		return mh_fail(err, MH_BAD, "the name of state_dir is too long");
-	if (mkdir(ret->path, 0700) != 0 && errno != EEXIST)
-		return mh_fail_errno(err, MH_RETRY, "%s", ret->path);
-	(void)snprintf(ret->path + n, sizeof(ret->path) - (size_t)n, "/%s", box->name);
-
+	if (status != MH_OK)
+		return status;
 	position_reset(ret, 0, 0);
 	buf_init(&text, MAX_FILE_BYTES);
-	enum mh_status status = read_file(ret->path, &text, err);
+	status = read_file(ret->path, &text, err);
 	if (status == MH_OK && (!buf_ok(&text) || !read_text(ret, box, buf_span(&text))))
 		position_reset(ret, 0, 0);
 	buf_release(&text);
@@ -305,4 +314,35 @@ position_save(const struct position *p, const struct conf_mailbox *box, struct m
 	if (rename(tmp, p->path) != 0 || !sync_folder_of(p->path))
 		return mh_fail_errno(err, MH_RETRY, "%s", p->path);
 	return MH_OK;
+}
+
+/* -- from node to node --------------------------------------------------------------------------------------------- */
+
+enum mh_status
+position_export(const char *state_dir, const char *name, struct buf *out, struct mh_err *err)
+{
+	char path[4096];
+	enum mh_status status = path_of(state_dir, name, path, err);
+
+	buf_clear(out);
+	if (status == MH_OK)
+		status = read_file(path, out, err);
+	if (status == MH_OK && !buf_ok(out))
+		return mh_fail(err, MH_LIMIT, "%s is too long", path);
+	return status;
+}
+
+enum mh_status
+position_import(
+    const char *state_dir, const struct conf_mailbox *box, bool own, struct mh_span text, struct mh_err *err)
+{
+	struct position here = { 0 }, written = { 0 };
+	enum mh_status status = position_load(state_dir, box, &here, err);
+
+	memcpy(written.path, here.path, sizeof(written.path));
+	if (status == MH_OK && !(own && here.uidvalidity != 0) && read_text(&written, box, text))
+		status = position_save(&written, box, err);
+	position_release(&here);
+	position_release(&written);
+	return status;
 }

@@ -42,6 +42,19 @@ void position_release(struct position *p);
 /* Makes it durable. errors  MH_RETRY */
 enum mh_status position_save(const struct position *p, const struct conf_mailbox *box, struct mh_err *err);
 
+/* -- from node to node --------------------------------------------------------------------------------------------- */
+
+/* The file's text, for whoever reads the mailbox next.
+ *   errors  MH_SKIP there is none yet; MH_RETRY, MH_LIMIT */
+enum mh_status position_export(const char *state_dir, const char *name, struct buf *out, struct mh_err *err);
+/* Goes on from what was written last, anywhere: it becomes this node's own. What is of another URL or user, or cannot be
+ * understood, changes nothing; and what this very node wrote only where its file, which has that or a later one, is gone.
+ *   errors  MH_RETRY it could not be made durable */
+enum mh_status position_import(
+    const char *state_dir, const struct conf_mailbox *box, bool own, struct mh_span text, struct mh_err *err);
+
+/* -- rows ---------------------------------------------------------------------------------------------------------- */
+
 /* False: MH_IMAP_FILING is reached, or no memory. A message that waits already only changes. */
 bool position_file(struct position *p, uint32_t uid, enum filing as);
 /* False: MH_IMAP_AGAIN is reached. */

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "mailhook/clock.h"
+
 #define TAG "a0" /* of what libetpan does not see; its own tags are numbers */
 #define MAX_CHALLENGES 4
 #define TALK_BYTES (32u << 10)
@@ -51,12 +53,22 @@ end_of(struct session *s, const char *what, int code, struct mh_err *err)
 	return mh_fail(err, MH_BAD, "%s: the server's answer cannot be read", what);
 }
 
+bool
+session_lapsed(const struct session *s)
+{
+	const int64_t end_ms = s->lease_end_ms == NULL ? 0 : atomic_load(s->lease_end_ms);
+
+	return end_ms != 0 && clock_boot_ms() >= end_ms;
+}
+
 enum mh_status
 session_command(struct session *s, const char *what, const struct buf *command, unsigned want, size_t answer_bytes,
     struct mh_err *err)
 {
 	if (!buf_ok(command))
 		return mh_fail(err, MH_RETRY, "%s: no memory", what);
+	if (session_lapsed(s))
+		return mh_fail(err, MH_RETRY, "another node may have it by now");
 	begin(s, want, answer_bytes);
 	return end_of(s, what, mailimap_custom_command(s->imap, command->p), err);
 }

@@ -6,6 +6,8 @@
 #ifndef MAILHOOK_IMAP_SESSION_H
 #define MAILHOOK_IMAP_SESSION_H
 
+#include <stdatomic.h>
+
 #include "mailhook/conf.h"
 #include "mailhook/imap/names.h"
 #include "mailhook/imap/stream.h"
@@ -22,7 +24,11 @@ struct session {
 	bool search_by_words;          /* its SEARCH is known to look for whole words only: Exchange's, Gmail's */
 	uint32_t uidvalidity, uidnext; /* of the selected folder */
 	bool read_only;
+	const _Atomic int64_t *lease_end_ms; /* borrowed, of the slot; NULL: no command depends on it */
 };
+
+/* The time for which the mailbox is ours is over, or never began: nothing more may be done to it. */
+bool session_lapsed(const struct session *s);
 
 /* Connects, begins TLS, logs in, and selects the mailbox's folder.
  *   in      trust: by stream_trust of the mailbox's ca_file; libexec: the folder of mailhook-token
@@ -42,7 +48,7 @@ enum mh_status session_select(struct session *s, struct mh_err *err);
 /* One command to its end, built in a buffer of its own.
  *   in      what: for errors, "FETCH"; want: enum screen_want; answer_bytes: 0: MH_IMAP_ANSWER_BYTES
  *   errors  MH_SKIP the server said NO or BAD: code and words in session_screen(); MH_RETRY, MH_BAD, MH_LIMIT: the
- *           connection is of no use any more */
+ *           connection is of no use any more, or the mailbox not ours: then nothing was said */
 enum mh_status session_command(struct session *s, const char *what, const struct buf *command, unsigned want,
     size_t answer_bytes, struct mh_err *err);
 /* A folder of the configuration, as a quoted string. errors: as put_folder */

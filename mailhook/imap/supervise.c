@@ -18,6 +18,7 @@
 #include "mailhook/cli.h"
 #include "mailhook/clock.h"
 #include "mailhook/imap/imap.h"
+#include "mailhook/imap/leases.h"
 #include "mailhook/imap/report.h"
 #include "mailhook/work/log.h"
 #include "mailhook/work/notify.h"
@@ -27,6 +28,7 @@
 #define REPORT_EVERY_MS 10000
 #define START_PATIENCE_MS 10000 /* a new process has said nothing yet */
 #define LOOK_MS 10000
+#define LEAVE_MS 5000 /* at the end: so long may mailboxes that nodes share take to the message at hand */
 
 struct mailbox {
 	pid_t pid; /* 0: none runs */
@@ -42,6 +44,8 @@ struct supervisor {
 	struct mailbox *boxes; /* own */
 	struct slot *slots;    /* own, shared */
 	size_t n;
+	struct leases *leases; /* own; NULL: the mailboxes are this machine's own */
+	size_t watching;       /* of the last report */
 	bool once, stopping, reload;
 	int signals, lock;
 	sigset_t before;
@@ -125,6 +129,7 @@ be_mailbox(struct supervisor *s, size_t i, pid_t parent)
 		_exit(CLI_LATER);
 	(void)close(s->signals);
 	notify_close(&s->notify);
+	leases_forked(s->leases);
 	(void)signal(SIGTERM, SIG_DFL);
 	(void)sigprocmask(SIG_SETMASK, &s->before, NULL);
 	_exit(watch_mailbox(s->im, i, &s->slots[i], s->once));
@@ -139,13 +144,16 @@ start(struct supervisor *s, size_t i)
 	atomic_store(&s->slots[i].overdue_ms, clock_monotonic_ms() + START_PATIENCE_MS);
 	s->slots[i].words[0] = '\0';
 	b->began_ok = atomic_load(&s->slots[i].last_ok);
+	leases_started(s->leases, i);
 	const pid_t pid = fork();
 	if (pid == 0)
 		be_mailbox(s, i, parent);
-	if (pid > 0)
+	if (pid > 0) {
 		b->pid = pid;
-	else
-		b->start_ms = clock_monotonic_ms() + BACK_OFF_MOST_MS / 10;
+		return;
+	}
+	(void)leases_ended(s->leases, i);
+	b->start_ms = clock_monotonic_ms() + BACK_OFF_MOST_MS / 10;
 }
 
 /* From three quarters of it to five quarters: many mailboxes of one server must not come back at once. */
@@ -189,13 +197,22 @@ ended(struct supervisor *s, size_t i, int status)
 	b->code = WIFEXITED(status) ? WEXITSTATUS(status) : CLI_LATER;
 	b->done = s->once;
 	atomic_store(&s->slots[i].watching, 0);
+	s->report_ms = 0;
+	if (leases_ended(s->leases, i)) { /* whoever has it next reads what this one had at hand */
+		atomic_store(&s->slots[i].in_hand, 0);
+		s->slots[i].words[0] = '\0';
+		b->back_off_ms = BACK_OFF_FIRST_MS;
+		b->start_ms = 0;
+		return;
+	}
+	if (s->once)
+		leases_done(s->leases, i);
 	if (atomic_load(&s->slots[i].last_ok) > b->began_ok) /* it was of use */
 		b->back_off_ms = BACK_OFF_FIRST_MS;
 	b->start_ms = clock_monotonic_ms() + with_jitter(b->back_off_ms);
 	b->back_off_ms = b->back_off_ms * 2 < BACK_OFF_MOST_MS ? b->back_off_ms * 2 : BACK_OFF_MOST_MS;
 	if (!s->stopping)
 		say_end(s, i, status);
-	s->report_ms = 0;
 }
 
 static void
@@ -204,10 +221,31 @@ reap(struct supervisor *s)
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (leases_reap(s->leases, pid))
+			continue;
 		for (size_t i = 0; i < s->n; i++)
 			if (s->boxes[i].pid == pid)
 				ended(s, i, status);
+	}
+}
+
+/* Those that this node is to watch no more. */
+static void
+end_for_leases(struct supervisor *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		switch (s->boxes[i].pid == 0 ? LEASES_STAY : leases_end(s->leases, i)) {
+		case LEASES_STAY:
+			break;
+		case LEASES_LEAVE: /* at rest, or it takes too long: what it has at hand is read again elsewhere */
+			(void)kill(s->boxes[i].pid, SIGTERM);
+			break;
+		case LEASES_OVER:
+			(void)kill(s->boxes[i].pid, SIGKILL);
+			break;
+		}
+	}
 }
 
 /* A process that said nothing for longer than its longest command hangs, in a loop of libetpan's for instance. */
@@ -260,6 +298,7 @@ stop_all(struct supervisor *s)
 			while (waitpid(s->boxes[i].pid, NULL, 0) < 0 && errno == EINTR)
 				;
 		s->boxes[i].pid = 0;
+		(void)leases_ended(s->leases, i);
 		atomic_store(&s->slots[i].watching, 0);
 	}
 }
@@ -279,6 +318,12 @@ write_report(struct supervisor *s, bool last)
 		log_event(LOG_WARNING, "report", NULL, "%s", err.text);
 }
 
+static bool
+same(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 static void
 reload(struct supervisor *s, const char *config)
 {
@@ -287,8 +332,10 @@ reload(struct supervisor *s, const char *config)
 
 	s->reload = false;
 	enum mh_status status = imap_load(&fresh, config, &err);
-	if (status == MH_OK && strcmp(fresh.conf->state_dir, s->im->conf->state_dir) != 0)
-		status = mh_fail(&err, MH_BAD, "state_dir is another: restart instead");
+	if (status == MH_OK &&
+	    (!same(fresh.conf->state_dir, s->im->conf->state_dir) || !same(fresh.conf->ledger, s->im->conf->ledger) ||
+		!same(fresh.conf->node, s->im->conf->node)))
+		status = mh_fail(&err, MH_BAD, "state_dir, ledger or node is another: restart instead");
 	if (status != MH_OK) {
 		log_event(LOG_ERROR, "reload", NULL, "not reloaded: %s", err.text);
 		imap_release(&fresh);
@@ -303,7 +350,10 @@ reload(struct supervisor *s, const char *config)
 	*s->im = fresh;
 	imap_aim(s->im);
 	log_open(s->im->conf, LOG_JOURNAL_SOCKET);
-	if (make_boxes(s, &err) != MH_OK) {
+	status = make_boxes(s, &err);
+	if (status == MH_OK)
+		status = leases_renew(s->leases, s->im, s->slots, &err);
+	if (status != MH_OK) {
 		log_event(LOG_ERROR, "reload", NULL, "%s", err.text);
 		s->stopping = true;
 	}
@@ -332,7 +382,7 @@ start_due(struct supervisor *s, int64_t now_ms)
 	for (size_t i = 0; i < s->n; i++) {
 		struct mailbox *b = &s->boxes[i];
 
-		if (b->pid != 0 || b->done)
+		if (b->pid != 0 || b->done || !leases_may_watch(s->leases, i))
 			continue;
 		if (b->start_ms <= now_ms)
 			start(s, i);
@@ -349,8 +399,29 @@ tell_manager(struct supervisor *s)
 
 	for (size_t i = 0; i < s->n; i++)
 		watching += atomic_load(&s->slots[i].watching) != 0;
-	notify_status(&s->notify, "%zu of %zu mailboxes are watched", watching, s->n);
+	if (s->leases == NULL)
+		notify_status(&s->notify, "%zu of %zu mailboxes are watched", watching, s->n);
+	else
+		notify_status(&s->notify, "%zu of %zu mailboxes are watched, %zu by other nodes", watching, s->n,
+		    leases_elsewhere(s->leases));
+	if (watching != s->watching)
+		s->report_ms = 0;
+	s->watching = watching;
 	notify_progress(&s->notify); /* whoever hangs was ended, so the whole does not */
+}
+
+/* With once: mailboxes that another node watches are read there. */
+static void
+settle(struct supervisor *s)
+{
+	for (size_t i = 0; i < s->n && s->once; i++) {
+		bool known = false;
+
+		if (s->boxes[i].done || s->boxes[i].pid != 0 || !leases_not_ours(s->leases, i, &known))
+			continue;
+		s->boxes[i].done = true;
+		s->boxes[i].code = known ? CLI_OK : CLI_LATER;
+	}
 }
 
 static bool
@@ -363,29 +434,61 @@ finished(const struct supervisor *s)
 }
 
 static void
+wait_and_hear(struct supervisor *s, int64_t wait_ms)
+{
+	struct pollfd p[2 + LEASES_FDS] = { { .fd = s->signals, .events = POLLIN },
+		{ .fd = s->im->told, .events = POLLIN } };
+	const size_t more = leases_poll(s->leases, p + 2, &wait_ms);
+
+	(void)poll(p, 2 + more, notify_sleep_ms(&s->notify, (int)wait_ms));
+	hear_signals(s);
+	if (p[1].revents != 0)
+		(void)eventfd_read(s->im->told, &(eventfd_t){ 0 });
+	leases_hear(s->leases);
+}
+
+/* Mailboxes that nodes share end with the message at hand, so that the next node has nothing to do twice. */
+static void
+leave_all(struct supervisor *s)
+{
+	const int64_t until_ms = clock_monotonic_ms() + LEAVE_MS;
+
+	if (s->leases == NULL)
+		return;
+	leases_leave_all(s->leases);
+	for (;;) {
+		reap(s);
+		end_for_leases(s);
+		if (running(s) == 0 || clock_monotonic_ms() >= until_ms)
+			break;
+		wait_and_hear(s, 50);
+	}
+}
+
+static void
 live(struct supervisor *s, const char *config)
 {
 	while (!s->stopping) {
 		reap(s);
 		if (s->reload)
 			reload(s, config);
+		settle(s);
 		if (finished(s) || s->stopping)
 			break;
 		const int64_t now_ms = clock_monotonic_ms();
+		end_for_leases(s);
 		end_overdue(s, now_ms);
 		say_read_again(s);
-		write_report(s, false);
 		tell_manager(s);
-		struct pollfd p[] = { { .fd = s->signals, .events = POLLIN }, { .fd = s->im->told, .events = POLLIN } };
-		(void)poll(p, 2, notify_sleep_ms(&s->notify, (int)start_due(s, now_ms)));
-		hear_signals(s);
-		if (p[1].revents != 0 && eventfd_read(s->im->told, &(eventfd_t){ 0 }) == 0)
-			s->report_ms = 0;
+		write_report(s, false);
+		wait_and_hear(s, start_due(s, now_ms));
 	}
 	notify_stopping(&s->notify);
 	s->stopping = true;
+	leave_all(s);
 	if (running(s) > 0)
 		stop_all(s);
+	leases_close(s->leases);
 	write_report(s, true);
 }
 
@@ -417,6 +520,8 @@ supervise(struct imap *im, const char *config, bool once)
 		status = open_signals(&s, &err);
 	if (status == MH_OK)
 		status = make_boxes(&s, &err);
+	if (status == MH_OK)
+		status = leases_new(im, s.slots, once, &s.before, &s.leases, &err);
 	if (status == MH_OK) {
 		if (notify_open(&s.notify, &err) != MH_OK)
 			log_event(LOG_WARNING, "notify", NULL, "%s", err.text);
@@ -431,6 +536,7 @@ supervise(struct imap *im, const char *config, bool once)
 	} else {
 		log_event(LOG_ERROR, "start", NULL, "%s", err.text);
 	}
+	leases_free(s.leases);
 	drop_boxes(&s);
 	if (s.signals >= 0)
 		(void)close(s.signals);

@@ -44,6 +44,52 @@ expect_silence(struct watch *w, int64_t ms)
 	    &w->slot->overdue_ms, clock_monotonic_ms() + ms + 2 * (int64_t)w->box->timeout_s * 1000 + READING_MS);
 }
 
+/* -- among nodes --------------------------------------------------------------------------------------------------- */
+
+/* The supervisor is told of what changed: it hands the position on to the node that comes next. */
+static void
+poke(struct watch *w)
+{
+	if (w->im->told >= 0)
+		(void)eventfd_write(w->im->told, 1);
+}
+
+static void
+note_saved(struct watch *w)
+{
+	if (atomic_load(&w->slot->lease_end_ms) == 0)
+		return; /* nobody shares it */
+	atomic_fetch_add(&w->slot->saves, 1);
+	poke(w);
+}
+
+static bool
+must_leave(const struct watch *w)
+{
+	return atomic_load(&w->slot->leave) != 0;
+}
+
+static enum mh_status
+leaving(struct mh_err *err)
+{
+	return mh_fail(err, MH_RETRY, "it is left to another node");
+}
+
+/* Asked to leave while at rest, this process may be ended at once; asked just before or behind it, it ends itself. */
+static bool
+begin_rest(struct watch *w)
+{
+	atomic_store(&w->slot->at_rest, 1);
+	return !must_leave(w);
+}
+
+static bool
+end_rest(struct watch *w)
+{
+	atomic_store(&w->slot->at_rest, 0);
+	return !must_leave(w);
+}
+
 /* -- one message --------------------------------------------------------------------------------------------------- */
 
 static enum mh_status
@@ -82,6 +128,9 @@ store(struct watch *w, uint32_t uid, bool cut, struct mh_err *err)
 	if (status != MH_OK && status != MH_SKIP)
 		return status;
 	const struct envelope e = { .received = came < now ? came : now, .cut = cut };
+	if (session_lapsed(
+		w->session)) /* reading may have taken long; whoever has it now takes it too, and it counts once */
+		return mh_fail(err, MH_RETRY, "another node may have it by now");
 	status = front_store(w->im->conf, buf_span(&w->message), &e, err);
 	if (status == MH_OK) {
 		w->stored = true;
@@ -97,7 +146,11 @@ note_breaker(struct watch *w, uint32_t uid)
 {
 	struct mh_err err = { 0 };
 
-	if (position_again(&w->position, uid, clock_now()) && position_save(&w->position, w->box, &err) != MH_OK)
+	if (!position_again(&w->position, uid, clock_now()))
+		return;
+	if (position_save(&w->position, w->box, &err) == MH_OK)
+		note_saved(w);
+	else
 		log_event(LOG_WARNING, "mailbox", NULL, "mailbox %s: %s", w->box->name, err.text);
 }
 
@@ -203,6 +256,10 @@ take_headers(struct watch *w, const struct uids *u, size_t *at, struct mh_err *e
 		const uint32_t uid = u->items[i];
 		size_t k = 0;
 
+		if (must_leave(w)) {
+			*at = i;
+			break;
+		}
 		if (position_waits(&w->position, uid, clock_now()))
 			continue; /* take_again takes it when it is due */
 		while (k < n && found[k].uid != uid)
@@ -228,10 +285,13 @@ save_and_file(struct watch *w, uint32_t uid, struct mh_err *err)
 	if (uid > w->position.uid)
 		w->position.uid = uid;
 	enum mh_status status = position_save(&w->position, w->box, err);
+	if (status == MH_OK)
+		note_saved(w);
 	if (status != MH_OK || w->position.n_filing == 0 || clock_now() < w->file_again)
 		return status;
 	expect_silence(w, 0);
 	status = file_all(w->session, &w->position, &own);
+	note_saved(w);
 	if (status == MH_OK) {
 		w->filing_words[0] = '\0';
 		w->filing_full = false;
@@ -267,9 +327,13 @@ take_listed(struct watch *w, const struct uids *u, struct mh_err *err)
 	enum mh_status status = MH_OK;
 
 	for (size_t at = 0; at < u->n && status == MH_OK;) {
+		const size_t from = at;
+
 		status = take_headers(w, u, &at, err);
-		if (status == MH_OK)
+		if (status == MH_OK && at > from)
 			status = save_and_file(w, u->items[at - 1], err);
+		if (status == MH_OK && must_leave(w))
+			status = leaving(err);
 	}
 	return status;
 }
@@ -331,10 +395,13 @@ take_again(struct watch *w, uint32_t most, struct mh_err *err)
 		status = note_again(w, suspect, "the process that read it died", err);
 		if (status == MH_OK)
 			status = position_save(&w->position, w->box, err);
+		note_saved(w);
 	}
 	for (size_t i = w->position.n_again; i-- > 0 && status == MH_OK;) {
 		const struct again_row r = w->position.again[i];
 
+		if (must_leave(w))
+			return leaving(err);
 		if (r.due <= now && r.uid <= most)
 			status = take_one(w, r.uid, 0, err);
 	}
@@ -394,8 +461,8 @@ pass(struct watch *w, struct mh_err *err)
 	tell(w);
 	if (status == MH_OK) {
 		atomic_store(&w->slot->last_ok, clock_now());
-		if (atomic_exchange(&w->slot->watching, 1) == 0 && w->im->told >= 0)
-			(void)eventfd_write(w->im->told, 1);
+		if (atomic_exchange(&w->slot->watching, 1) == 0)
+			poke(w);
 	}
 	return status;
 }
@@ -439,11 +506,16 @@ live(struct watch *w, bool once, struct mh_err *err)
 	if (w->im->trust[at] == NULL)
 		return mh_fail(err, w->im->trust_err[at].code, "%s", w->im->trust_err[at].text);
 	expect_silence(w, TOKEN_PATIENCE_MS + 4 * (int64_t)w->box->timeout_s * 1000);
+	if (!begin_rest(w))
+		return leaving(err);
 	enum mh_status status = session_open(w->box, w->im->trust[at], w->im->libexec, &w->session, err);
 	if (status == MH_OK)
 		status = position_load(w->im->conf->state_dir, w->box, &w->position, err);
 	if (status != MH_OK)
 		return status;
+	if (!end_rest(w))
+		return leaving(err);
+	w->session->lease_end_ms = &w->slot->lease_end_ms;
 	compare(w);
 	w->busy = true;
 	status = pass(w, err);
@@ -452,7 +524,11 @@ live(struct watch *w, bool once, struct mh_err *err)
 		bool news = false;
 
 		expect_silence(w, (int64_t)most_s * 1000);
+		if (!begin_rest(w))
+			return leaving(err);
 		status = session_idle(w->session, most_s * 1000, &news, err);
+		if (!end_rest(w))
+			return leaving(err);
 		const bool due = clock_monotonic_ms() >= next_poll_ms;
 		if (status == MH_OK && (due || !w->session->idle))
 			status = noop(w, err); /* the connection may be dead without anybody having said so */

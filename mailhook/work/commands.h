@@ -28,7 +28,7 @@ struct options {
 };
 
 struct work_command {
-	const char *name, *arguments, *help;
+	const char *name, *arguments, *help; /* help: NULL: not for persons */
 	bool operand, json, once, views, all, online, templates, alarm; /* what it takes */
 	bool vouch, choose_rule, scope, operands, dry_run, mailbox, trust;
 	int (*run)(const struct options *o);
@@ -53,6 +53,7 @@ int backup_command(const struct options *o);
 int ledger_command(const struct options *o);
 int backtest_command(const struct options *o);
 int drill_command(const struct options *o);
+int leases_command(const struct options *o);
 
 /* A case's facts as keys of j, for list and show (cmd_list.c). False: no memory. */
 bool case_json(cJSON *j, const struct case_row *c, int64_t now);

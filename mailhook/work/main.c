@@ -97,6 +97,7 @@ const struct work_command work_commands[] = {
 	    .help = "send a marked test notice through the whole installation",
 	    .mailbox = true,
 	    .run = drill_command },
+	{ .name = "leases", .arguments = "", .run = leases_command }, /* mailhook-imap's, and for no person */
 	{ .name = NULL },
 };
 
@@ -114,7 +115,8 @@ usage(FILE *to)
 {
 	(void)fputs("usage: mailhook COMMAND [--config FILE]\n", to);
 	for (const struct work_command *c = work_commands; c->name != NULL; c++)
-		(void)fprintf(to, "  %-8s %-18s %s\n", c->name, c->arguments, c->help);
+		if (c->help != NULL)
+			(void)fprintf(to, "  %-8s %-18s %s\n", c->name, c->arguments, c->help);
 }
 
 /* A switch that this command takes. */
@@ -236,8 +238,8 @@ main(int argc, char **argv)
 			if (c == NULL)
 				usage(stdout);
 			else
-				(void)printf(
-				    "usage: mailhook %s [--config FILE] %s\n%s\n", c->name, c->arguments, c->help);
+				(void)printf("usage: mailhook %s [--config FILE] %s\n%s\n", c->name, c->arguments,
+				    c->help == NULL ? "" : c->help);
 			return EXIT_OK;
 		}
 	if (c == NULL) {

@@ -10,7 +10,6 @@
 
 #include "mailhook/work/ledger/ledger.h"
 
-#define MAILBOX_LEASE_S 30
 #define MAILBOX_FORGET_S (30 * INT64_C(86400)) /* a row that nobody took for so long is of a mailbox that is gone */
 
 struct mailbox_lease_row {
