@@ -237,3 +237,54 @@ json_print(const cJSON *j, struct buf *out)
 	cJSON_free(text);
 	return buf_ok(out);
 }
+
+/* How many bytes of s are printed as they are; a character of several is whole. */
+static size_t
+plain_bytes(struct mh_span s)
+{
+	size_t i = 0;
+
+	while (i < s.n) {
+		const unsigned char c = (unsigned char)s.p[i];
+		const size_t n = c < 0x80 ? 1 : utf8_sequence(span_from(s, i));
+
+		if (n == 0 || c < 0x20 || c == '"' || c == '\\')
+			break;
+		i += n;
+	}
+	return i;
+}
+
+static void
+put_escaped(struct buf *out, unsigned char c)
+{
+	static const char letters[] = {
+		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'
+	};
+
+	if (c >= 0x80)
+		buf_puts(out, "\xEF\xBF\xBD");
+	else if (c < sizeof(letters) && letters[c] != '\0')
+		buf_put(out, (struct mh_span){ (const char[]){ '\\', letters[c] }, 2 });
+	else
+		buf_printf(out, "\\u%04x", (unsigned)c);
+}
+
+void
+json_put_text(struct buf *out, struct mh_span text)
+{
+	if (text.p == NULL) {
+		buf_puts(out, "null");
+		return;
+	}
+	buf_putc(out, '"');
+	while (text.n > 0) {
+		const size_t n = plain_bytes(text);
+
+		buf_put(out, span_head(text, n));
+		if (n < text.n)
+			put_escaped(out, (unsigned char)text.p[n]);
+		text = span_from(text, n + 1);
+	}
+	buf_putc(out, '"');
+}

@@ -27,5 +27,7 @@ bool json_add_integer(cJSON *j, const char *key, int64_t value); /* exact for 64
 bool json_add_time(cJSON *j, const char *key, int64_t t);        /* RFC 3339 */
 /* One line without line end into out. */
 bool json_print(const cJSON *j, struct buf *out);
+/* Writes text as a JSON string as json_print() would; p == NULL is null. What is not UTF-8 becomes U+FFFD. */
+void json_put_text(struct buf *out, struct mh_span text);
 
 #endif

@@ -465,6 +465,26 @@ test_render_bytes(void **state)
 	buf_release(&out);
 }
 
+/* Every byte is written as cJSON writes it. */
+static void
+test_render_as_cjson(void **state)
+{
+	(void)state;
+	for (int c = 1; c < 0x80; c++) {
+		const struct mh_span text = { (const char[]){ 'a', (char)c, (char)c, 'b', '\0' }, 4 };
+		MH_AUTO(drop_json) cJSON *j = cJSON_CreateString(text.p);
+		struct buf want, got;
+
+		buf_init(&want, 100);
+		buf_init(&got, 100);
+		assert_true(json_print(j, &want));
+		json_put_text(&got, text);
+		expect_span("JSON", buf_span(&got), buf_span(&want));
+		buf_release(&want);
+		buf_release(&got);
+	}
+}
+
 int
 main(void)
 {
@@ -480,6 +500,7 @@ main(void)
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_cheap_start),
 		cmocka_unit_test(test_render_bytes),
+		cmocka_unit_test(test_render_as_cjson),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,4 @@
 /* instant.c: UTC seconds to and from civil dates and RFC 3339 text; no libc calendar, so no locale and no zone. */
-#include <stdio.h>
-
 #include "mailhook/mailhook.h"
 
 #define DAY_S 86400
@@ -55,10 +53,17 @@ time_text(char dst[MH_TIME_TEXT], int64_t t)
 	t = t < first ? first : t > last ? last : t; /* four digits of year is what RFC 3339 has */
 	time_to_civil(t, &year, &month, &day);
 
-	const unsigned second_of_day = (unsigned)(t - time_day(t) * DAY_S);
-	(void)snprintf(dst, MH_TIME_TEXT, "%04u-%02u-%02uT%02u:%02u:%02uZ", (unsigned)year % 10000,
-	    (unsigned)month % 100, (unsigned)day % 100, second_of_day / 3600 % 24, second_of_day / 60 % 60,
-	    second_of_day % 60);
+	const int second = (int)(t - time_day(t) * DAY_S);
+	const int pairs[] = { year / 100, year % 100, month, day, second / 3600, second / 60 % 60, second % 60 };
+	char *p = dst;
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) { /* once a notice: no printf */
+		*p++ = (char)('0' + pairs[i] / 10);
+		*p++ = (char)('0' + pairs[i] % 10);
+		*p = "\0--T::Z"[i];
+		p += *p != '\0';
+	}
+	*p = '\0';
 	return dst;
 }
 
