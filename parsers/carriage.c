@@ -169,26 +169,42 @@ flatten_eight(struct flat *f, const char *p)
 
 typedef uint8_t lane __attribute__((vector_size(LANE_BYTES))); /* one register of most processors */
 
-/* Copies 16 bytes where they are such as flatten_eight copies. False: they are not, and nothing is done. */
+/* Copies 16 bytes that are such as flatten_eight copies, or line ends with more of the text behind them, each of which
+ * becomes a blank. False: they are not, and nothing counts of what was written. */
 static inline bool
-flatten_lane(struct flat *f, const char *p)
+copy_lane(char *to, const char *p)
 {
 	lane x, before;
 	uint64_t half[2];
 
-	if (f->blank && p[-1] != ' ')
-		return false;
 	memcpy(&x, p, sizeof(x));
-	memcpy(&before, p - 1, sizeof(before)); /* what is not at a line's start has a byte in front */
-	const lane bad =
-	    (lane)(x < ' ') | (lane)(x > '~') | (lane)(x == '>') | ((lane)(x == ' ') & (lane)(before == ' '));
+	memcpy(&before, p - 1, sizeof(before));
+	x ^= (lane)(x == '\n') & ('\n' ^ ' ');
+	const lane bad = (lane)(x - ' ' > '~' - ' ') | (lane)(x == '>') |
+			 ((lane)(x == ' ') & ((lane)(before == ' ') | (lane)(before == '\n')));
 	memcpy(half, &bad, sizeof(half));
-	if ((half[0] | half[1]) != 0)
-		return false;
-	memcpy(f->p + f->n, &x, sizeof(x));
-	f->n += sizeof(x);
-	f->blank = p[sizeof(x) - 1] == ' ';
-	return true;
+	memcpy(to, &x, sizeof(x));
+	return (half[0] | half[1]) == 0;
+}
+
+/* Copies whole lanes from s.p[i] on, which has a byte in front; returns how many bytes. */
+static size_t
+flatten_lanes(struct flat *f, struct mh_span s, size_t i, bool *at_line)
+{
+	const char *p = s.p + i;
+	char *to = f->p + f->n;
+	size_t n = 0;
+
+	if (f->blank && p[-1] != ' ' && p[-1] != '\n') /* a blank that copy_lane does not see */
+		return 0;
+	while (s.n - i - n >= LANE_BYTES && copy_lane(to + n, p + n))
+		n += LANE_BYTES;
+	if (n > 0) {
+		f->n += n;
+		*at_line = p[n - 1] == '\n';
+		f->blank = *at_line || p[n - 1] == ' ';
+	}
+	return n;
 }
 
 /* Any one character at s.p[i], or the mark of a quotation; returns its bytes. */
@@ -223,8 +239,8 @@ flatten(struct flat *f, struct mh_span s)
 	bool at_line = true;
 
 	for (size_t i = 0; i < s.n;) {
-		while (!at_line && s.n - i >= LANE_BYTES && flatten_lane(f, s.p + i))
-			i += LANE_BYTES;
+		if (i > 0)
+			i += flatten_lanes(f, s, i, &at_line);
 		if (i == s.n)
 			return;
 		if (s.n - i >= 8) {

@@ -1,4 +1,6 @@
 /* parsers_carriage_test.c: addresses, field lines, the cleaned text, brackets, events. */
+#include <stdio.h>
+
 #include "mailhook/mail/mail.h"
 #include "parsers/address.h"
 #include "parsers/carriage.h"
@@ -148,6 +150,60 @@ test_flatten(void **state)
 		expect_number(rows[i].name, "hides", carriage_hides(s), rows[i].hides);
 		arena_release(&a);
 		free(text);
+	}
+}
+
+/* As it is defined for ASCII and U+00A0, byte by byte. */
+static size_t
+plain_flatten(const char *s, char *dst)
+{
+	bool blank = true, at_line = true;
+	size_t n = 0;
+
+	for (; *s != '\0'; s++) {
+		const bool wide = strncmp(s, "\xC2\xA0", 2) == 0;
+
+		if (*s == '>' && at_line)
+			continue;
+		s += wide;
+		if (wide || strchr(" \t\r\n", *s) != NULL) {
+			if (!blank)
+				dst[n++] = ' ';
+			blank = true;
+			at_line = *s == '\n' || (at_line && !wide);
+		} else {
+			dst[n++] = *s;
+			blank = at_line = false;
+		}
+	}
+	return blank && n > 0 ? n - 1 : n;
+}
+
+/* Sixteen bytes are copied together: what is no word at each place of a longer text, and twice. */
+static void
+test_flatten_everywhere(void **state)
+{
+	static const char *const marks[] = { "\n", " ", "  ", "\n ", " \n", "\n\n", "\n> ", "\n>>", "\n > >", "\n\t>",
+		">", "\t", "\t ", "\xC2\xA0", "\n\xC2\xA0>", "\xC2\xA0 " };
+	static const char text[] = "The token\nexpires in 89 days or so, and then nothing at all works";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		for (size_t at = 0; at + 20 < sizeof(text); at++) {
+			char in[200], want[200];
+			struct mh_span flat;
+			struct arena a;
+
+			(void)snprintf(in, sizeof(in), "%.*s%s%.17s%s%s", (int)at, text, marks[i], text + at, marks[i],
+			    text + at + 17);
+			char *copy = exact_copy(span_of(in));
+			arena_init(&a, 1 << 16);
+			assert_int_equal(
+			    carriage_flatten((struct mh_span){ copy, strlen(in) }, &a, &flat, NULL), MH_OK);
+			expect_span(in, flat, (struct mh_span){ want, plain_flatten(in, want) });
+			arena_release(&a);
+			free(copy);
+		}
 	}
 }
 
@@ -333,6 +389,7 @@ main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_flatten),
+		cmocka_unit_test(test_flatten_everywhere),
 		cmocka_unit_test(test_subjects),
 		cmocka_unit_test(test_references),
 		cmocka_unit_test(test_views),
