@@ -9,7 +9,8 @@
 #include "mailhook/mailhook.h"
 
 #define LANE_BYTES 16
-#define FEW_PLACES 64 /* to choose bytes of the needle would cost more */
+#define LANES 4 /* looked at in one step */
+#define STEP_BYTES ((size_t)LANES * LANE_BYTES)
 
 typedef uint8_t lane __attribute__((vector_size(LANE_BYTES))); /* one register of most processors */
 
@@ -74,27 +75,23 @@ find_rare(struct search *s)
 	s->rare[1] = byte_in(s, next);
 }
 
-static bool
+static inline bool
 stands_at(const struct search *s, const char *p)
 {
-	return s->any_case ? span_ieq((struct mh_span){ p, s->needle.n }, s->needle)
-			   : memcmp(p, s->needle.p, s->needle.n) == 0;
+	const struct mh_span n = s->needle;
+
+	if (s->any_case)
+		return span_ieq((struct mh_span){ p, n.n }, n);
+	return p[n.n - 1] == n.p[n.n - 1] && memcmp(p, n.p, n.n) == 0; /* most calls would end at once */
 }
 
 static inline lane
-equal_bytes(const char *p, const struct byte_in *b)
+equal_bytes(const char *p, const struct byte_in *b, bool any_case)
 {
 	lane x;
 
 	memcpy(&x, p + b->at, sizeof(x));
-	return (lane)((x | b->fold) == b->byte);
-}
-
-/* Ones where the needle may stand, a byte a place. */
-static inline lane
-may_stand(const struct search *s, const char *p)
-{
-	return equal_bytes(p, &s->rare[0]) & equal_bytes(p, &s->rare[1]);
+	return (lane)((any_case ? x | b->fold : x) == b->byte);
 }
 
 static inline bool
@@ -106,18 +103,16 @@ is_zero(lane x)
 	return (half[0] | half[1]) == 0;
 }
 
-/* The first of a lane's places where the needle stands; SIZE_MAX: at none. */
+/* The first of a step's places where the needle stands; SIZE_MAX: at none. */
 static size_t
-first_of(const struct search *s, const char *p, lane places)
+first_of(const struct search *s, const char *p, const lane places[LANES])
 {
-	uint64_t half[2];
+	for (size_t at = 0; at < STEP_BYTES; at += 8) {
+		uint64_t left;
 
-	memcpy(half, &places, sizeof(half));
-	for (size_t i = 0; i < 2; i++) {
-		uint64_t left = le64toh(half[i]) & 0x8080808080808080u; /* a bit a place */
-
-		for (; left != 0; left &= left - 1) {
-			const size_t here = i * 8 + (size_t)__builtin_ctzll(left) / 8;
+		memcpy(&left, (const char *)places + at, sizeof(left));
+		for (left = le64toh(left) & 0x8080808080808080u; left != 0; left &= left - 1) { /* a bit a place */
+			const size_t here = at + (size_t)__builtin_ctzll(left) / 8;
 
 			if (stands_at(s, p + here))
 				return here;
@@ -126,33 +121,34 @@ first_of(const struct search *s, const char *p, lane places)
 	return SIZE_MAX;
 }
 
-/* Looks at pairs of lanes from *at on, which ends behind the last pair. SIZE_MAX: it stands in none of them. */
-static size_t
-search_lanes(struct search *s, struct mh_span text, size_t *at)
+/* The first place from at on where the needle stands, of those below end; there are STEP_BYTES of them or more. */
+static inline size_t
+search_lanes(const struct search *s, const char *text, size_t at, size_t end, bool any_case)
 {
-	find_rare(s);
-	for (; text.n - *at >= s->needle.n + 2 * LANE_BYTES; *at += 2 * LANE_BYTES) {
-		const char *p = text.p + *at;
-		const lane low = may_stand(s, p), high = may_stand(s, p + LANE_BYTES);
+	const struct byte_in first = s->rare[0], second = s->rare[1];
+	const size_t last = end - STEP_BYTES; /* this step looks again at some places of the one before it */
 
-		if (is_zero(low | high))
-			continue;
+	for (;; at = at + STEP_BYTES < last ? at + STEP_BYTES : last) {
+		const char *p = text + at;
+		lane places[LANES], any = { 0 }; /* ones where the needle may stand, a byte a place */
 
-		size_t here = first_of(s, p, low);
+		for (size_t i = 0; i < LANES; i++) {
+			places[i] = equal_bytes(p + i * LANE_BYTES, &first, any_case) &
+				    equal_bytes(p + i * LANE_BYTES, &second, any_case);
+			any |= places[i];
+		}
+		const size_t here = is_zero(any) ? SIZE_MAX : first_of(s, p, places);
 		if (here != SIZE_MAX)
-			return *at + here;
-		here = first_of(s, p + LANE_BYTES, high);
-		if (here != SIZE_MAX)
-			return *at + LANE_BYTES + here;
+			return at + here;
+		if (at == last)
+			return SIZE_MAX;
 	}
-	return SIZE_MAX;
 }
 
 static size_t
 search(struct mh_span text, struct mh_span needle, size_t from, bool any_case)
 {
 	struct search s = { .needle = needle, .any_case = any_case };
-	size_t at = from;
 
 	if (from > text.n || needle.n > text.n - from)
 		return SIZE_MAX;
@@ -165,13 +161,13 @@ search(struct mh_span text, struct mh_span needle, size_t from, bool any_case)
 	}
 
 	const size_t end = text.n - needle.n + 1; /* behind the last place where it can stand */
-	if (end - from > FEW_PLACES) {
-		const size_t hit = search_lanes(&s, text, &at);
-
-		if (hit != SIZE_MAX)
-			return hit;
+	if (end - from >= STEP_BYTES) {           /* for less, to choose bytes of the needle would cost more */
+		find_rare(&s);
+		/* Two loops, for looking at both cases of a letter is work. */
+		return any_case ? search_lanes(&s, text.p, from, end, true)
+				: search_lanes(&s, text.p, from, end, false);
 	}
-	for (; at < end; at++)
+	for (size_t at = from; at < end; at++)
 		if (stands_at(&s, text.p + at))
 			return at;
 	return SIZE_MAX;
