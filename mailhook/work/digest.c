@@ -85,3 +85,27 @@ digest_message(struct mh_span raw, const struct reading *r, char ret[DIGEST_HEX]
 	ok = ok && add_body(ctx, span_from(raw, body_at));
 	return ok && finish(ctx, ret) ? MH_OK : mh_fail(err, MH_RETRY, "no memory for a digest");
 }
+
+void
+digest_open(struct digest *d)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	*d = (struct digest){ ctx, ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 };
+}
+
+void
+digest_add(struct digest *d, struct mh_span field)
+{
+	d->ok = d->ok && add_field(d->ctx, field);
+}
+
+enum mh_status
+digest_close(struct digest *d, char ret[DIGEST_HEX], struct mh_err *err)
+{
+	const bool ok = d->ok && finish(d->ctx, ret);
+
+	EVP_MD_CTX_free(d->ctx);
+	*d = (struct digest){ NULL, false };
+	return ok ? MH_OK : mh_fail(err, MH_RETRY, "no memory for a digest");
+}

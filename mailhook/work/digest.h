@@ -13,4 +13,14 @@ enum mh_status digest_fields(const struct mh_span *fields, size_t n, char ret[DI
  * Subject, Message-ID, Content-Type. Trace fields (Received and the like) are not in it. */
 enum mh_status digest_message(struct mh_span raw, const struct reading *r, char ret[DIGEST_HEX], struct mh_err *err);
 
+/* The same over fields that come one by one. */
+struct digest {
+	void *ctx; /* own */
+	bool ok;
+};
+void digest_open(struct digest *d);
+void digest_add(struct digest *d, struct mh_span field);
+/* Ends it. MH_RETRY: no memory in the library, now or before. */
+enum mh_status digest_close(struct digest *d, char ret[DIGEST_HEX], struct mh_err *err);
+
 #endif

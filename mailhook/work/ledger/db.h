@@ -17,8 +17,9 @@ struct db_value {
 };
 
 struct db_options {
-	bool create; /* make it where there is none; else MH_SKIP */
-	int busy_ms; /* how long to wait for another's transaction before MH_RETRY */
+	bool create;     /* make it where there is none; else MH_SKIP */
+	bool out_of_use; /* also one that was moved, or is not whole yet: only to copy ledgers (use.h) */
+	int busy_ms;     /* how long to wait for another's transaction before MH_RETRY */
 	/* The password for a server, asked for at each connection; NULL: none. ret is zeroed by the engine. */
 	enum mh_status (*password)(void *user, struct buf *ret, struct mh_err *err);
 	void *user; /* foreign: must live as long as the ledger is open */
@@ -71,6 +72,9 @@ struct db_engine {
 		*db); /* a descriptor to poll for reading; -1: none, ask now and then. It may be another next time */
 	bool (*heard)(struct db *db); /* somebody called since; does not wait. Asked before the ear is waited for, too:
 					 what came beside an answer is not in the descriptor any more */
+	/* The highest id that a table with ids of its own ever gave, 0: none; and that the next one is above it. */
+	enum mh_status (*last_id)(struct db *db, const char *table, int64_t *ret, struct mh_err *err);
+	enum mh_status (*set_last_id)(struct db *db, const char *table, int64_t id, struct mh_err *err);
 	/* What server it is and what its commits are worth, in words; NULL: nothing to say. */
 	enum mh_status (*describe)(struct db *db, struct buf *ret, struct mh_err *err);
 };

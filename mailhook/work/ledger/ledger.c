@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "mailhook/work/ledger/rows.h"
+#include "mailhook/work/ledger/use.h"
 
 extern const char ledger_schema_1[], ledger_schema_1_postgresql[]; /* schema.sql, compiled in */
 
@@ -16,7 +17,7 @@ static const char *const migrations[LEDGER_SCHEMA][DB_POSTGRESQL + 1] = {
 	{ [DB_SQLITE] = ledger_schema_1, [DB_POSTGRESQL] = ledger_schema_1_postgresql },
 };
 
-/* MH_OK with 0: an empty database. */
+/* MH_OK with 0: an empty database; negative: out of use (use.h). */
 static enum mh_status
 schema_of(struct db *db, int64_t *ret, struct mh_err *err)
 {
@@ -29,7 +30,7 @@ schema_of(struct db *db, int64_t *ret, struct mh_err *err)
 	if (!there)
 		return MH_OK;
 	status = ledger_meta_count(db, "schema", ret, err);
-	if (status == MH_OK && *ret < 1)
+	if (status == MH_OK && *ret == 0)
 		return mh_fail(err, MH_BAD, "ledger: no schema number: this is not a ledger of mailhook");
 	return status;
 }
@@ -74,6 +75,8 @@ migrate(struct db *db, struct mh_err *err)
 		return status;
 	if (schema > LEDGER_SCHEMA)
 		return newer(schema, err);
+	if (schema < 0)
+		return ledger_use_refuse(db, err);
 	for (int64_t from = schema; from < LEDGER_SCHEMA && status == MH_OK; from++)
 		status = db_exec(db, migrations[from][db->engine->dialect], err);
 	/* the seed: so that an outsider who knows a notice cannot compute its case's key */
@@ -109,7 +112,11 @@ ledger_open(
 	if (status != MH_OK)
 		return status;
 	status = schema_of(db, &schema, err);
-	if (status == MH_OK && schema > LEDGER_SCHEMA)
+	if (schema == -LEDGER_SCHEMA && o->out_of_use)
+		schema = LEDGER_SCHEMA;
+	if (status == MH_OK && schema < 0)
+		status = ledger_use_refuse(db, err);
+	else if (status == MH_OK && schema > LEDGER_SCHEMA)
 		status = newer(schema, err);
 	else if (status == MH_OK && schema < LEDGER_SCHEMA)
 		status = o->create     ? migrate_again(db, err)

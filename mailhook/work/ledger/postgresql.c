@@ -10,7 +10,9 @@
 #include "mailhook/clock.h"
 #include "mailhook/work/ledger/postgresql_impl.h"
 
-#define LOCK_ROW "SELECT 1 FROM meta WHERE name = 'schema' FOR "
+/* A ledger that is out of use has a negative number there: its row is not found, by whoever waited for it either. */
+#define LOCK_ROW "SELECT 1 FROM meta WHERE name = 'schema' AND value NOT LIKE '-%' FOR "
+#define LOCK_ANY_ROW "SELECT 1 FROM meta WHERE name = 'schema' FOR "
 /* By the words, not by what the server's own default is. */
 #define BEGIN "BEGIN ISOLATION LEVEL READ COMMITTED"
 
@@ -253,6 +255,36 @@ postgresql_has_table(struct db *db, const char *table, bool *ret, struct mh_err 
 	return MH_OK;
 }
 
+/* The words of a server that has no such functions are passed on: only a copy needs them. */
+static enum mh_status
+postgresql_last_id(struct db *db, const char *table, int64_t *ret, struct mh_err *err)
+{
+	struct db_rows *rows = NULL;
+	const struct db_value arg = { .type = DB_TEXT, .bytes = span_of(table) };
+	const enum mh_status status = postgresql_query(db,
+	    "SELECT pg_sequence_last_value(CAST(pg_get_serial_sequence($1, 'id') AS regclass))", &arg, 1, &rows, err);
+
+	if (status != MH_OK)
+		return status;
+	*ret = postgresql_step(rows, err) == MH_OK ? postgresql_integer(rows, 0) : 0;
+	postgresql_rows_free(rows);
+	return MH_OK;
+}
+
+static enum mh_status
+postgresql_set_last_id(struct db *db, const char *table, int64_t id, struct mh_err *err)
+{
+	struct db_rows *rows = NULL;
+	const struct db_value args[] = { { .type = DB_TEXT, .bytes = span_of(table) },
+		{ .type = DB_INTEGER, .integer = id } };
+	const enum mh_status status = postgresql_query(
+	    db, "SELECT setval(CAST(pg_get_serial_sequence($1, 'id') AS regclass), $2)", args, 2, &rows, err);
+
+	if (status == MH_OK)
+		postgresql_rows_free(rows);
+	return status;
+}
+
 /* -- transactions -------------------------------------------------------------------------------------------------- */
 
 static void
@@ -277,11 +309,18 @@ static enum mh_status
 begin(struct pg *pg, enum db_tx_kind kind, struct mh_err *err)
 {
 	MH_AUTO(pg_result_drop) PGresult *r = NULL;
-	const enum mh_status status = pg_connect(pg, err);
+	enum mh_status status = pg_connect(pg, err);
 
 	if (status != MH_OK)
 		return status;
-	return pg_simple(pg, kind == DB_WRITE ? BEGIN ";" LOCK_ROW "UPDATE" : BEGIN ";" LOCK_ROW "SHARE", &r, err);
+	if (pg->options.out_of_use)
+		status = pg_simple(pg, BEGIN ";" LOCK_ANY_ROW "UPDATE", &r, err);
+	else
+		status =
+		    pg_simple(pg, kind == DB_WRITE ? BEGIN ";" LOCK_ROW "UPDATE" : BEGIN ";" LOCK_ROW "SHARE", &r, err);
+	if (status == MH_OK && PQntuples(r) != 1)
+		return mh_fail(err, MH_BAD, "ledger: it was moved, or is no ledger any more");
+	return status;
 }
 
 /* Nothing is there yet: whoever makes it meets the others at the unique names of tables, and the later ones fail. */
@@ -448,6 +487,8 @@ const struct db_engine postgresql_engine = {
 	.commit = postgresql_commit,
 	.rollback = postgresql_rollback,
 	.has_table = postgresql_has_table,
+	.last_id = postgresql_last_id,
+	.set_last_id = postgresql_set_last_id,
 	.again = postgresql_again,
 	.now = postgresql_now,
 	.call = postgresql_call,

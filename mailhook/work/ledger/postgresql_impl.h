@@ -10,12 +10,12 @@
 
 #include "mailhook/work/ledger/db.h"
 
-#define PG_CONNECT_S "5"      /* for each host of the URL */
-#define PG_STATEMENT_MS 20000 /* the server ends a longer statement: all of ours look at few rows, or at one index */
-#define PG_ANSWER_MS 25000    /* no answer by then: the connection is given up. Well below what a lease lasts */
-#define PG_IDLE_MS 8000       /* a transaction whose owner hangs is ended by then: less than others wait for it */
-#define PG_STATEMENTS 512     /* texts known; some 200 are used by all of mailhook. A power of two */
-#define PG_STATEMENT_ARGS 32  /* no statement has more */
+#define PG_CONNECT_S "5"       /* for each host of the URL */
+#define PG_STATEMENT_MS 20000  /* the server ends a longer statement: all of ours look at few rows, or at one index */
+#define PG_ANSWER_MS 25000     /* no answer by then: the connection is given up. Well below what a lease lasts */
+#define PG_IDLE_MS 8000        /* a transaction whose owner hangs is ended by then: less than others wait for it */
+#define PG_STATEMENTS 512      /* texts known; some 200 are used by all of mailhook. A power of two */
+#define PG_STATEMENT_ARGS 1024 /* a copy of a ledger writes many rows in one; no other statement has more than 32 */
 #define PG_URL_BYTES 4096
 #define PG_CHANNEL_BYTES 64 /* NAMEDATALEN of a server, with its NUL */
 

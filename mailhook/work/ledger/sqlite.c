@@ -253,6 +253,25 @@ sqlite_has_table(struct db *db, const char *table, bool *ret, struct mh_err *err
 	return status;
 }
 
+/* The table is there as soon as one has AUTOINCREMENT, its rows when a table has had one. */
+static enum mh_status
+sqlite_last_id(struct db *db, const char *table, int64_t *ret, struct mh_err *err)
+{
+	return db_one(db, "SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = $1), 0)",
+	    DB_ARGS(db_str(table)), ret, err);
+}
+
+static enum mh_status
+sqlite_set_last_id(struct db *db, const char *table, int64_t id, struct mh_err *err)
+{
+	const enum mh_status status =
+	    db_run(db, "DELETE FROM sqlite_sequence WHERE name = $1", DB_ARGS(db_str(table)), err);
+
+	return status == MH_OK ? db_run(db, "INSERT INTO sqlite_sequence (name, seq) VALUES ($1, $2)",
+				     DB_ARGS(db_str(table), db_int(id)), err)
+			       : status;
+}
+
 /* SQLite waits for another's transaction by itself, busy_ms long; who waited in vain had better leave it alone for a while. */
 static bool
 sqlite_again(struct db *db)
@@ -310,6 +329,8 @@ const struct db_engine sqlite_engine = {
 	.commit = sqlite_commit,
 	.rollback = sqlite_rollback,
 	.has_table = sqlite_has_table,
+	.last_id = sqlite_last_id,
+	.set_last_id = sqlite_set_last_id,
 	.again = sqlite_again,
 	.now = sqlite_now,
 	.call = sqlite_call,
