@@ -7,6 +7,8 @@
 #include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/ledger/claims.h"
+#include "mailhook/work/ledger/refusals.h"
 
 struct shown {
 	struct case_row c;
@@ -17,6 +19,8 @@ struct shown {
 	bool pending;             /* it is judged again */
 	struct verification_row again;
 	struct buf paused; /* lines */
+	struct claim_rows claims;
+	struct refusal_rows left;
 };
 
 /* The message behind the facts of the case; where a case has none, as an unrecognised one, its latest. */
@@ -53,6 +57,10 @@ gather(struct work *w, const char *text, struct arena *a, struct shown *s, struc
 		status = ledger_events(w->db, s->c.id, a, &s->events, err);
 	if (status == MH_OK)
 		status = pause_lines(w, &s->c, &s->paused, err);
+	if (status == MH_OK)
+		status = ledger_claims(w->db, s->c.id, a, &s->claims, err);
+	if (status == MH_OK)
+		status = ledger_refusals(w->db, s->c.id, a, &s->left, err);
 	return status == MH_OK ? gather_proof(w, a, s, err) : status;
 }
 
@@ -95,6 +103,16 @@ print_facts(const struct case_row *c, size_t notices)
 	}
 }
 
+static void
+print_claims(const struct shown *s)
+{
+	char t[MH_TIME_TEXT];
+
+	for (size_t i = 0; i < s->claims.n; i++)
+		(void)printf("  %-12s %s, by %s, since %s\n", "has claimed", s->claims.items[i].name,
+		    s->claims.items[i].action, time_text(t, s->claims.items[i].since));
+}
+
 /* The way to the level: what a person needs who must decide for himself. */
 static void
 print_proof(const struct shown *s)
@@ -121,6 +139,20 @@ print_proof(const struct shown *s)
 }
 
 static void
+print_left(const struct shown *s, const struct job_row *j)
+{
+	char t[MH_TIME_TEXT], text[1200];
+
+	for (size_t i = 0; i < s->left.n; i++) {
+		const struct refusal_row *r = &s->left.items[i];
+
+		if (r->job_id == j->id && (j->state <= JOB_WAITING))
+			(void)printf("    %s leaves it to other nodes until %s: %s\n", r->node, time_text(t, r->until),
+			    mh_escape(text, sizeof(text), span_of(r->why)));
+	}
+}
+
+static void
 print_jobs(const struct shown *s)
 {
 	struct mh_span rest = buf_span(&s->paused), one;
@@ -143,6 +175,7 @@ print_jobs(const struct shown *s)
 		if (j->url != NULL)
 			(void)printf(" <%s>", mh_escape(text, sizeof(text), span_of(j->url)));
 		(void)puts("");
+		print_left(s, j);
 	}
 }
 
@@ -161,49 +194,82 @@ print_history(const struct shown *s)
 
 /* -- json ---------------------------------------------------------------------------------------------------------- */
 
-static bool
-add_job(cJSON *list, const struct job_row *j, const struct case_row *c)
+/* A new object at the list's end; NULL: no memory. */
+static cJSON *
+add_object(cJSON *list)
 {
-	char why[300];
 	cJSON *o = cJSON_CreateObject();
 
-	if (o == NULL || !cJSON_AddItemToArray(list, o)) {
-		cJSON_Delete(o);
-		return false;
+	if (o != NULL && cJSON_AddItemToArray(list, o))
+		return o;
+	cJSON_Delete(o);
+	return NULL;
+}
+
+static bool
+add_left(cJSON *job, const struct shown *s, const struct job_row *j)
+{
+	cJSON *list = cJSON_AddArrayToObject(job, "left");
+	bool ok = list != NULL;
+
+	for (size_t i = 0; i < s->left.n && ok; i++) {
+		const struct refusal_row *r = &s->left.items[i];
+		cJSON *o = r->job_id == j->id && j->state <= JOB_WAITING ? add_object(list) : NULL;
+
+		ok = o == NULL || (json_add_string(o, "node", r->node) && json_add_time(o, "until", r->until) &&
+				      json_add_string(o, "why", r->why));
 	}
-	return json_add_string(o, "action", j->action) && json_add_string(o, "role", role_names[j->role]) &&
-	       json_add_string(o, "event", j->event) && json_add_string(o, "state", job_state_names[j->state]) &&
+	return ok;
+}
+
+static bool
+add_claims(cJSON *j, const struct shown *s)
+{
+	cJSON *list = cJSON_AddArrayToObject(j, "claims");
+	bool ok = list != NULL;
+
+	for (size_t i = 0; i < s->claims.n && ok; i++) {
+		const struct claim_row *c = &s->claims.items[i];
+		cJSON *o = add_object(list);
+
+		ok = o != NULL && json_add_string(o, "name", c->name) && json_add_string(o, "action", c->action) &&
+		     json_add_time(o, "since", c->since);
+	}
+	return ok;
+}
+
+static bool
+add_job(cJSON *list, const struct job_row *j, const struct shown *s)
+{
+	char why[300];
+	cJSON *o = add_object(list);
+
+	return o != NULL && json_add_string(o, "action", j->action) &&
+	       json_add_string(o, "role", role_names[j->role]) && json_add_string(o, "event", j->event) &&
+	       json_add_string(o, "state", job_state_names[j->state]) &&
 	       json_add_string(o, "waiting_for", job_wait_names[j->waiting_for]) &&
-	       json_add_string(o, "why", job_why(j, c, why, sizeof(why))) &&
+	       json_add_string(o, "why", job_why(j, &s->c, why, sizeof(why))) &&
 	       json_add_string(o, "needs", trust_names[j->needs]) && json_add_integer(o, "attempt", j->attempt) &&
 	       (j->has_due ? json_add_time(o, "due", j->due) : json_add_string(o, "due", NULL)) &&
 	       json_add_string(o, "job_key", j->job_key) && json_add_string(o, "summary", j->summary) &&
-	       json_add_string(o, "url", j->url);
+	       json_add_string(o, "url", j->url) && add_left(o, s, j);
 }
 
 static bool
 add_event(cJSON *list, const struct event_row *e)
 {
-	cJSON *o = cJSON_CreateObject();
+	cJSON *o = add_object(list);
 
-	if (o == NULL || !cJSON_AddItemToArray(list, o)) {
-		cJSON_Delete(o);
-		return false;
-	}
-	return json_add_time(o, "at", e->at) && json_add_string(o, "what", e->what) &&
+	return o != NULL && json_add_time(o, "at", e->at) && json_add_string(o, "what", e->what) &&
 	       json_add_string(o, "by", e->by) && json_add_string(o, "detail", e->detail);
 }
 
 static bool
 add_notice(cJSON *list, const struct notice_row *n)
 {
-	cJSON *o = cJSON_CreateObject();
+	cJSON *o = add_object(list);
 
-	if (o == NULL || !cJSON_AddItemToArray(list, o)) {
-		cJSON_Delete(o);
-		return false;
-	}
-	return json_add_integer(o, "message", n->message_id) && json_add_time(o, "seen", n->seen) &&
+	return o != NULL && json_add_integer(o, "message", n->message_id) && json_add_time(o, "seen", n->seen) &&
 	       json_add_string(o, "trust", trust_names[n->trust]) && json_add_string(o, "account", n->account) &&
 	       json_add_string(o, "region", n->region) && json_add_string(o, "resource", n->resource) &&
 	       (n->has_expires ? json_add_time(o, "expires", n->expires) : json_add_string(o, "expires", NULL)) &&
@@ -240,7 +306,7 @@ print_json(struct work *w, const struct shown *s, struct mh_err *err)
 
 	buf_init(&out, (size_t)64 << 20);
 	ok = ok && add_proof(j, s);
-	ok = ok && pause_json(w, &s->c, j, err) == MH_OK;
+	ok = ok && pause_json(w, &s->c, j, err) == MH_OK && add_claims(j, s);
 	cJSON *notices = ok ? cJSON_AddArrayToObject(j, "notices") : NULL;
 	cJSON *jobs = ok ? cJSON_AddArrayToObject(j, "jobs") : NULL;
 	cJSON *events = ok ? cJSON_AddArrayToObject(j, "history") : NULL;
@@ -248,7 +314,7 @@ print_json(struct work *w, const struct shown *s, struct mh_err *err)
 	for (size_t i = 0; ok && i < s->notices.n; i++)
 		ok = add_notice(notices, &s->notices.items[i]);
 	for (size_t i = 0; ok && i < s->jobs.n; i++)
-		ok = add_job(jobs, &s->jobs.items[i], &s->c);
+		ok = add_job(jobs, &s->jobs.items[i], s);
 	for (size_t i = 0; ok && i < s->events.n; i++)
 		ok = add_event(events, &s->events.items[i]);
 	ok = ok && json_print(j, &out);
@@ -280,6 +346,7 @@ show_command(const struct options *o)
 		status = print_json(&w, &s, &err);
 	} else if (status == MH_OK) {
 		print_facts(&s.c, s.notices.n);
+		print_claims(&s);
 		print_proof(&s);
 		print_jobs(&s);
 		print_history(&s);

@@ -14,6 +14,7 @@
 #include "mailhook/intake.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/ledger/refusals.h"
 #include "mailhook/work/log.h"
 #include "mailhook/work/member.h"
 #include "mailhook/work/node.h"
@@ -116,6 +117,13 @@ requeue_left_overs(struct loop *l, struct mh_err *err)
 	return status;
 }
 
+/* What this node lacked may be there: it looks for itself what it can do, whatever it said before. */
+static enum mh_status
+try_all_again(const struct work *w, struct mh_err *err)
+{
+	return w->db == NULL || w->db->engine->local ? MH_OK : ledger_refusals_drop_node(w->db, w->node, err);
+}
+
 /* -- one round ----------------------------------------------------------------------------------------------------- */
 
 static void
@@ -144,6 +152,7 @@ reload(struct loop *l)
 	work_release(l->w);
 	*l->w = fresh;
 	l->pass = (struct pass){ 0 };
+	(void)try_all_again(l->w, &err); /* else its time ends */
 	log_open(l->w->conf, LOG_JOURNAL_SOCKET);
 	log_event(LOG_NOTICE, "reload", NULL, "the configuration was read again");
 }
@@ -449,6 +458,8 @@ set_out(struct loop *l, struct mh_err *err)
 		status = mark_look(l->w, clock_now(), err);
 	if (status == MH_OK && !l->w->db->engine->local && !l->member.entered)
 		status = enter(l, err);
+	if (status == MH_OK)
+		status = try_all_again(l->w, err);
 	return status == MH_OK ? requeue_left_overs(l, err) : status;
 }
 

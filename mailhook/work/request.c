@@ -240,10 +240,12 @@ request_job(struct work *w, const struct job_row *j, const struct case_row *c, i
 	if (r == NULL || !add_head(r, w, conf_action(w->conf, j->action), j->action, now, deadline) ||
 	    !json_add_string(r, "event", j->event) || !json_add_integer(r, "attempt", j->attempt) ||
 	    !json_add_integer(r, "event_number", before) || !json_add_string(r, "job_key", j->job_key) ||
-	    !json_add_string(r, "case_key", c->key) || (by != NULL && !json_add_string(r, "by", by)) ||
-	    !add_case(r, w, c, f.notices.n, now) || !add_notice(r, f.best) || !add_trust(r, c, m) ||
-	    !add_outcomes(r, j, c, &f.jobs) || !add_approvals(r, &f.approvals) || !add_message(r, m) ||
-	    !add_state(r, j->action_state) || !json_print(r, out))
+	    !json_add_string(r, "case_key", c->key) ||
+	    (!w->db->engine->local && cJSON_AddTrueToObject(r, "others") == NULL) ||
+	    (by != NULL && !json_add_string(r, "by", by)) || !add_case(r, w, c, f.notices.n, now) ||
+	    !add_notice(r, f.best) || !add_trust(r, c, m) || !add_outcomes(r, j, c, &f.jobs) ||
+	    !add_approvals(r, &f.approvals) || !add_message(r, m) || !add_state(r, j->action_state) ||
+	    !json_print(r, out))
 		return mh_fail(err, MH_RETRY, "no memory for a request");
 	*ret_message = m == NULL ? 0 : m->id;
 	return MH_OK;

@@ -1,6 +1,7 @@
 /* runner_claim.c: names that an action claims for its case, in the ledger and under the job's lease. */
 #include "mailhook/clock.h"
 #include "mailhook/work/ledger/claims.h"
+#include "mailhook/work/ledger/leases.h"
 #include "mailhook/work/runner_impl.h"
 
 #define TRIES 3 /* of a transaction that met another's, or a connection that is back */
@@ -14,14 +15,12 @@ ask_once(const struct running *p, enum asked what, const char *name, char held[C
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	struct work *w = p->runner->w;
-	int64_t held_by_us = 0;
+	bool lapsed = false;
 	enum mh_status status = db_tx_begin(w->db, &tx, err);
 
 	if (status == MH_OK)
-		status =
-		    db_one(w->db, "SELECT count(*) FROM jobs WHERE id = $1 AND state = 'running' AND lease_owner = $2",
-			DB_ARGS(db_int(p->job_id), db_str(w->owner)), &held_by_us, err);
-	if (status == MH_OK && held_by_us != 1)
+		status = ledger_lease_look(w->db, p->job_id, w->owner, &lapsed, err);
+	if (status == MH_SKIP || (status == MH_OK && lapsed))
 		return mh_fail(err, MH_BAD, "the job's lease is not ours any more");
 	if (status == MH_OK && what == ASKED_CLAIM)
 		status = ledger_claim_take(w->db, name, p->case_id, p->action, clock_now(), held, err);

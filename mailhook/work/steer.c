@@ -6,6 +6,8 @@
 #include "mailhook/work/case_impl.h"
 #include "mailhook/work/job.h"
 #include "mailhook/work/ledger/approvals.h"
+#include "mailhook/work/ledger/claims.h"
+#include "mailhook/work/ledger/refusals.h"
 
 #define STEER_ARENA_BYTES ((size_t)64 << 20) /* every job of a case, and what each keeps */
 #define DERIVED_DAYS 2                       /* as in case.c: a date that was counted from days may be off by so many */
@@ -24,7 +26,11 @@ case_end(struct work *w, struct case_row *c, const char *by, const char *why, in
 	enum mh_status status = ledger_case_update(w->db, c, err);
 	if (status == MH_OK)
 		status = ledger_quarantine_release(w->db, c->id, err);
-	return status == MH_OK ? case_event(w, c, "closed", by, why, NULL, now, err) : status;
+	if (status == MH_OK)
+		status = case_event(w, c, "closed", by, why, NULL, now, err);
+	if (status == MH_OK)
+		status = ledger_refusals_drop_case(w->db, c->id, err);
+	return status == MH_OK ? ledger_claims_end(w->db, c->id, NULL, err) : status;
 }
 
 static enum mh_status
@@ -172,6 +178,8 @@ retry_in(
 			status = ledger_event_add(w->db, case_id, now, "retry", by, j->action, NULL, err);
 		n++;
 	}
+	if (status == MH_OK) /* what a node lacked may be there now */
+		status = ledger_refusals_drop_case(w->db, case_id, err);
 	if (status == MH_OK)
 		status = job_settle(w, case_id, now, err);
 	if (status == MH_OK)

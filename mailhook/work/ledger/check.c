@@ -93,6 +93,8 @@ static const struct {
 	      "at") " OR NOT EXISTS (SELECT 1 FROM events e WHERE e.case_id = "
 		    "a.case_id AND e.what = 'approved' AND e.by = a.by AND e.at = a.at)",
 	    "approval", "is in no case's history" },
+	{ "SELECT case_id FROM claims WHERE " TIME("since"), "case", "has claimed something at no time" },
+	{ "SELECT job_id FROM refusals WHERE " TIME("until"), "job", "is left to other nodes until no time" },
 	{ "SELECT case_id FROM renewals WHERE " TIME("expires") " OR " TIME("notice"), "renewal",
 	    "has a time that is none" },
 	{ "SELECT 0 FROM pauses WHERE (scope = 'all') <> (name = '') OR " TIME("since"), "pause", "is of nothing" },

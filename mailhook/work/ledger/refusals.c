@@ -75,21 +75,48 @@ ledger_refusals(struct db *db, int64_t case_id, struct arena *a, struct refusal_
 	return MH_OK;
 }
 
-#define REFUSED_JOBS                                                                                                   \
-	"SELECT count(*) FROM jobs j WHERE j.state IN ('queued', 'running', 'waiting') AND EXISTS (SELECT 1 FROM "     \
-	"refusals f WHERE f.job_id = j.id)"
+#define GOES_ON "j.state IN ('queued', 'running', 'waiting')"
+#define BY_ALL                                                                                                         \
+	"NOT EXISTS (SELECT 1 FROM nodes n WHERE n.seen > $1 AND NOT EXISTS (SELECT 1 FROM refusals g WHERE g.job_id " \
+	"= j.id AND g.node = n.name))"
 
 enum mh_status
 ledger_refusals_count(struct db *db, int64_t now, int64_t *ret_jobs, int64_t *ret_by_all, struct mh_err *err)
 {
+	static const char some[] =
+	    "SELECT count(*) FROM jobs j WHERE " GOES_ON " AND EXISTS (SELECT 1 FROM refusals f WHERE f.job_id = j.id)";
+	static const char all[] = "SELECT count(*) FROM jobs j WHERE " GOES_ON
+				  " AND EXISTS (SELECT 1 FROM refusals f WHERE f.job_id = j.id) AND " BY_ALL;
 	char since[MH_TIME_TEXT];
-	enum mh_status status = db_one(db, REFUSED_JOBS, NULL, 0, ret_jobs, err);
+	enum mh_status status = db_one(db, some, NULL, 0, ret_jobs, err);
 
 	if (status == MH_OK)
-		status = db_one(db,
-		    REFUSED_JOBS
-		    " AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.seen > $1 AND NOT EXISTS (SELECT 1 FROM "
-		    "refusals g WHERE g.job_id = j.id AND g.node = n.name))",
-		    DB_ARGS(db_time(since, now - NODE_SILENT_S)), ret_by_all, err);
+		status = db_one(db, all, DB_ARGS(db_time(since, now - REFUSAL_SEEN_S)), ret_by_all, err);
 	return status;
+}
+
+enum mh_status
+ledger_refused_by_all(
+    struct db *db, int64_t now, struct arena *a, int64_t *ret_case, struct refusal_row *ret, struct mh_err *err)
+{
+	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
+	char since[MH_TIME_TEXT];
+	bool known;
+	enum mh_status status = db_query(db,
+	    "SELECT j.case_id, f.job_id, f.node, f.why, f.until FROM refusals f JOIN jobs j ON j.id = f.job_id "
+	    "WHERE " GOES_ON " AND " BY_ALL " ORDER BY f.job_id, f.node LIMIT 1",
+	    DB_ARGS(db_time(since, now - REFUSAL_SEEN_S)), &rows, err);
+
+	if (status == MH_OK)
+		status = db_step(rows, err);
+	if (status != MH_OK)
+		return status;
+	struct row r = { rows, a, err, MH_OK };
+	struct refusal_row found = { .job_id = db_get_int(rows, 1), .node = row_str(&r, 2), .why = row_str(&r, 3) };
+	row_time(&r, 4, &known, &found.until);
+	if (r.status != MH_OK)
+		return r.status;
+	*ret_case = db_get_int(rows, 0);
+	*ret = found;
+	return MH_OK;
 }

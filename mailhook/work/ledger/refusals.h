@@ -9,8 +9,8 @@
 
 #include "mailhook/work/ledger/ledger.h"
 
-#define REFUSAL_S 600 /* then what it lacked may be there */
-#define NODE_SILENT_S 60
+#define REFUSAL_S 600     /* then what it lacked may be there */
+#define REFUSAL_SEEN_S 60 /* a node that was seen before that is not counted on */
 
 struct refusal_row {
 	int64_t job_id, until;
@@ -31,8 +31,11 @@ enum mh_status ledger_refusals_drop_node(struct db *db, const char *node, struct
 enum mh_status ledger_refusals(
     struct db *db, int64_t case_id, struct arena *a, struct refusal_rows *ret, struct mh_err *err);
 /* Jobs that are left to others by a node at least, and those of them that every node leaves which was seen within
- * NODE_SILENT_S. now: the ledger's clock. */
+ * REFUSAL_SEEN_S. now: the ledger's clock. */
 enum mh_status ledger_refusals_count(
     struct db *db, int64_t now, int64_t *ret_jobs, int64_t *ret_by_all, struct mh_err *err);
+/* One of the second kind: its case, and what one node says. MH_SKIP: there is none. */
+enum mh_status ledger_refused_by_all(
+    struct db *db, int64_t now, struct arena *a, int64_t *ret_case, struct refusal_row *ret, struct mh_err *err);
 
 #endif
