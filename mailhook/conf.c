@@ -470,6 +470,8 @@ build_top(struct conf *c, const struct conf_source *s, const char *dir)
 	c->intake_dir = path.p;
 	c->node = text_of(s, KEY_NODE, NULL);
 	c->ledger = text_of(s, KEY_LEDGER, NULL);
+	c->ledger_password_file = text_of(s, KEY_LEDGER_PASSWORD_FILE, NULL);
+	c->ledger_password_command = text_of(s, KEY_LEDGER_PASSWORD_COMMAND, NULL);
 	if (c->ledger == NULL) {
 		if (arena_printf(&c->arena, &path, NULL, "sqlite:%s/ledger.db", c->state_dir) != MH_OK)
 			return false;
@@ -589,6 +591,17 @@ folder_of(struct arena *a, const char *path)
 	return status == MH_OK ? dir.p : NULL;
 }
 
+static void
+check_ledger(struct conf_source *s)
+{
+	const struct conf_block *b = last_with(s, KEY_LEDGER_PASSWORD_COMMAND);
+	const struct conf_value *command = b == NULL ? NULL : value_in(b, KEY_LEDGER_PASSWORD_COMMAND);
+
+	if (command != NULL && last_with(s, KEY_LEDGER_PASSWORD_FILE) != NULL)
+		conf_wrong(
+		    s, command->file, command->line, "ledger_password_file and ledger_password_command are both set");
+}
+
 /* *ret_whole: all that was written was taken over. False: no memory. */
 static bool
 build(struct conf *c, struct conf_source *s, const char *dir, bool readable, bool *ret_whole)
@@ -609,6 +622,7 @@ build(struct conf *c, struct conf_source *s, const char *dir, bool readable, boo
 			return false;
 	}
 	sort_rules(c);
+	check_ledger(s);
 	if (!build_mailboxes(c, s))
 		return false;
 	*ret_whole = !s->wrong && readable;

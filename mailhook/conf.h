@@ -118,7 +118,8 @@ struct conf {
 	const char *node; /* this machine's name among those that share the ledger; NULL: the host's */
 	enum conf_log log;
 	enum log_level log_level;
-	const char *intake_dir;  /* STATE_DIR/intake */
+	const char *intake_dir;                                     /* STATE_DIR/intake */
+	const char *ledger_password_file, *ledger_password_command; /* NULL: none */
 	const char *ledger_path; /* the path of "sqlite:PATH"; NULL for another engine */
 	bool observe,
 	    embedded;    /* embedded: no action and no rule was configured; the built-in ticket and reply are used */

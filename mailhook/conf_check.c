@@ -190,13 +190,59 @@ is_bool(const char *text)
 	return conf_bool(text, &b);
 }
 
+/* The name of a parameter may be written with %XX, as libpq takes it. */
+static bool
+names(struct mh_span written, const char *name)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t i = 0;
+
+	for (; i < written.n && *name != '\0'; name++) {
+		unsigned char c = (unsigned char)written.p[i++];
+		if (c == '%' && i + 2 <= written.n) {
+			const char *high = strchr(digits, written.p[i] | 0x20),
+				   *low = strchr(digits, written.p[i + 1] | 0x20);
+			if (high == NULL || low == NULL)
+				return false;
+			c = (unsigned char)((high - digits) << 4 | (low - digits));
+			i += 2;
+		}
+		if (c != (unsigned char)*name)
+			return false;
+	}
+	return i == written.n && *name == '\0';
+}
+
+/* postgresql://USER:PASSWORD@HOST/DATABASE?NAME=VALUE&...: a password there would be a secret in the configuration. */
+static bool
+url_has_password(struct mh_span url)
+{
+	struct mh_span rest = span_from(url, sizeof("postgresql://") - 1);
+	const size_t at = span_find(rest, MH_LIT("@"), 0), slash = span_find(rest, MH_LIT("/"), 0);
+	const size_t question = span_find(rest, MH_LIT("?"), 0);
+
+	if (at < slash && span_find(span_head(rest, at), MH_LIT(":"), 0) != SIZE_MAX)
+		return true;
+	rest = question == SIZE_MAX ? MH_NONE : span_from(rest, question + 1);
+	while (rest.n > 0) {
+		const size_t end = span_find(rest, MH_LIT("&"), 0);
+		const struct mh_span one = span_head(rest, end);
+		const struct mh_span name = span_head(one, span_find(one, MH_LIT("="), 0));
+		if (names(name, "password") || names(name, "sslpassword"))
+			return true;
+		rest = end == SIZE_MAX ? MH_NONE : span_from(rest, end + 1);
+	}
+	return false;
+}
+
 static bool
 is_ledger(const char *text)
 {
 	const struct mh_span s = span_of(text);
 
-	return (span_starts(s, MH_LIT("sqlite:/")) || span_starts(s, MH_LIT("postgresql://"))) &&
-	       printable(text, PATH_BYTES);
+	if (!printable(text, PATH_BYTES))
+		return false;
+	return span_starts(s, MH_LIT("sqlite:/")) || (span_starts(s, MH_LIT("postgresql://")) && !url_has_password(s));
 }
 
 static bool
@@ -507,7 +553,10 @@ is_count(const char *text)
 const struct conf_option conf_options[CONF_KEYS] = {
 	[KEY_STATE_DIR] = { CONF_TOP, false, "state_dir", is_path, PATH_WORDS },
 	[KEY_ACCOUNTS_FILE] = { CONF_TOP, false, "accounts_file", is_path, PATH_WORDS },
-	[KEY_LEDGER] = { CONF_TOP, false, "ledger", is_ledger, "sqlite:/PATH or postgresql://..." },
+	[KEY_LEDGER] = { CONF_TOP, false, "ledger", is_ledger, "sqlite:/PATH, or postgresql://... without a password" },
+	[KEY_LEDGER_PASSWORD_FILE] = { CONF_TOP, false, "ledger_password_file", is_path, PATH_WORDS },
+	[KEY_LEDGER_PASSWORD_COMMAND] = { CONF_TOP, false, "ledger_password_command", is_path,
+	    "the absolute path of a program, and its arguments" },
 	[KEY_NODE] = { CONF_TOP, false, "node", conf_title_right, "1 to 64 letters, digits or any of .-_@" },
 	[KEY_DEFINITIONS_DIR] = { CONF_TOP, false, "definitions_dir", is_path, PATH_WORDS },
 	[KEY_PUBLISH_DIR] = { CONF_TOP, false, "publish_dir", is_path, PATH_WORDS },

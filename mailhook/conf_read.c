@@ -224,7 +224,7 @@ on_value(cfg_t *cfg, cfg_opt_t *opt)
 		return 1;
 	}
 	bool right = o->right(text);
-	if (!right && key == KEY_URL) /* it may hold a password, and complaints are logged */
+	if (!right && (key == KEY_URL || key == KEY_LEDGER)) /* it may hold a password, and complaints are logged */
 		conf_wrong(s, r->file, cfg->line, "%s must be %s", o->name, o->must);
 	else if (!right)
 		conf_wrong(s, r->file, cfg->line, "%s must be %s, not \"%s\"", o->name, o->must, text);

@@ -125,11 +125,28 @@ static const struct row rows[] = {
 	      "6: flood_unlisted must be a whole number from 0 to 1000000, not \"-1\"\n" M
 	      "8: thresholds must be a number of days from 1 to 3650, not \"x\"\n" M "8: thresholds has \"7\" twice\n" M
 	      "9: quarantine_bytes must be a number of bytes, or with k, M or G behind it, not \"4T\"\n" M
-	      "10: ledger must be sqlite:/PATH or postgresql://..., not \"mysql://x\"\n" M
+	      "10: ledger must be sqlite:/PATH, or postgresql://... without a password\n" M
 	      "11: accounts_file must be an absolute path, not \"a.csv\"\n" M
 	      "12: definitions_dir must be an absolute path, not \"\"\n" M
 	      "13: quarantine_messages must be a whole number from 0 to 1000000, not \"1.5\"",
 	    "/s" },
+	{ "a ledger on a server",
+	    "ledger = \"postgresql://mailhook@db.example.com:5432,db2.example.com/mailhook?sslmode=verify-full\"\n"
+	    "ledger_password_file = \"/etc/mailhook/secrets/ledger\"\n",
+	    NULL, "", "/var/lib/mailhook" },
+	{ "a ledger's password in the URL", "ledger = \"postgresql://mailhook:s3cret@db.example.com/mailhook\"\n", NULL,
+	    M "1: ledger must be sqlite:/PATH, or postgresql://... without a password", "/var/lib/mailhook" },
+	{ "a ledger's password in the query", "ledger = \"postgresql://db.example.com/m?sslmode=require&password=s\"\n",
+	    NULL, M "1: ledger must be sqlite:/PATH, or postgresql://... without a password", "/var/lib/mailhook" },
+	{ "a ledger's password by a name that is written otherwise",
+	    "ledger = \"postgresql://db.example.com/m?p%61ssword=s\"\n", NULL,
+	    M "1: ledger must be sqlite:/PATH, or postgresql://... without a password", "/var/lib/mailhook" },
+	{ "the password of a client's key", "ledger = \"postgresql://db.example.com/m?sslpassword=s\"\n", NULL,
+	    M "1: ledger must be sqlite:/PATH, or postgresql://... without a password", "/var/lib/mailhook" },
+	{ "a ledger's password twice",
+	    "ledger = \"postgresql://db.example.com/m\"\nledger_password_file = \"/p\"\n"
+	    "ledger_password_command = \"/bin/p x\"\n",
+	    NULL, M "3: ledger_password_file and ledger_password_command are both set", "/var/lib/mailhook" },
 	{ "a node's name that cannot stand in an owner's", "node = \"mail/1\"\n", NULL,
 	    M "1: node must be 1 to 64 letters, digits or any of .-_@, not \"mail/1\"", "/var/lib/mailhook" },
 	{ "wrong values of trust",

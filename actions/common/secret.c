@@ -364,3 +364,35 @@ secret_from_command(const char *const *argv, int deadline_ms, struct secret *ret
 	free(bytes);
 	return status;
 }
+
+enum mh_status
+secret_split(char *line, const char **argv, struct mh_err *err)
+{
+	char *rest = line, *word;
+	size_t n = 0;
+
+	while ((word = strsep(&rest, " ")) != NULL) {
+		if (word[0] == '\0')
+			continue;
+		if (n >= SECRET_COMMAND_WORDS)
+			return mh_fail(err, MH_BAD, "a command has more than %d arguments", SECRET_COMMAND_WORDS);
+		argv[n++] = word;
+	}
+	argv[n] = NULL;
+	return n > 0 ? MH_OK : mh_fail(err, MH_BAD, "a command is empty");
+}
+
+enum mh_status
+secret_from_line(const char *line, int deadline_ms, struct secret *ret, struct mh_err *err)
+{
+	const char *argv[SECRET_COMMAND_WORDS + 1];
+	char *copy = strdup(line);
+
+	if (copy == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for a command");
+	enum mh_status status = secret_split(copy, argv, err);
+	if (status == MH_OK)
+		status = secret_from_command(argv, deadline_ms, ret, err);
+	free(copy);
+	return status;
+}

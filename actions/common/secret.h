@@ -39,4 +39,10 @@ enum mh_status secret_check_file(const char *path, struct mh_err *err);
  *           MH_RETRY: it failed (a vault may be down), or ran out of time */
 enum mh_status secret_from_command(const char *const *argv, int deadline_ms, struct secret *ret, struct mh_err *err);
 
+#define SECRET_COMMAND_WORDS 64
+/* The same for a program and its arguments in one line, split at blanks. MH_BAD: more than SECRET_COMMAND_WORDS of them. */
+enum mh_status secret_from_line(const char *line, int deadline_ms, struct secret *ret, struct mh_err *err);
+/* How such a line is split; argv: SECRET_COMMAND_WORDS + 1, it points into line, whose blanks become NULs. */
+enum mh_status secret_split(char *line, const char **argv, struct mh_err *err);
+
 #endif

@@ -13,7 +13,6 @@
 #include "actions/common/secret.h"
 #include "mailhook/imap/session.h"
 
-#define MAX_ARGUMENTS 32
 #define GIVEN_BACK_BYTES 8 /* of a secret, by which it is known again */
 #define TOKEN_MS 60000     /* one request to a token server has 30 s by default */
 
@@ -81,20 +80,13 @@ token_of(const struct session *s, const char *libexec, bool fresh, struct secret
 static enum mh_status
 from_command(const struct session *s, struct secret *ret, struct mh_err *err)
 {
-	char *copy = strdup(s->box->password_command), *rest = copy, *word;
-	const char *argv[MAX_ARGUMENTS + 1];
-	size_t n = 0;
-	enum mh_status status = MH_RETRY;
+	char *copy = strdup(s->box->password_command);
+	const char *argv[SECRET_COMMAND_WORDS + 1];
 
 	if (copy == NULL)
 		return mh_fail(err, MH_RETRY, "no memory for a command");
-	while ((word = strsep(&rest, " ")) != NULL && n < MAX_ARGUMENTS)
-		if (word[0] != '\0')
-			argv[n++] = word;
-	argv[n] = NULL;
-	if (word != NULL)
-		status = mh_fail(err, MH_BAD, "password_command has more than %d arguments", MAX_ARGUMENTS);
-	else
+	enum mh_status status = secret_split(copy, argv, err);
+	if (status == MH_OK)
 		status = from_program(argv, ret, err);
 	free(copy);
 	return status;

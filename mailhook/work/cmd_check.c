@@ -87,6 +87,23 @@ check_actions(struct work *w, const struct options *o)
 	return n;
 }
 
+/* A server is asked: it may be away, refuse us, or lose what it has confirmed. */
+static size_t
+check_ledger(const struct work *w)
+{
+	struct mh_err err = { 0 };
+	struct buf words;
+	char shown[1200];
+
+	buf_init(&words, 1024);
+	const enum mh_status status = work_describe_ledger(w, &words, &err);
+	if (status != MH_SKIP)
+		(void)printf("ledger: %s: %s\n", status == MH_OK ? "fit" : "not fit",
+		    status == MH_OK ? mh_escape_words(shown, sizeof(shown), words.p) : err.text);
+	buf_release(&words);
+	return status != MH_OK && status != MH_SKIP;
+}
+
 /* Reading the file has named its wrong lines, or that it is not there. */
 static size_t
 wrong_accounts(const struct work *w)
@@ -115,7 +132,7 @@ check_command(const struct options *o)
 	if (status != MH_OK) {
 		work_log("%s", err.text);
 	} else {
-		wrong = slow + check_rules(&w);
+		wrong = slow + check_ledger(&w) + check_rules(&w);
 		if (w.conf->embedded)
 			(void)puts(
 			    "no action and no rule is configured: tickets go into a folder, replies into a Maildir");

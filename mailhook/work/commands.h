@@ -76,6 +76,9 @@ enum mh_status work_open_ledger(struct work *w, bool create, struct mh_err *err)
 /* The same of an address as "ledger" in the configuration has it, into *ret. */
 enum mh_status work_open_at(
     const struct work *w, const char *address, bool create, struct db **ret, struct mh_err *err);
+/* What the server of the configuration's ledger is, in words; a connection is made for that, a ledger need not be there.
+ * MH_SKIP: the ledger is a file. */
+enum mh_status work_describe_ledger(const struct work *w, struct buf *ret, struct mh_err *err);
 enum mh_status work_make_folders(struct work *w, struct mh_err *err);
 void work_release(struct work *w);
 int work_exit(enum mh_status status);

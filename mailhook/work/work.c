@@ -92,15 +92,56 @@ work_read_definitions(struct work *w, bool *ret_all_right, struct mh_err *err)
 	return status == MH_RETRY ? MH_RETRY : MH_OK;
 }
 
+/* "ledger" of $CREDENTIALS_DIRECTORY, where the configuration names none. */
+static const char *
+password_file(const struct conf *c)
+{
+	const char *folder = getenv("CREDENTIALS_DIRECTORY");
+	char path[4096];
+
+	if (c->ledger_password_file != NULL || c->ledger_password_command != NULL || folder == NULL)
+		return c->ledger_password_file;
+	const int n = snprintf(path, sizeof(path), "%s/ledger", folder);
+	return n > 0 && (size_t)n < sizeof(path) && access(path, F_OK) == 0 ? "ledger" : NULL;
+}
+
+static struct db_options
+options_of(const struct conf *c, bool create)
+{
+	return (struct db_options){ .create = create,
+		.busy_ms = LEDGER_BUSY_MS,
+		.password_file = password_file(c),
+		.password_command = c->ledger_password_command };
+}
+
 enum mh_status
 work_open_at(const struct work *w, const char *address, bool create, struct db **ret, struct mh_err *err)
 {
-	const struct db_options o = { .create = create, .busy_ms = LEDGER_BUSY_MS };
+	const struct db_options o = options_of(w->conf, create);
 	const struct db_engine *engine = NULL;
 	const char *where = NULL;
 	const enum mh_status status = engine_of(address, w->libexec, &engine, &where, err);
 
 	return status == MH_OK ? ledger_open(engine, where, &o, ret, err) : status;
+}
+
+enum mh_status
+work_describe_ledger(const struct work *w, struct buf *ret, struct mh_err *err)
+{
+	const struct db_options o = options_of(w->conf, false);
+	const struct db_engine *engine = NULL;
+	const char *where = NULL;
+	struct db *db = NULL;
+	enum mh_status status = engine_of(w->conf->ledger, w->libexec, &engine, &where, err);
+
+	if (status == MH_OK && engine->describe == NULL)
+		return MH_SKIP;
+	if (status == MH_OK)
+		status = engine->open(where, &o, &db, err);
+	if (status == MH_OK)
+		status = engine->describe(db, ret, err);
+	db_close(db);
+	return status;
 }
 
 enum mh_status

@@ -20,9 +20,8 @@ struct db_options {
 	bool create;     /* make it where there is none; else MH_SKIP */
 	bool out_of_use; /* also one that was moved, or is not whole yet: only to copy ledgers (use.h) */
 	int busy_ms;     /* how long to wait for another's transaction before MH_RETRY */
-	/* The password for a server, asked for at each connection; NULL: none. ret is zeroed by the engine. */
-	enum mh_status (*password)(void *user, struct buf *ret, struct mh_err *err);
-	void *user; /* foreign: must live as long as the ledger is open */
+	/* Where a server's password is, read at each connection (secret.h); NULL: it needs none. */
+	const char *password_file, *password_command;
 };
 
 struct db {

@@ -72,7 +72,16 @@ postgresql_close(struct db *db)
 	}
 	free(pg->statements);
 	free(pg->url);
+	free(pg->password_file);
+	free(pg->password_command);
 	free(pg);
+}
+
+static bool
+copy(const char *s, char **ret)
+{
+	*ret = s == NULL ? NULL : strdup(s);
+	return s == NULL || *ret != NULL;
 }
 
 static enum mh_status
@@ -83,13 +92,14 @@ postgresql_open(const char *where, const struct db_options *o, struct db **ret, 
 	if (pg == NULL)
 		return mh_fail(err, MH_RETRY, "no memory for the ledger");
 	pg->base.engine = &postgresql_engine;
-	pg->options = *o;
-	pg->url = strdup(where);
+	pg->busy_ms = o->busy_ms;
+	pg->out_of_use = o->out_of_use;
 	pg->statements = calloc(PG_STATEMENTS, sizeof(*pg->statements));
+	const bool whole = pg->statements != NULL && copy(where, &pg->url) &&
+			   copy(o->password_file, &pg->password_file) &&
+			   copy(o->password_command, &pg->password_command);
 
-	const enum mh_status status = pg->url == NULL || pg->statements == NULL
-					  ? mh_fail(err, MH_RETRY, "no memory for the ledger")
-					  : pg_connect(pg, err);
+	const enum mh_status status = whole ? pg_connect(pg, err) : mh_fail(err, MH_RETRY, "no memory for the ledger");
 	if (status != MH_OK) {
 		postgresql_close(&pg->base);
 		return status;
@@ -161,7 +171,7 @@ postgresql_query(struct db *db, const char *sql, const struct db_value *args, si
     struct mh_err *err)
 {
 	struct pg *pg = pg_of(db);
-	struct pg_args a;
+	MH_AUTO(pg_args_release) struct pg_args a = { .n = 0 };
 
 	if (n_args > PG_STATEMENT_ARGS)
 		return mh_fail(err, MH_BAD, "ledger: a statement with %zu parameters", n_args);
@@ -171,13 +181,11 @@ postgresql_query(struct db *db, const char *sql, const struct db_value *args, si
 	rows->base.db = db;
 	rows->row = -1;
 
-	size_t set = n_args;
 	enum mh_status status = ready(pg, err);
-	if (status != MH_OK)
-		set = 0;
-	else if ((status = pg_args_set(&a, args, n_args, err)) == MH_OK)
+	if (status == MH_OK)
+		status = pg_args_set(&a, args, n_args, err);
+	if (status == MH_OK)
 		status = ask(pg, sql, &a, n_args, &rows->result, err);
-	pg_args_release(&a, set);
 	if (status != MH_OK) {
 		postgresql_rows_free(&rows->base);
 		return status;
@@ -313,7 +321,7 @@ begin(struct pg *pg, enum db_tx_kind kind, struct mh_err *err)
 
 	if (status != MH_OK)
 		return status;
-	if (pg->options.out_of_use)
+	if (pg->out_of_use)
 		status = pg_simple(pg, BEGIN ";" LOCK_ANY_ROW "UPDATE", &r, err);
 	else
 		status =

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actions/common/secret.h"
 #include "mailhook/work/ledger/postgresql_impl.h"
 
 #define CA_FILE "/etc/ssl/certs/ca-certificates.crt" /* libpq would look for ~/.postgresql/root.crt */
 #define MAX_PARAMETERS 64
-#define PASSWORD_BYTES ((size_t)64 << 10)
 
 struct parameters {
 	const char *keys[MAX_PARAMETERS], *values[MAX_PARAMETERS];
@@ -43,14 +43,6 @@ static void
 drop_options(PQconninfoOption **o)
 {
 	PQconninfoFree(*o);
-}
-
-static void
-drop_password(struct buf *b)
-{
-	if (b->p != NULL)
-		explicit_bzero(b->p, b->cap);
-	buf_release(b);
 }
 
 /* A folder of sockets, an address of this machine, or the name that stands for one. */
@@ -158,8 +150,7 @@ settle(struct pg *pg, struct mh_err *err)
 	char lines[4][80], all[sizeof(lines) + sizeof(schema) + 8];
 
 	/* 0 would be without limit */
-	(void)snprintf(
-	    lines[0], sizeof(lines[0]), "SET lock_timeout = %d", pg->options.busy_ms < 1 ? 1 : pg->options.busy_ms);
+	(void)snprintf(lines[0], sizeof(lines[0]), "SET lock_timeout = %d", pg->busy_ms < 1 ? 1 : pg->busy_ms);
 	(void)snprintf(lines[1], sizeof(lines[1]), "SET statement_timeout = %d", PG_STATEMENT_MS);
 	(void)snprintf(lines[2], sizeof(lines[2]), "SET idle_in_transaction_session_timeout = %d", PG_IDLE_MS);
 	(void)snprintf(lines[3], sizeof(lines[3]), "SET client_min_messages = warning");
@@ -217,11 +208,10 @@ enum mh_status
 pg_connect(struct pg *pg, struct mh_err *err)
 {
 	MH_AUTO(drop_options) PQconninfoOption *o = NULL;
-	MH_AUTO(drop_password) struct buf password;
+	MH_AUTO(secret_release) struct secret password = { NULL };
 	struct parameters p = { .n = 0 };
 	bool here = false;
 
-	buf_init(&password, PASSWORD_BYTES);
 	if (pg->conn != NULL && pg_alive(pg))
 		return MH_OK;
 	pg_disconnect(pg);
@@ -229,16 +219,19 @@ pg_connect(struct pg *pg, struct mh_err *err)
 	if (o == NULL)
 		return mh_fail(err, MH_BAD, "ledger: not a URL as libpq takes it");
 	enum mh_status status = judge(o, &here, err);
-	if (status == MH_OK && pg->options.password != NULL) /* anew each time: it may have been changed */
-		status = pg->options.password(pg->options.user, &password, err);
+	/* anew each time: it may have been changed */
+	if (status == MH_OK && pg->password_command != NULL)
+		status = secret_from_line(pg->password_command, PG_PASSWORD_MS, &password, err);
+	else if (status == MH_OK && pg->password_file != NULL)
+		status = secret_from_file(pg->password_file, &password, err);
 	if (status != MH_OK)
 		return status;
-	fill(&p, o, here, password.n == 0 ? NULL : password.p);
+	fill(&p, o, here, password.p);
 
 	/* bounded by connect_timeout for each host */
 	pg->conn = PQconnectdbParams(p.keys, p.values, 0);
 	if (PQstatus(pg->conn) != CONNECTION_OK) {
-		status = refused(pg->conn, buf_span(&password), err);
+		status = refused(pg->conn, secret_span(&password), err);
 		pg_disconnect(pg);
 		return status;
 	}

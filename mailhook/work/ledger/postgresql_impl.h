@@ -16,8 +16,8 @@
 #define PG_IDLE_MS 8000        /* a transaction whose owner hangs is ended by then: less than others wait for it */
 #define PG_STATEMENTS 512      /* texts known; some 200 are used by all of mailhook. A power of two */
 #define PG_STATEMENT_ARGS 1024 /* a copy of a ledger writes many rows in one; no other statement has more than 32 */
-#define PG_URL_BYTES 4096
-#define PG_CHANNEL_BYTES 64 /* NAMEDATALEN of a server, with its NUL */
+#define PG_PASSWORD_MS 10000   /* for the program that tells the password */
+#define PG_CHANNEL_BYTES 64    /* NAMEDATALEN of a server, with its NUL */
 
 struct pg_statement {
 	char *sql;     /* own; NULL: free */
@@ -30,9 +30,10 @@ extern const struct db_engine postgresql_engine;
 
 struct pg {
 	struct db base;
-	PGconn *conn; /* own; NULL: lost, or not there yet */
-	char *url;    /* own */
-	struct db_options options;
+	PGconn *conn;                                 /* own; NULL: lost, or not there yet */
+	char *url, *password_file, *password_command; /* own */
+	int busy_ms;
+	bool out_of_use;
 	struct pg_statement *statements; /* own, PG_STATEMENTS of them */
 	size_t n_statements;
 	int64_t changed;
@@ -70,14 +71,16 @@ bool pg_alive(struct pg *pg);
 /* -- postgresql_value.c -------------------------------------------------------------------------------------------- */
 
 struct pg_args {
-	const char *values[PG_STATEMENT_ARGS];
-	int lengths[PG_STATEMENT_ARGS], formats[PG_STATEMENT_ARGS];
-	char numbers[PG_STATEMENT_ARGS][24];
-	struct buf mended[PG_STATEMENT_ARGS]; /* own: text that the server would not have taken */
+	void *block; /* own: all of these */
+	const char **values;
+	int *lengths, *formats;
+	struct buf *mended; /* own: text that the server would not have taken */
+	char (*numbers)[24];
+	size_t n;
 };
 
 enum mh_status pg_args_set(struct pg_args *a, const struct db_value *args, size_t n_args, struct mh_err *err);
-void pg_args_release(struct pg_args *a, size_t n_args);
+void pg_args_release(struct pg_args *a); /* for MH_AUTO */
 enum db_type pg_type(const PGresult *r, int row, int column);
 int64_t pg_integer(const PGresult *r, int row, int column);
 /* As it came; an integer as its digits, written into number. */

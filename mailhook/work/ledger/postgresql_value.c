@@ -42,48 +42,78 @@ mend(struct buf *out, struct mh_span s)
 	}
 }
 
-enum mh_status
-pg_args_set(struct pg_args *a, const struct db_value *args, size_t n_args, struct mh_err *err)
+static bool
+room(struct pg_args *a, size_t n)
 {
-	for (size_t i = 0; i < n_args; i++) {
-		struct mh_span s = args[i].bytes;
+	const size_t one =
+	    sizeof(*a->values) + sizeof(*a->mended) + sizeof(*a->lengths) + sizeof(*a->formats) + sizeof(*a->numbers);
 
-		a->values[i] = NULL;
-		a->lengths[i] = 0;
-		a->formats[i] = 1;
-		buf_init(&a->mended[i], 1);
-		switch (args[i].type) {
-		case DB_NULL:
-			continue;
-		case DB_INTEGER:
-			(void)snprintf(a->numbers[i], sizeof(a->numbers[i]), "%" PRId64, args[i].integer);
-			a->values[i] = a->numbers[i];
-			a->formats[i] = 0;
-			continue;
-		case DB_TEXT:
-			if (s.n > 0 && !takes(s)) {
-				mend(&a->mended[i], s);
-				if (!buf_ok(&a->mended[i]))
-					return mh_fail(err, MH_RETRY, "no memory for a value of the ledger");
-				s = buf_span(&a->mended[i]);
-			}
-			break;
-		case DB_BLOB:
-			break;
+	if (n == 0)
+		return true;
+	a->block = calloc(n, one);
+	if (a->block == NULL)
+		return false;
+	/* by falling alignment */
+	a->values = a->block;
+	a->mended = (struct buf *)(a->values + n);
+	a->lengths = (int *)(a->mended + n);
+	a->formats = a->lengths + n;
+	a->numbers = (char(*)[24])(a->formats + n);
+	a->n = n;
+	return true;
+}
+
+static enum mh_status
+set(struct pg_args *a, size_t i, const struct db_value *v, struct mh_err *err)
+{
+	struct mh_span s = v->bytes;
+
+	a->formats[i] = 1;
+	switch (v->type) {
+	case DB_NULL:
+		return MH_OK;
+	case DB_INTEGER:
+		(void)snprintf(a->numbers[i], sizeof(a->numbers[i]), "%" PRId64, v->integer);
+		a->values[i] = a->numbers[i];
+		a->formats[i] = 0;
+		return MH_OK;
+	case DB_TEXT:
+		if (s.n > 0 && !takes(s)) {
+			mend(&a->mended[i], s);
+			if (!buf_ok(&a->mended[i]))
+				return mh_fail(err, MH_RETRY, "no memory for a value of the ledger");
+			s = buf_span(&a->mended[i]);
 		}
-		if (s.n >= MAX_FIELD_BYTES)
-			return mh_fail(err, MH_RETRY, "ledger: a value of %zu bytes is too long", s.n);
-		a->values[i] = s.n == 0 ? "" : s.p;
-		a->lengths[i] = (int)s.n;
+		break;
+	case DB_BLOB:
+		break;
 	}
+	if (s.n >= MAX_FIELD_BYTES)
+		return mh_fail(err, MH_RETRY, "ledger: a value of %zu bytes is too long", s.n);
+	a->values[i] = s.n == 0 ? "" : s.p;
+	a->lengths[i] = (int)s.n;
 	return MH_OK;
 }
 
-void
-pg_args_release(struct pg_args *a, size_t n_args)
+enum mh_status
+pg_args_set(struct pg_args *a, const struct db_value *args, size_t n_args, struct mh_err *err)
 {
-	for (size_t i = 0; i < n_args; i++)
+	enum mh_status status = MH_OK;
+
+	if (!room(a, n_args))
+		return mh_fail(err, MH_RETRY, "no memory for a question to the ledger");
+	for (size_t i = 0; i < n_args && status == MH_OK; i++)
+		status = set(a, i, &args[i], err);
+	return status;
+}
+
+void
+pg_args_release(struct pg_args *a)
+{
+	for (size_t i = 0; i < a->n; i++)
 		buf_release(&a->mended[i]);
+	free(a->block);
+	*a = (struct pg_args){ .n = 0 };
 }
 
 enum db_type
