@@ -9,11 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actions/common/secret.h"
 #include "mailhook/work/ledger/postgresql_impl.h"
 
 #define CA_FILE "/etc/ssl/certs/ca-certificates.crt" /* libpq would look for ~/.postgresql/root.crt */
 #define MAX_PARAMETERS 64
+#define PASSWORD_BYTES ((size_t)64 << 10)
+#define HOST_BYTES 300
 
 struct parameters {
 	const char *keys[MAX_PARAMETERS], *values[MAX_PARAMETERS];
@@ -43,6 +44,14 @@ static void
 drop_options(PQconninfoOption **o)
 {
 	PQconninfoFree(*o);
+}
+
+static void
+drop_password(struct buf *b)
+{
+	if (b->p != NULL)
+		explicit_bzero(b->p, b->cap);
+	buf_release(b);
 }
 
 /* A folder of sockets, an address of this machine, or the name that stands for one. */
@@ -123,7 +132,52 @@ fill(struct parameters *p, const PQconninfoOption *o, bool here, const char *pas
 	if (!here && get(o, "sslrootcert") == NULL)
 		set(p, "sslrootcert", CA_FILE);
 	set(p, "password", password);
+}
+
+static size_t
+count_hosts(const PQconninfoOption *o)
+{
+	const char *list = get(o, "hostaddr") != NULL ? get(o, "hostaddr") : get(o, "host");
+	size_t n = 1;
+
+	for (; list != NULL && *list != '\0'; list++)
+		n += *list == ',';
+	return n;
+}
+
+/* The nth of a list with commas; one alone stands for all, as with ports. */
+static bool
+nth_of(const char *list, size_t nth, char *dst, size_t dst_bytes)
+{
+	if (strchr(list, ',') == NULL)
+		nth = 0;
+	for (; nth > 0 && list != NULL; nth--) {
+		list = strchr(list, ',');
+		list = list == NULL ? NULL : list + 1;
+	}
+	if (list == NULL)
+		return false;
+	return (size_t)snprintf(dst, dst_bytes, "%.*s", (int)strcspn(list, ","), list) < dst_bytes;
+}
+
+/* To one of the URL's hosts. libpq's own walk through the list ends at a host that takes the connection and then hangs up,
+ * as a balancer before a dead server does. */
+static PGconn *
+connect_to(struct parameters *p, const PQconninfoOption *o, size_t nth)
+{
+	static const char *const lists[] = { "host", "hostaddr", "port" };
+	char parts[sizeof(lists) / sizeof(lists[0])][HOST_BYTES];
+	const size_t before = p->n;
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		const char *list = get(o, lists[i]);
+		if (list != NULL && nth_of(list, nth, parts[i], sizeof(parts[i])))
+			set(p, lists[i], parts[i]); /* the last of a name counts */
+	}
 	p->keys[p->n] = p->values[p->n] = NULL;
+	PGconn *conn = PQconnectdbParams(p->keys, p->values, 0); /* bounded by connect_timeout */
+	p->n = before;
+	return conn;
 }
 
 static void
@@ -150,7 +204,8 @@ settle(struct pg *pg, struct mh_err *err)
 	char lines[4][80], all[sizeof(lines) + sizeof(schema) + 8];
 
 	/* 0 would be without limit */
-	(void)snprintf(lines[0], sizeof(lines[0]), "SET lock_timeout = %d", pg->busy_ms < 1 ? 1 : pg->busy_ms);
+	(void)snprintf(
+	    lines[0], sizeof(lines[0]), "SET lock_timeout = %d", pg->options.busy_ms < 1 ? 1 : pg->options.busy_ms);
 	(void)snprintf(lines[1], sizeof(lines[1]), "SET statement_timeout = %d", PG_STATEMENT_MS);
 	(void)snprintf(lines[2], sizeof(lines[2]), "SET idle_in_transaction_session_timeout = %d", PG_IDLE_MS);
 	(void)snprintf(lines[3], sizeof(lines[3]), "SET client_min_messages = warning");
@@ -208,10 +263,11 @@ enum mh_status
 pg_connect(struct pg *pg, struct mh_err *err)
 {
 	MH_AUTO(drop_options) PQconninfoOption *o = NULL;
-	MH_AUTO(secret_release) struct secret password = { NULL };
+	MH_AUTO(drop_password) struct buf password;
 	struct parameters p = { .n = 0 };
 	bool here = false;
 
+	buf_init(&password, PASSWORD_BYTES);
 	if (pg->conn != NULL && pg_alive(pg))
 		return MH_OK;
 	pg_disconnect(pg);
@@ -219,22 +275,22 @@ pg_connect(struct pg *pg, struct mh_err *err)
 	if (o == NULL)
 		return mh_fail(err, MH_BAD, "ledger: not a URL as libpq takes it");
 	enum mh_status status = judge(o, &here, err);
-	/* anew each time: it may have been changed */
-	if (status == MH_OK && pg->password_command != NULL)
-		status = secret_from_line(pg->password_command, PG_PASSWORD_MS, &password, err);
-	else if (status == MH_OK && pg->password_file != NULL)
-		status = secret_from_file(pg->password_file, &password, err);
+	if (status == MH_OK && pg->options.password != NULL) /* anew each time: it may have been changed */
+		status = pg->options.password(pg->options.user, &password, err);
 	if (status != MH_OK)
 		return status;
-	fill(&p, o, here, password.p);
+	fill(&p, o, here, password.n == 0 ? NULL : password.p);
 
-	/* bounded by connect_timeout for each host */
-	pg->conn = PQconnectdbParams(p.keys, p.values, 0);
-	if (PQstatus(pg->conn) != CONNECTION_OK) {
-		status = refused(pg->conn, secret_span(&password), err);
+	for (size_t i = 0; i < count_hosts(o) && pg->conn == NULL; i++) {
+		pg->conn = connect_to(&p, o, i);
+		if (PQstatus(pg->conn) == CONNECTION_OK)
+			break;
+		if (i == 0)
+			(void)refused(pg->conn, buf_span(&password), err);
 		pg_disconnect(pg);
-		return status;
 	}
+	if (pg->conn == NULL)
+		return MH_RETRY;
 	(void)PQsetNoticeProcessor(pg->conn, ignore, NULL);
 	/* the environment may name a host where the URL names none */
 	if (here && !(is_here(span_of(PQhost(pg->conn))) && is_here(span_of(PQhostaddr(pg->conn)))))
