@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actions/common/secret.h"
 #include "mailhook/work/ledger/postgresql_impl.h"
 
 #define CA_FILE "/etc/ssl/certs/ca-certificates.crt" /* libpq would look for ~/.postgresql/root.crt */
 #define MAX_PARAMETERS 64
-#define PASSWORD_BYTES ((size_t)64 << 10)
 #define HOST_BYTES 300
 
 struct parameters {
@@ -44,14 +44,6 @@ static void
 drop_options(PQconninfoOption **o)
 {
 	PQconninfoFree(*o);
-}
-
-static void
-drop_password(struct buf *b)
-{
-	if (b->p != NULL)
-		explicit_bzero(b->p, b->cap);
-	buf_release(b);
 }
 
 /* A folder of sockets, an address of this machine, or the name that stands for one. */
@@ -204,8 +196,7 @@ settle(struct pg *pg, struct mh_err *err)
 	char lines[4][80], all[sizeof(lines) + sizeof(schema) + 8];
 
 	/* 0 would be without limit */
-	(void)snprintf(
-	    lines[0], sizeof(lines[0]), "SET lock_timeout = %d", pg->options.busy_ms < 1 ? 1 : pg->options.busy_ms);
+	(void)snprintf(lines[0], sizeof(lines[0]), "SET lock_timeout = %d", pg->busy_ms < 1 ? 1 : pg->busy_ms);
 	(void)snprintf(lines[1], sizeof(lines[1]), "SET statement_timeout = %d", PG_STATEMENT_MS);
 	(void)snprintf(lines[2], sizeof(lines[2]), "SET idle_in_transaction_session_timeout = %d", PG_IDLE_MS);
 	(void)snprintf(lines[3], sizeof(lines[3]), "SET client_min_messages = warning");
@@ -235,39 +226,51 @@ settle(struct pg *pg, struct mh_err *err)
 	return pg->conn != NULL ? MH_OK : mh_fail(err, MH_RETRY, "ledger: the connection was lost");
 }
 
-/* A server may repeat what it was given. */
-static enum mh_status
-refused(PGconn *conn, struct mh_span password, struct mh_err *err)
+/* What each host said, as one line. A server may repeat what it was given. */
+static void
+add_words(struct buf *out, PGconn *conn, struct mh_span password)
 {
-	const struct mh_span words = span_of(conn == NULL ? "no memory for a connection" : PQerrorMessage(conn));
-	struct mh_span rest = words, line;
-	struct buf out;
+	struct mh_span rest = span_of(conn == NULL ? "no memory for a connection" : PQerrorMessage(conn)), line;
 	char shown[120];
 
-	if (password.n > 0 && span_find(words, password, 0) != SIZE_MAX)
-		return mh_fail(err, MH_RETRY, "ledger: the server does not let us in, and repeats the password");
-	buf_init(&out, 160);
-	while (span_line(&rest, &line) && buf_ok(&out)) {
+	if (password.n > 0 && span_find(rest, password, 0) != SIZE_MAX)
+		rest = MH_LIT("it does not let us in, and repeats the password");
+	while (span_line(&rest, &line)) {
 		line = span_trim(line);
 		if (span_starts(line, MH_LIT("connection to server ")))
 			line = span_from(line, sizeof("connection to server ") - 1);
 		if (line.n > 0)
-			buf_printf(&out, "%s%s", out.n == 0 ? "" : "; ", mh_escape(shown, sizeof(shown), line));
+			buf_printf(out, "%s%s", out->n == 0 ? "" : "; ", mh_escape(shown, sizeof(shown), line));
 	}
-	(void)mh_fail(err, MH_RETRY, "ledger: %s", out.n == 0 ? "the server does not answer" : out.p);
-	buf_release(&out);
-	return MH_RETRY;
+}
+
+static enum mh_status
+connect_any(struct pg *pg, struct parameters *p, const PQconninfoOption *o, struct mh_span password, struct mh_err *err)
+{
+	struct buf words;
+
+	buf_init(&words, 1024);
+	for (size_t i = 0; i < count_hosts(o); i++) {
+		pg->conn = connect_to(p, o, i);
+		if (PQstatus(pg->conn) == CONNECTION_OK)
+			break;
+		add_words(&words, pg->conn, password);
+		pg_disconnect(pg);
+	}
+	if (pg->conn == NULL)
+		(void)mh_fail(err, MH_RETRY, "ledger: %s", words.n == 0 ? "the server does not answer" : words.p);
+	buf_release(&words);
+	return pg->conn != NULL ? MH_OK : MH_RETRY;
 }
 
 enum mh_status
 pg_connect(struct pg *pg, struct mh_err *err)
 {
 	MH_AUTO(drop_options) PQconninfoOption *o = NULL;
-	MH_AUTO(drop_password) struct buf password;
+	MH_AUTO(secret_release) struct secret password = { NULL };
 	struct parameters p = { .n = 0 };
 	bool here = false;
 
-	buf_init(&password, PASSWORD_BYTES);
 	if (pg->conn != NULL && pg_alive(pg))
 		return MH_OK;
 	pg_disconnect(pg);
@@ -275,22 +278,18 @@ pg_connect(struct pg *pg, struct mh_err *err)
 	if (o == NULL)
 		return mh_fail(err, MH_BAD, "ledger: not a URL as libpq takes it");
 	enum mh_status status = judge(o, &here, err);
-	if (status == MH_OK && pg->options.password != NULL) /* anew each time: it may have been changed */
-		status = pg->options.password(pg->options.user, &password, err);
+	/* anew each time: it may have been changed */
+	if (status == MH_OK && pg->password_command != NULL)
+		status = secret_from_line(pg->password_command, PG_PASSWORD_MS, &password, err);
+	else if (status == MH_OK && pg->password_file != NULL)
+		status = secret_from_file(pg->password_file, &password, err);
 	if (status != MH_OK)
 		return status;
-	fill(&p, o, here, password.n == 0 ? NULL : password.p);
+	fill(&p, o, here, password.p);
 
-	for (size_t i = 0; i < count_hosts(o) && pg->conn == NULL; i++) {
-		pg->conn = connect_to(&p, o, i);
-		if (PQstatus(pg->conn) == CONNECTION_OK)
-			break;
-		if (i == 0)
-			(void)refused(pg->conn, buf_span(&password), err);
-		pg_disconnect(pg);
-	}
-	if (pg->conn == NULL)
-		return MH_RETRY;
+	status = connect_any(pg, &p, o, secret_span(&password), err);
+	if (status != MH_OK)
+		return status;
 	(void)PQsetNoticeProcessor(pg->conn, ignore, NULL);
 	/* the environment may name a host where the URL names none */
 	if (here && !(is_here(span_of(PQhost(pg->conn))) && is_here(span_of(PQhostaddr(pg->conn)))))
