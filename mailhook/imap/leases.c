@@ -1,24 +1,20 @@
 /* leases.c: see leases.h; lease_times.h has what the two sides say. */
 #include "mailhook/imap/leases.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "mailhook/clock.h"
+#include "mailhook/imap/lease_pipe.h"
 #include "mailhook/imap/lease_times.h"
 #include "mailhook/imap/position.h"
 #include "mailhook/json.h"
 #include "mailhook/work/log.h"
 
-#define LINE_BYTES (MH_MAX_JSON_BYTES + 65536)
-#define OUT_BYTES (8u << 20)
 #define FULL_BYTES 65536   /* of what waits to be said: positions wait until it is less */
 #define LEAVE_MS 8000      /* so long a mailbox that is to leave may take to its message */
 #define SAVE_EVERY_MS 1000 /* of one mailbox's position */
@@ -49,10 +45,8 @@ struct leases {
 	sigset_t before;
 	struct lease_times times;
 	char life[33];
-	pid_t pid;          /* 0: none runs */
-	int to, from;       /* own; -1 */
-	struct buf out, in; /* own */
-	int64_t start_ms, back_off_ms, heard_ms, began_ms;
+	struct lease_pipe pipe; /* own */
+	int64_t start_ms, back_off_ms, began_ms;
 	bool known;        /* whose the mailboxes are, since it was asked */
 	char trouble[160]; /* that was logged; "": none */
 };
@@ -75,21 +69,6 @@ make_life(char dst[33])
 	return true;
 }
 
-static void
-say(struct leases *l, cJSON *j, bool whole)
-{
-	const size_t before = l->out.n;
-
-	if (whole && j != NULL && json_print(j, &l->out))
-		buf_putc(&l->out, '\n');
-	if (!whole || j == NULL || !buf_ok(&l->out)) { /* half a line is none */
-		l->out.n = before;
-		l->out.failed = false;
-		log_event(LOG_WARNING, "leases", NULL, "no memory for what is to be said of mailboxes");
-	}
-	cJSON_Delete(j);
-}
-
 /* The whole list, with which a new other side begins. */
 static void
 say_watch(struct leases *l)
@@ -107,7 +86,7 @@ say_watch(struct leases *l)
 		     json_add_string(one, "name", c->mailboxes[i].name) &&
 		     json_add_string(one, "prefer", l->once ? NULL : c->mailboxes[i].prefer);
 	}
-	say(l, j, ok);
+	lease_pipe_say(&l->pipe, j, ok);
 	l->known = false;
 }
 
@@ -139,11 +118,9 @@ leases_new(const struct imap *im, struct slot *slots, bool once, const sigset_t 
 	l->once = once;
 	l->before = *before;
 	l->times = lease_times();
-	l->to = l->from = -1;
 	l->back_off_ms = START_FIRST_MS;
 	l->began_ms = clock_boot_ms();
-	buf_init(&l->out, OUT_BYTES);
-	buf_init(&l->in, LINE_BYTES + 65536);
+	lease_pipe_init(&l->pipe);
 	enum mh_status status = make_boxes(l, im, slots, err);
 	if (status == MH_OK && !make_life(l->life))
 		status = mh_fail(err, MH_RETRY, "no random bytes");
@@ -160,17 +137,9 @@ leases_renew(struct leases *l, const struct imap *im, struct slot *slots, struct
 	if (l == NULL)
 		return MH_OK;
 	const enum mh_status status = make_boxes(l, im, slots, err);
-	if (status == MH_OK && l->pid != 0)
+	if (status == MH_OK && l->pipe.pid != 0)
 		say_watch(l); /* what is held is granted anew */
 	return status;
-}
-
-static void
-close_fd(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-	*fd = -1;
 }
 
 void
@@ -178,10 +147,7 @@ leases_free(struct leases *l)
 {
 	if (l == NULL)
 		return;
-	close_fd(&l->to);
-	close_fd(&l->from);
-	buf_release(&l->out);
-	buf_release(&l->in);
+	lease_pipe_release(&l->pipe);
 	free(l->boxes);
 	free(l);
 }
@@ -190,67 +156,21 @@ leases_free(struct leases *l)
 void
 leases_forked(struct leases *l)
 {
-	if (l != NULL)
-		close_fd(&l->from);
+	if (l != NULL && l->pipe.from >= 0)
+		(void)close(l->pipe.from);
 }
 
 /* -- the other side ------------------------------------------------------------------------------------------------ */
-
-static _Noreturn void
-be_other_side(struct leases *l, int in, int out)
-{
-	const char *const with[] = { "mailhook-work", "leases", "--config", l->im->config, NULL };
-	char program[4200];
-
-	(void)snprintf(program, sizeof(program), "%s/mailhook-work", l->im->libexec);
-	if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0) {
-		if (l->im->config == NULL)
-			(void)execl(program, "mailhook-work", "leases", (char *)NULL);
-		else
-			(void)execv(program, (char *const *)with);
-	}
-	_exit(127);
-}
-
-static bool
-spawn(struct leases *l)
-{
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 };
-	pid_t pid = -1;
-
-	if (pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0)
-		pid = fork();
-	if (pid == 0) {
-		(void)sigprocmask(SIG_SETMASK, &l->before, NULL);
-		be_other_side(l, in[0], out[1]);
-	}
-	close_fd(&in[0]);
-	close_fd(&out[1]);
-	if (pid < 0) {
-		close_fd(&in[1]);
-		close_fd(&out[0]);
-		return false;
-	}
-	l->pid = pid;
-	l->to = in[1];
-	l->from = out[0];
-	(void)fcntl(l->to, F_SETFL, O_NONBLOCK);
-	(void)fcntl(l->from, F_SETFL, O_NONBLOCK);
-	return true;
-}
 
 static void
 start(struct leases *l, int64_t now_ms)
 {
 	l->start_ms = now_ms + l->back_off_ms;
 	l->back_off_ms = l->back_off_ms * 2 < START_MOST_MS ? l->back_off_ms * 2 : START_MOST_MS;
-	if (!spawn(l)) {
+	if (!lease_pipe_start(&l->pipe, l->im->libexec, l->im->config, &l->before)) {
 		log_event(LOG_WARNING, "leases", NULL, "mailhook-work leases cannot be started");
 		return;
 	}
-	buf_clear(&l->out);
-	buf_clear(&l->in);
-	l->heard_ms = now_ms;
 	say_watch(l);
 	for (size_t i = 0; i < l->n; i++)
 		l->boxes[i].saved = false;
@@ -259,31 +179,7 @@ start(struct leases *l, int64_t now_ms)
 bool
 leases_reap(struct leases *l, pid_t pid)
 {
-	if (l == NULL || l->pid != pid)
-		return false;
-	close_fd(&l->to);
-	close_fd(&l->from);
-	l->pid = 0;
-	return true;
-}
-
-static void
-send_out(struct leases *l)
-{
-	size_t at = 0;
-
-	while (l->to >= 0 && at < l->out.n) {
-		const ssize_t n = write(l->to, l->out.p + at, l->out.n - at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break; /* full, or its end, which is reaped */
-		at += (size_t)n;
-	}
-	if (at > 0 && at < l->out.n)
-		memmove(l->out.p, l->out.p + at, l->out.n - at);
-	l->out.n -= at;
+	return l != NULL && lease_pipe_ended(&l->pipe, pid);
 }
 
 /* -- saying -------------------------------------------------------------------------------------------------------- */
@@ -304,7 +200,7 @@ say_position(struct leases *l, size_t i)
 	if (status == MH_OK) {
 		cJSON *j = cJSON_CreateObject();
 
-		say(l, j,
+		lease_pipe_say(&l->pipe, j,
 		    j != NULL && json_add_string(j, "position", c->mailboxes[i].name) &&
 			json_add_span(j, "text", buf_span(&text)));
 	} else if (status != MH_SKIP) {
@@ -343,7 +239,7 @@ say_seen(struct leases *l, int64_t round, bool whole)
 	ok = list != NULL;
 	for (size_t i = 0; i < l->n && ok; i++)
 		ok = add_read(l, i, list, whole);
-	say(l, j, ok);
+	lease_pipe_say(&l->pipe, j, ok);
 }
 
 /* Position first: whoever comes next begins with it. */
@@ -356,7 +252,7 @@ give(struct leases *l, size_t i)
 	cJSON *name = cJSON_CreateString(l->im->conf->mailboxes[i].name);
 
 	say_position(l, i);
-	say(l, j,
+	lease_pipe_say(&l->pipe, j,
 	    list != NULL && name != NULL && cJSON_AddItemToArray(list, name) &&
 		cJSON_AddBoolToObject(j, "for_good", b->done) != NULL);
 	b->held = b->leaving = false;
@@ -467,6 +363,9 @@ hear_round(struct leases *l, const cJSON *j)
 			leave(l, i);
 	}
 	hear_others(l, others);
+	for (size_t i = 0; i < l->n && l->trouble[0] != '\0'; i++)
+		if (!l->boxes[i].running)
+			l->slots[i].words[0] = '\0';
 	if (l->trouble[0] != '\0')
 		log_event(LOG_NOTICE, "leases", NULL, "it is known again which mailboxes are this node's");
 	l->trouble[0] = '\0';
@@ -481,12 +380,16 @@ hear_trouble(struct leases *l, const char *words)
 	if (l->trouble[0] == '\0')
 		log_event(LOG_WARNING, "leases", NULL, "mailboxes cannot be held: %s", words);
 	(void)snprintf(l->trouble, sizeof(l->trouble), "%s", words);
+	for (size_t i = 0; i < l->n; i++)
+		if (!l->boxes[i].held && !l->boxes[i].running) /* nobody else writes these words now */
+			(void)snprintf(
+			    l->slots[i].words, sizeof(l->slots[i].words), "no node may be sure of it: %s", words);
 }
 
 static void
-hear_line(struct leases *l, struct mh_span line)
+hear_line(void *user, const cJSON *j)
 {
-	MH_AUTO(drop_json) cJSON *j = json_parse(line, NULL);
+	struct leases *l = user;
 	const char *trouble = json_string(j, "trouble"), *unsaved = json_string(j, "unsaved");
 	const size_t i = number_of(l, unsaved);
 
@@ -503,26 +406,8 @@ hear_line(struct leases *l, struct mh_span line)
 void
 leases_hear(struct leases *l)
 {
-	char bytes[65536];
-	ssize_t n;
-
-	if (l == NULL || l->from < 0)
-		return;
-	while ((n = read(l->from, bytes, sizeof(bytes))) > 0) {
-		l->heard_ms = clock_boot_ms();
-		buf_put(&l->in, (struct mh_span){ bytes, (size_t)n });
-		struct mh_span rest = buf_span(&l->in);
-		for (size_t end; (end = span_find(rest, MH_LIT("\n"), 0)) != SIZE_MAX; rest = span_from(rest, end + 1))
-			hear_line(l, span_head(rest, end));
-		if (!buf_ok(&l->in)) { /* no line of the other side is so long */
-			buf_clear(&l->in);
-			(void)kill(l->pid, SIGKILL);
-			return;
-		}
-		if (rest.n > 0 && rest.n < l->in.n)
-			memmove(l->in.p, rest.p, rest.n);
-		l->in.n = rest.n;
-	}
+	if (l != NULL)
+		lease_pipe_hear(&l->pipe, hear_line, l);
 }
 
 /* -- one mailbox --------------------------------------------------------------------------------------------------- */
@@ -550,7 +435,9 @@ leases_ended(struct leases *l, size_t i)
 {
 	if (l == NULL)
 		return false;
-	const bool asked = l->boxes[i].asked || l->boxes[i].leaving;
+	const struct lease *b = &l->boxes[i];
+	/* it also ends by itself where its time is over */
+	const bool asked = b->asked || b->leaving || !b->held || clock_boot_ms() >= b->end_ms;
 	l->boxes[i].running = l->boxes[i].asked = false;
 	return asked;
 }
@@ -629,7 +516,7 @@ say_news(struct leases *l, int64_t now_ms, int64_t *wait_ms)
 			sooner(wait_ms, b->end_ms - now_ms);
 		if (b->running && b->leaving)
 			sooner(wait_ms, 100); /* it may come to rest without a word */
-		if (!b->held || l->pid == 0 || l->out.n >= FULL_BYTES)
+		if (!b->held || l->pipe.pid == 0 || l->pipe.out.n >= FULL_BYTES)
 			continue;
 		if (b->leaving && !b->running)
 			give(l, i);
@@ -645,11 +532,11 @@ say_news(struct leases *l, int64_t now_ms, int64_t *wait_ms)
 static void
 end_hanging(struct leases *l, int64_t now_ms)
 {
-	if (now_ms - l->heard_ms < l->times.patience_ms)
+	if (now_ms - l->pipe.heard_ms < l->times.patience_ms)
 		return;
 	log_event(LOG_ERROR, "leases", NULL, "mailhook-work leases hangs and is ended");
-	(void)kill(l->pid, SIGKILL);
-	l->heard_ms = now_ms;
+	(void)kill(l->pipe.pid, SIGKILL);
+	l->pipe.heard_ms = now_ms;
 }
 
 size_t
@@ -660,54 +547,28 @@ leases_poll(struct leases *l, struct pollfd fds[LEASES_FDS], int64_t *wait_ms)
 	fds[0] = fds[1] = (struct pollfd){ .fd = -1 };
 	if (l == NULL)
 		return 0;
-	if (l->pid == 0 && now_ms >= l->start_ms)
+	if (l->pipe.pid == 0 && now_ms >= l->start_ms)
 		start(l, now_ms);
-	if (l->pid == 0) {
+	if (l->pipe.pid == 0) {
 		sooner(wait_ms, l->start_ms - now_ms);
 	} else {
 		end_hanging(l, now_ms);
-		sooner(wait_ms, l->heard_ms + l->times.patience_ms - now_ms);
+		sooner(wait_ms, l->pipe.heard_ms + l->times.patience_ms - now_ms);
 	}
 	say_news(l, now_ms, wait_ms);
-	send_out(l);
-	fds[0] = (struct pollfd){ .fd = l->from, .events = POLLIN };
-	fds[1] = (struct pollfd){ .fd = l->out.n > 0 ? l->to : -1, .events = POLLOUT };
+	lease_pipe_poll(&l->pipe, fds);
 	return LEASES_FDS;
 }
 
-/* Until the other side has heard all and is at its end, which is when it has given up all. */
 void
 leases_close(struct leases *l)
 {
-	const int64_t until_ms = clock_boot_ms() + CLOSE_MS;
-
-	if (l == NULL || l->pid == 0)
+	if (l == NULL || l->pipe.pid == 0)
 		return;
 	say_seen(l, 0, true);
 	for (size_t i = 0; i < l->n; i++)
 		if (l->boxes[i].held)
 			say_position(l, i);
-	while (l->from >= 0 && clock_boot_ms() < until_ms) {
-		char bytes[4096];
-		struct pollfd fds[] = { { .fd = l->from, .events = POLLIN },
-			{ .fd = l->out.n > 0 ? l->to : -1, .events = POLLOUT } };
-
-		send_out(l);
-		if (l->out.n == 0)
-			close_fd(&l->to);
-		fds[1].fd = l->out.n > 0 ? l->to : -1;
-		(void)poll(fds, 2, 100);
-		if (fds[0].revents == 0)
-			continue;
-		const ssize_t n = read(l->from, bytes, sizeof(bytes));
-		if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
-			close_fd(&l->from);
-	}
-	if (l->from >= 0) {
+	if (!lease_pipe_close(&l->pipe, CLOSE_MS))
 		log_event(LOG_WARNING, "leases", NULL, "mailboxes are not given up, so they end by time");
-		(void)kill(l->pid, SIGKILL);
-	}
-	while (waitpid(l->pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	l->pid = 0;
 }

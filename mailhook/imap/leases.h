@@ -12,7 +12,7 @@
 
 #include "mailhook/imap/imap.h"
 
-#define LEASES_FDS 2
+#define LEASES_FDS 2 /* as LEASE_PIPE_FDS */
 
 struct leases;
 

@@ -38,7 +38,8 @@ put_row(cJSON *list, const char *name, struct slot *slot)
 		   j, "error", watching || words[0] == '\0' || !utf8_valid(span_of(words)) ? NULL : words) &&
 	       json_add_integer(j, "filing", atomic_load(&slot->filing)) &&
 	       json_add_integer(j, "again", atomic_load(&slot->again)) &&
-	       json_add_integer(j, "taken", (int64_t)atomic_load(&slot->taken));
+	       json_add_integer(j, "taken", (int64_t)atomic_load(&slot->taken)) &&
+	       json_add_string(j, "node", slot->elsewhere[0] == '\0' ? NULL : slot->elsewhere);
 }
 
 static bool
@@ -104,7 +105,9 @@ static bool
 read_row(const cJSON *j, struct arena *a, struct report_row *ret)
 {
 	const char *last_ok = json_string(j, "last_ok");
-	struct report_row r = { .name = keep(a, json_string(j, "name")), .error = keep(a, json_string(j, "error")) };
+	struct report_row r = { .name = keep(a, json_string(j, "name")),
+		.error = keep(a, json_string(j, "error")),
+		.node = keep(a, json_string(j, "node")) };
 
 	r.has_last_ok = last_ok != NULL && time_read(span_of(last_ok), &r.last_ok, NULL) == MH_OK;
 	if (r.name == NULL || !json_bool(j, "watching", &r.watching) ||

@@ -1,7 +1,7 @@
 /* report.h: STATE_DIR/imap.json: how mailboxes are read, written by mailhook-imap for whoever wants to know.
  *
  *   {"version":1,"written":T,"mailboxes":[{"name":"ops","watching":true,"last_ok":T|null,"error":"..."|null,
- *    "filing":N,"again":N,"taken":N}]} */
+ *    "filing":N,"again":N,"taken":N,"node":"beta"|null}]}   node: another one that watches it instead */
 #ifndef MAILHOOK_IMAP_REPORT_H
 #define MAILHOOK_IMAP_REPORT_H
 
@@ -14,6 +14,7 @@ struct slot;
 
 struct report_row {
 	const char *name, *error; /* error: NULL: none */
+	const char *node;         /* NULL: no other one watches it */
 	bool watching, has_last_ok;
 	int64_t last_ok, filing, again, taken;
 };

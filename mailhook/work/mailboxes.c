@@ -1,7 +1,10 @@
 /* mailboxes.c: see mailboxes.h.
  *
  * The ledger's meta keeps when a mailbox was first seen in the configuration, and whether its silence has had its case:
- * so one that was never read is silent too, and a case that a person closed is not opened again for the same silence. */
+ * so one that was never read is silent too, and a case that a person closed is not opened again for the same silence.
+ *
+ * Where nodes share the ledger, a mailbox's lease says who watches it and when it was read, and all workers come to the same
+ * of it; whichever looks first opens the case. What this node does not configure is another's business while it has a lease. */
 #include "mailhook/work/mailboxes.h"
 
 #include <inttypes.h>
@@ -10,10 +13,12 @@
 #include "mailhook/imap/report.h"
 #include "mailhook/work/case_impl.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/ledger/mailbox_leases.h"
 #include "mailhook/work/ledger/times.h"
 
 #define META "mailboxes" /* lines "NAME TIME alarmed|quiet" */
 #define META_BYTES (256u << 10)
+#define NAME_BYTES 65
 
 /* -- what was noted ------------------------------------------------------------------------------------------------ */
 
@@ -48,52 +53,96 @@ put_noted(struct buf *out, const char *name, const struct noted *n)
 
 /* -- looking ------------------------------------------------------------------------------------------------------- */
 
-static struct mailbox_row
-row_of(const struct conf_mailbox *box, const struct report_row *r, const struct noted *noted, int64_t now)
+static void
+from_report(struct mailbox_row *row, const struct report *report)
 {
-	struct mailbox_row row = { .box = box, .silence_s = -1 };
+	const struct report_row *r = report_of(report, row->box->name);
+
+	row->attended = report->running;
+	if (r == NULL)
+		return;
+	row->watching = r->watching && report->running; /* what a report says that nobody keeps */
+	row->known = r->has_last_ok;
+	row->last_ok = r->last_ok;
+	row->filing = r->filing;
+	row->again = r->again;
+	row->error = r->error;
+}
+
+/* in: l: NULL: no node ever had it */
+static void
+from_lease(struct mailbox_row *row, const struct mailbox_lease_row *l, const char *node, int64_t now)
+{
+	const bool held = l != NULL && l->until > now, here = held && strcmp(l->node, node) == 0;
+
+	row->attended = held;
+	row->watching = row->watching && here;
+	row->node = held && !here ? l->node : NULL;
+	if (l != NULL && l->has_read && (!row->known || l->read > row->last_ok)) {
+		row->known = true;
+		row->last_ok = l->read;
+	}
+	if (here)
+		return;
+	row->filing = row->again = 0; /* as it was when this node had it */
+	row->error = held ? NULL : row->error;
+}
+
+static void
+measure(struct mailbox_row *row, const struct noted *noted, int64_t now)
+{
 	int64_t from = noted->known ? noted->since : now;
 
-	if (r != NULL) {
-		row.watching = r->watching;
-		row.known = r->has_last_ok;
-		row.last_ok = r->last_ok;
-		row.filing = r->filing;
-		row.again = r->again;
-		row.error = r->error;
-	}
-	if (row.known && (!noted->known || row.last_ok > from))
-		from = row.last_ok;
-	if (row.known || noted->known)
-		row.silence_s = now > from ? now - from : 0; /* a clock that was set back is no silence */
-	row.silent = row.silence_s > box->silent_s;
-	return row;
+	row->silence_s = -1;
+	if (row->known && (!noted->known || row->last_ok > from))
+		from = row->last_ok;
+	if (row->known || noted->known)
+		row->silence_s = now > from ? now - from : 0; /* a clock that was set back is no silence */
+	row->silent = row->silence_s > row->box->silent_s;
+}
+
+static bool
+shared(const struct work *w)
+{
+	return w->db != NULL && !w->db->engine->local;
+}
+
+static enum mh_status
+leases_of(struct work *w, struct arena *a, struct mailbox_lease_rows *ret, int64_t *ret_now, struct mh_err *err)
+{
+	const enum mh_status status = w->db->engine->now(w->db, ret_now, err);
+
+	return status == MH_OK ? ledger_mailbox_leases(w->db, a, ret, err) : status;
 }
 
 enum mh_status
 mailboxes_look(struct work *w, struct arena *a, int64_t now, struct mailbox_rows *ret, struct mh_err *err)
 {
 	const struct conf *c = w->conf;
+	struct mailbox_lease_rows leases = { 0 };
 	struct report report = { 0 };
 	const char *meta = NULL;
-	struct mailbox_rows rows = { .items = arena_array(a, c->n_mailboxes, sizeof(*rows.items)) };
+	struct mailbox_rows rows = { .items = arena_array(a, c->n_mailboxes, sizeof(*rows.items)), .now = now };
 
 	if (rows.items == NULL)
 		return mh_fail(err, MH_RETRY, "no memory for mailboxes");
 	enum mh_status status = report_read(c->state_dir, a, &report, err);
 	if (status == MH_OK && w->db != NULL)
 		status = ledger_meta_get(w->db, META, a, &meta, err);
+	if (status == MH_OK && shared(w))
+		status = leases_of(w, a, &leases, &rows.now, err);
 	if (status != MH_OK)
 		return status;
-	rows.running = report.running;
 	for (; rows.n < c->n_mailboxes; rows.n++) {
 		const struct conf_mailbox *box = &c->mailboxes[rows.n];
-		const struct report_row *r = report_of(&report, box->name);
 		const struct noted noted = noted_of(meta == NULL ? "" : meta, box->name);
+		struct mailbox_row *row = &rows.items[rows.n];
 
-		rows.items[rows.n] = row_of(box, r, &noted, now);
-		if (!report.running)
-			rows.items[rows.n].watching = false; /* what a report says that nobody keeps */
+		*row = (struct mailbox_row){ .box = box };
+		from_report(row, &report);
+		if (shared(w))
+			from_lease(row, mailbox_lease_of(&leases, box->name), w->node, rows.now);
+		measure(row, &noted, rows.now);
 	}
 	*ret = rows;
 	return MH_OK;
@@ -130,7 +179,9 @@ mailboxes_text(const struct mailbox_rows *rows, FILE *out)
 		} else {
 			(void)fputs("never read", out);
 		}
-		if (!rows->running)
+		if (r->node != NULL)
+			(void)fprintf(out, ", node %s watches it", r->node);
+		else if (!r->attended)
 			(void)fputs(", nobody watches it now", out);
 		if (r->silent)
 			(void)fputs(", SILENT", out);
@@ -159,7 +210,7 @@ mailboxes_json(const struct mailbox_rows *rows, cJSON *j)
 		     (r->known ? json_add_time(one, "last_ok", r->last_ok) : json_add_string(one, "last_ok", NULL)) &&
 		     cJSON_AddBoolToObject(one, "silent", r->silent) != NULL &&
 		     json_add_integer(one, "filing", r->filing) && json_add_integer(one, "again", r->again) &&
-		     json_add_string(one, "error", r->error);
+		     json_add_string(one, "error", r->error) && json_add_string(one, "node", r->node);
 	}
 	return ok;
 }
@@ -230,9 +281,17 @@ named(const struct mailbox_rows *rows, const char *name)
 	return NULL;
 }
 
+/* Another node has it in its configuration: one that this node does not know. */
+static bool
+of_others(const struct mailbox_lease_rows *leases, const char *name)
+{
+	return name != NULL && mailbox_lease_of(leases, name) != NULL;
+}
+
 /* A mailbox that is read again, or is not configured any more. */
 static enum mh_status
-shut_old(struct work *w, struct arena *a, const struct mailbox_rows *rows, int64_t now, struct mh_err *err)
+shut_old(struct work *w, struct arena *a, const struct mailbox_rows *rows, const struct mailbox_lease_rows *leases,
+    int64_t now, struct mh_err *err)
 {
 	struct id_rows ids = { 0 };
 	enum mh_status status = ledger_open_of_kind(w->db, KIND_MAILBOX, a, &ids, err);
@@ -242,7 +301,7 @@ shut_old(struct work *w, struct arena *a, const struct mailbox_rows *rows, int64
 
 		status = ledger_case_get(w->db, ids.items[i], a, &c, err);
 		const struct mailbox_row *row = status == MH_OK ? named(rows, c.resource) : NULL;
-		if (status != MH_OK || (row != NULL && row->silent))
+		if (status != MH_OK || (row != NULL ? row->silent : of_others(leases, c.resource)))
 			continue;
 		c.open = false;
 		c.has_closed = true;
@@ -257,17 +316,20 @@ shut_old(struct work *w, struct arena *a, const struct mailbox_rows *rows, int64
 }
 
 static enum mh_status
-open_one(struct work *w, struct arena *a, const struct mailbox_row *r, bool running, int64_t now, struct mh_err *err)
+open_one(struct work *w, struct arena *a, const struct mailbox_row *r, int64_t now, struct mh_err *err)
 {
 	struct take t = { .w = w, .a = a, .now = now };
 	struct mh_span reason;
 	char when[MH_TIME_TEXT];
 
-	if (arena_printf(a, &reason, err, "mailbox %s was %s%s: %s", r->box->name,
+	if (arena_printf(a, &reason, err, "mailbox %s was %s%s: %s%s", r->box->name,
 		r->known ? "last read at " : "never read", r->known ? time_text(when, r->last_ok) : "",
-		r->error != NULL ? r->error
-		: running        ? "its server does not answer"
-				 : "mailhook imap does not run") != MH_OK)
+		r->node != NULL    ? "it is with node "
+		: r->error != NULL ? r->error
+		: r->attended      ? "its server does not answer"
+		: shared(w)        ? "no node watches it"
+				   : "mailhook imap does not run",
+		r->node != NULL ? r->node : "") != MH_OK)
 		return MH_RETRY;
 	struct case_row c = {
 		.kind = KIND_MAILBOX, .resource = r->box->name, .reason = reason.p, .trust = TRUST_VERIFIED
@@ -275,33 +337,97 @@ open_one(struct work *w, struct arena *a, const struct mailbox_row *r, bool runn
 	return case_open(&t, &c, err);
 }
 
+/* The notes of now: lines stay in their order, so that nodes with other mailboxes than ours do not undo each other's. Those of
+ * mailboxes that nobody has any more are left out.
+ *   in      fresh: of rows, in their order */
+static void
+put_notes(struct buf *out, const char *before, const struct mailbox_rows *rows, const struct noted *fresh,
+    const struct mailbox_lease_rows *leases)
+{
+	struct mh_span rest = span_of(before), line;
+
+	while (span_line(&rest, &line)) {
+		const char *blank = memchr(line.p, ' ', line.n);
+		char name[NAME_BYTES];
+
+		if (blank == NULL || (size_t)(blank - line.p) >= sizeof(name))
+			continue;
+		memcpy(name, line.p, (size_t)(blank - line.p));
+		name[blank - line.p] = '\0';
+		const struct mailbox_row *own = named(rows, name);
+		if (own != NULL) {
+			put_noted(out, name, &fresh[own - rows->items]);
+		} else if (of_others(leases, name)) {
+			buf_put(out, line);
+			buf_putc(out, '\n');
+		}
+	}
+	for (size_t i = 0; i < rows->n; i++)
+		if (!noted_of(before, rows->items[i].box->name).known)
+			put_noted(out, rows->items[i].box->name, &fresh[i]);
+}
+
+static enum mh_status
+open_silent(struct work *w, struct arena *a, const struct mailbox_rows *rows, const char *before, struct noted *fresh,
+    int64_t now, struct mh_err *err)
+{
+	enum mh_status status = MH_OK;
+
+	for (size_t i = 0; i < rows->n && status == MH_OK; i++) {
+		const struct mailbox_row *r = &rows->items[i];
+
+		fresh[i] = noted_of(before, r->box->name);
+		if (!fresh[i].known)
+			fresh[i] = (struct noted){ .known = true, .since = rows->now };
+		if (r->silent && !fresh[i].alarmed)
+			status = open_one(w, a, r, now, err);
+		fresh[i].alarmed = r->silent;
+	}
+	return status;
+}
+
+/* So that other nodes know of this one's mailboxes, also where nobody has ever read them. */
+static enum mh_status
+enter(struct work *w, struct arena *a, struct mh_err *err)
+{
+	struct mailbox_names names = { .items = arena_array(a, w->conf->n_mailboxes + 1, sizeof(*names.items)) };
+
+	if (names.items == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for mailboxes");
+	for (; names.n < w->conf->n_mailboxes; names.n++)
+		names.items[names.n] = w->conf->mailboxes[names.n].name;
+	return ledger_mailbox_add(w->db, &names, err);
+}
+
 enum mh_status
 mailboxes_cases(struct work *w, struct arena *a, int64_t now, struct mh_err *err)
 {
+	struct mailbox_lease_rows leases = { 0 };
 	struct mailbox_rows rows = { 0 };
+	struct noted *fresh = arena_array(a, w->conf->n_mailboxes + 1, sizeof(*fresh));
 	const char *before = NULL;
 	struct buf after;
-	enum mh_status status = mailboxes_look(w, a, now, &rows, err);
+	enum mh_status status =
+	    fresh == NULL ? mh_fail(err, MH_RETRY, "no memory for mailboxes") : mailboxes_look(w, a, now, &rows, err);
 
 	if (status == MH_OK)
 		status = ledger_meta_get(w->db, META, a, &before, err);
+	if (status == MH_OK && shared(w))
+		status = enter(w, a, err);
+	if (status == MH_OK && shared(w))
+		status = ledger_mailbox_leases(w->db, a, &leases, err);
 	if (status == MH_OK)
-		status = shut_old(w, a, &rows, now, err);
+		status = shut_old(w, a, &rows, &leases, now, err);
+	before = before == NULL ? "" : before;
+	if (status == MH_OK)
+		status = open_silent(w, a, &rows, before, fresh, now, err);
+	if (status != MH_OK)
+		return status;
 	buf_init(&after, META_BYTES);
-	for (size_t i = 0; i < rows.n && status == MH_OK; i++) {
-		const struct mailbox_row *r = &rows.items[i];
-		struct noted n = noted_of(before == NULL ? "" : before, r->box->name);
-
-		if (!n.known)
-			n = (struct noted){ .known = true, .since = now };
-		if (r->silent && !n.alarmed)
-			status = open_one(w, a, r, rows.running, now, err);
-		n.alarmed = r->silent;
-		put_noted(&after, r->box->name, &n);
-	}
-	if (status == MH_OK && !buf_ok(&after))
+	put_notes(&after, before, &rows, fresh, &leases);
+	if (!buf_ok(&after))
 		status = mh_fail(err, MH_RETRY, "no memory for mailboxes");
-	if (status == MH_OK && strcmp(before == NULL ? "" : before, after.p == NULL ? "" : after.p) != 0)
+	if (status == MH_OK && strcmp(before, after.p == NULL ? "" : after.p) != 0)
 		status = ledger_meta_set(w->db, META, after.p == NULL ? "" : after.p, err);
 	buf_release(&after);
 	return status;

@@ -16,14 +16,16 @@ struct mailbox_row {
 	int64_t last_ok, silence_s;   /* silence_s: since then, or since it is configured; -1: that is not known yet */
 	int64_t filing, again;
 	const char *error; /* NULL: none */
+	const char *node;  /* another one that watches it; NULL: none does */
+	bool attended;     /* somebody is there to watch it, here or on another node */
 };
 struct mailbox_rows {
 	struct mailbox_row *items; /* in the order of the configuration */
 	size_t n;
-	bool running; /* somebody watches */
+	int64_t now; /* of what silence is measured by: among nodes the ledger's */
 };
 
-/* What the report of mailhook-imap says of each configured mailbox. All in the arena.
+/* What the report of mailhook-imap says of each configured mailbox, and the ledger where nodes share it. All in the arena.
  *   errors  MH_RETRY no memory, those of db.h */
 enum mh_status mailboxes_look(
     struct work *w, struct arena *a, int64_t now, struct mailbox_rows *ret, struct mh_err *err);
