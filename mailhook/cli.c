@@ -99,9 +99,13 @@ const struct command commands[] = {
 	    .help = "copy the ledger into a new file\n"
 		    "The worker goes on meanwhile. It says what else is needed to go on from the copy." },
 	{ .name = "ledger",
-	    .arguments = "[--json] check",
-	    .help = "prove that the ledger is whole\n"
-		    "Exit 1: it is not; each thing that is wrong is a line." },
+	    .arguments = "[--json] check | copy FROM TO | copy --undo LEDGER",
+	    .help = "prove that the ledger is whole, or move it into another\n"
+		    "check: exit 1 where it is not whole; each thing that is wrong is a line.\n"
+		    "copy: all that FROM holds goes into TO, a new one, is read back and compared; FROM is out of use "
+		    "then. "
+		    "Both are as in the configuration, sqlite:/PATH or postgresql://... Nothing may work with them "
+		    "meanwhile. --undo lets LEDGER, which was moved, work again." },
 	{ .name = "backtest",
 	    .arguments = "[--json] [--trust LEVEL] PATH...",
 	    .help = "tell what would have happened to an archive of mail, case by case, without any effect\n"

@@ -87,6 +87,7 @@ static const struct {
 	int (*run)(const struct options *o);
 } words[] = {
 	{ "check", 0, check_ledger },
+	{ "copy", 2, copy_command },
 };
 
 int
@@ -97,7 +98,8 @@ ledger_command(const struct options *o)
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (o->n_operands > 0 && strcmp(o->operands[0], words[i].name) == 0) {
-			if (o->n_operands == words[i].n_operands + 1)
+			const bool undo = o->undo != NULL && words[i].run == copy_command;
+			if (o->n_operands == (undo ? 1 : words[i].n_operands + 1) && (undo || o->undo == NULL))
 				return words[i].run(o);
 			work_log("ledger %s: it takes %zu words more: see 'mailhook ledger --help'", words[i].name,
 			    words[i].n_operands);

@@ -1,9 +1,6 @@
 /* cmd_pause.c: a person stops what would start next, and lets it go on: everything, a rule, or an action. */
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "mailhook/clock.h"
 #include "mailhook/work/commands.h"
@@ -173,21 +170,16 @@ must_exist(const struct conf *c, const struct scope *s, struct mh_err *err)
 	return unknown("action", s->name, &names, err);
 }
 
-/* A ledger that root made would be closed to the worker. */
 static enum mh_status
 open_or_make(struct work *w, struct mh_err *err)
 {
-	struct stat st;
 	enum mh_status status = work_open_ledger(w, false, err);
 
 	if (status != MH_SKIP)
 		return status;
 	status = work_make_folders(w, err);
-	if (status == MH_OK && stat(w->conf->state_dir, &st) == 0 && st.st_uid != geteuid()) {
-		const struct passwd *pw = getpwuid(st.st_uid); /* NOLINT(concurrency-mt-unsafe): there is one thread */
-		return mh_fail(err, MH_BAD, "there is no ledger yet, and %.40s must make it: run this as that user",
-		    pw == NULL ? "its owner" : pw->pw_name);
-	}
+	if (status == MH_OK)
+		status = work_must_own(w, err);
 	return status == MH_OK ? work_open_ledger(w, true, err) : status;
 }
 

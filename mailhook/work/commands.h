@@ -21,6 +21,7 @@ struct options {
 	const char *mailbox;           /* of drill; NULL: by pipe */
 	const char *rule, *action;     /* of pause and resume; NULL: not given */
 	bool dry_run;                  /* of requeue */
+	const char *undo;              /* of ledger copy; NULL: not given */
 	const char *trust;             /* of backtest; NULL: verified */
 	char **operands;               /* the arguments that are no options, of a command that takes several */
 	size_t n_operands;
@@ -28,9 +29,9 @@ struct options {
 };
 
 struct work_command {
-	const char *name, *arguments, *help; /* help: NULL: not for persons */
+	const char *name, *arguments, *help;                            /* help: NULL: not for persons */
 	bool operand, json, once, views, all, online, templates, alarm; /* what it takes */
-	bool vouch, choose_rule, scope, operands, dry_run, mailbox, trust;
+	bool vouch, choose_rule, scope, operands, dry_run, mailbox, trust, undo;
 	int (*run)(const struct options *o);
 };
 extern const struct work_command work_commands[]; /* ends with a NULL name */
@@ -51,6 +52,7 @@ int resume_command(const struct options *o);
 int purge_command(const struct options *o);
 int backup_command(const struct options *o);
 int ledger_command(const struct options *o);
+int copy_command(const struct options *o); /* ledger copy FROM TO */
 int backtest_command(const struct options *o);
 int drill_command(const struct options *o);
 int leases_command(const struct options *o);
@@ -73,12 +75,14 @@ size_t check_mailboxes(const struct work *w, const char *config, bool online);
 enum mh_status work_load(struct work *w, const char *config, struct mh_err *err);
 enum mh_status work_read_definitions(struct work *w, bool *ret_all_right, struct mh_err *err);
 enum mh_status work_open_ledger(struct work *w, bool create, struct mh_err *err); /* MH_SKIP: there is none yet */
-/* The same of an address as "ledger" in the configuration has it, into *ret. */
+/* The same of an address as "ledger" in the configuration has it, into *ret. out_of_use: as of struct db_options. */
 enum mh_status work_open_at(
-    const struct work *w, const char *address, bool create, struct db **ret, struct mh_err *err);
+    const struct work *w, const char *address, bool create, bool out_of_use, struct db **ret, struct mh_err *err);
 /* What the server of the configuration's ledger is, in words; a connection is made for that, a ledger need not be there.
  * MH_SKIP: the ledger is a file. */
 enum mh_status work_describe_ledger(const struct work *w, struct buf *ret, struct mh_err *err);
+/* What is made here must be the worker's own: one that root made would be closed to it. MH_BAD: we are somebody else. */
+enum mh_status work_must_own(const struct work *w, struct mh_err *err);
 enum mh_status work_make_folders(struct work *w, struct mh_err *err);
 void work_release(struct work *w);
 int work_exit(enum mh_status status);

@@ -80,9 +80,10 @@ const struct work_command work_commands[] = {
 	    .operand = true,
 	    .run = backup_command },
 	{ .name = "ledger",
-	    .arguments = "[--json] check",
-	    .help = "prove that the ledger is whole",
+	    .arguments = "[--json] check | copy FROM TO | copy --undo LEDGER",
+	    .help = "prove that the ledger is whole, or move it into another",
 	    .operands = true,
+	    .undo = true,
 	    .json = true,
 	    .run = ledger_command },
 	{ .name = "backtest",
@@ -186,6 +187,7 @@ read_options(const struct work_command *c, int argc, char **argv, struct options
 			   (c->vouch && (set_value("--step", argc, argv, &i, &o->step) ||
 					    set_value("--account", argc, argv, &i, &o->account) ||
 					    set_value("--expires", argc, argv, &i, &o->expires))) ||
+			   (c->undo && set_value("--undo", argc, argv, &i, &o->undo)) ||
 			   (c->trust && set_value("--trust", argc, argv, &i, &o->trust)) ||
 			   (c->scope && (set_value("--rule", argc, argv, &i, &o->rule) ||
 					    set_value("--action", argc, argv, &i, &o->action))) ||

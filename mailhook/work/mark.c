@@ -21,6 +21,7 @@
 struct mark {
 	char identity[LEDGER_KEY_HEX + 1];
 	int64_t last;
+	bool arrived; /* of a ledger: it was copied to here, and paused by that */
 };
 
 static bool
@@ -60,14 +61,17 @@ static enum mh_status
 read_ledger(const struct work *w, struct mark *ret, struct mh_err *err)
 {
 	struct arena a;
-	const char *identity = NULL;
+	const char *identity = NULL, *arrived = NULL;
 	struct mark m = { .last = 0 };
 
 	arena_init(&a, MARK_ARENA_BYTES);
 	enum mh_status status = ledger_last_event(w->db, &m.last, err);
 	if (status == MH_OK)
 		status = ledger_meta_get(w->db, "identity", &a, &identity, err);
+	if (status == MH_OK)
+		status = ledger_meta_get(w->db, MARK_ARRIVED, &a, &arrived, err);
 	if (status == MH_OK) {
+		m.arrived = arrived != NULL;
 		(void)snprintf(m.identity, sizeof(m.identity), "%s", identity == NULL ? "" : identity);
 		*ret = m;
 	}
@@ -110,8 +114,8 @@ mark_write(struct work *w, struct mh_err *err)
 	return status;
 }
 
-static enum mh_status
-start_paused(struct work *w, const char *why, int64_t now, struct mh_err *err)
+enum mh_status
+mark_pause(struct work *w, const char *why, int64_t now, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	const struct pause_row pause = { .scope = "all", .name = "", .since = now, .by = "mailhook", .why = why };
@@ -150,14 +154,16 @@ mark_look(struct work *w, int64_t now, struct mh_err *err)
 	enum mh_status status = read_ledger(w, &own, err);
 	if (status != MH_OK)
 		return status;
-	if (!known && own.last > 0)
+	if (!known && own.last > 0 && !own.arrived)
 		why = "nothing beside it says that it was at work here";
 	else if (known && strcmp(beside.identity, own.identity) != 0)
 		why = "it is another ledger than the one that was at work here";
 	else if (known && own.last < beside.last)
 		why = "it is an older copy of the one that was at work here";
 	if (why != NULL)
-		status = start_paused(w, why, now, err);
+		status = mark_pause(w, why, now, err);
+	if (status == MH_OK && own.arrived)
+		status = db_exec(w->db, "DELETE FROM meta WHERE name = '" MARK_ARRIVED "'", err);
 	if (status != MH_OK || (known && why == NULL))
 		return status;
 	status = mark_write(w, err);

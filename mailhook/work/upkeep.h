@@ -7,6 +7,11 @@
 /* Whether the ledger is the one that was at work here. Where it is another one or an older copy, everything is paused, and
  * open effects wait for approval. Harmless beside a worker that is at work. */
 enum mh_status mark_look(struct work *w, int64_t now, struct mh_err *err);
+/* Pauses everything and lets open effects wait for approval, with the event "restored"; one transaction of its own.
+ *   in      why: words for a person */
+enum mh_status mark_pause(struct work *w, const char *why, int64_t now, struct mh_err *err);
+/* In "meta" of a ledger that was copied to here, until it is looked at: no mark beside it is no wonder. */
+#define MARK_ARRIVED "arrived"
 /* Notes how far the ledger has come. */
 enum mh_status mark_write(struct work *w, struct mh_err *err);
 

@@ -1,6 +1,7 @@
 /* work.c: opening and closing what the worker stands on. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,13 +116,15 @@ options_of(const struct conf *c, bool create)
 }
 
 enum mh_status
-work_open_at(const struct work *w, const char *address, bool create, struct db **ret, struct mh_err *err)
+work_open_at(
+    const struct work *w, const char *address, bool create, bool out_of_use, struct db **ret, struct mh_err *err)
 {
-	const struct db_options o = options_of(w->conf, create);
+	struct db_options o = options_of(w->conf, create);
 	const struct db_engine *engine = NULL;
 	const char *where = NULL;
 	const enum mh_status status = engine_of(address, w->libexec, &engine, &where, err);
 
+	o.out_of_use = out_of_use;
 	return status == MH_OK ? ledger_open(engine, where, &o, ret, err) : status;
 }
 
@@ -147,7 +150,19 @@ work_describe_ledger(const struct work *w, struct buf *ret, struct mh_err *err)
 enum mh_status
 work_open_ledger(struct work *w, bool create, struct mh_err *err)
 {
-	return work_open_at(w, w->conf->ledger, create, &w->db, err);
+	return work_open_at(w, w->conf->ledger, create, false, &w->db, err);
+}
+
+enum mh_status
+work_must_own(const struct work *w, struct mh_err *err)
+{
+	struct stat st;
+
+	if (stat(w->conf->state_dir, &st) != 0 || st.st_uid == geteuid())
+		return MH_OK;
+	const struct passwd *pw = getpwuid(st.st_uid); /* NOLINT(concurrency-mt-unsafe): there is one thread */
+	return mh_fail(err, MH_BAD, "there is no ledger yet, and %.40s must make it: run this as that user",
+	    pw == NULL ? "its owner" : pw->pw_name);
 }
 
 enum mh_status
