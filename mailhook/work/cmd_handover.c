@@ -15,7 +15,6 @@
 #include "mailhook/work/job.h"
 #include "mailhook/work/ledger/leases.h"
 #include "mailhook/work/runner.h"
-#include "mailhook/work/upkeep.h"
 
 struct terminal { /* as it was: an action that is killed leaves it without echo, and to a group that is gone */
 	bool there;
@@ -78,26 +77,26 @@ claim(struct work *w, const struct job_row *j, struct arena *a, struct job_row *
 }
 
 static enum mh_status
-hand_over(
-    struct work *w, const struct case_row *c, struct arena *a, const char *by, bool *ret_taken, struct mh_err *err)
+hand_over(const struct steering *s, struct mh_err *err)
 {
+	bool *ret_taken = s->user;
 	struct job_row j = { 0 };
 	struct terminal t;
 	struct buf summary;
-	enum mh_status status = find_job(w, c, a, &j, err);
+	enum mh_status status = find_job(s->w, s->c, s->a, &j, err);
 
 	if (status == MH_OK)
-		status = claim(w, &j, a, &j, err);
+		status = claim(s->w, &j, s->a, &j, err);
 	if (status != MH_OK)
 		return status;
 	buf_init(&summary, 8192);
 	terminal_keep(&t);
-	status = runner_input(w, &j, by, ret_taken, &summary, err);
+	status = runner_input(s->w, &j, s->by, ret_taken, &summary, err);
 	terminal_restore(&t);
 	if (status == MH_OK && *ret_taken)
-		status = ledger_event_add(w->db, c->id, clock_now(), "handover", by, j.action, NULL, err);
+		status = ledger_event_add(s->w->db, s->c->id, clock_now(), "handover", s->by, j.action, NULL, err);
 	if (status == MH_OK)
-		(void)printf("case %" PRId64 ", %s: %s\n", c->id, j.action, summary.p == NULL ? "" : summary.p);
+		(void)printf("case %" PRId64 ", %s: %s\n", s->c->id, j.action, summary.p == NULL ? "" : summary.p);
 	buf_release(&summary);
 	return status;
 }
@@ -105,35 +104,8 @@ hand_over(
 int
 handover_command(const struct options *o)
 {
-	struct work w = { 0 };
-	struct mh_err err = { 0 };
-	struct arena a;
-	struct case_row c;
-	char by[100];
 	bool taken = false;
-	enum mh_status status = work_load(&w, o->config, &err);
+	const int code = steer_case(o, hand_over, &taken);
 
-	arena_init(&a, WORK_ARENA_BYTES);
-	who_steers(by, sizeof(by));
-	if (status == MH_OK) {
-		status = work_open_ledger(&w, false, &err);
-		if (status == MH_SKIP)
-			mh_fail(&err, MH_SKIP, "no case %.40s: no message was taken in yet", o->operand);
-	}
-	if (status == MH_OK)
-		status = mark_look(&w, clock_now(), &err);
-	if (status == MH_OK)
-		status = ledger_case_find(w.db, o->operand, &a, &c, &err);
-	if (status == MH_OK)
-		status = hand_over(&w, &c, &a, by, &taken, &err);
-	if (status != MH_OK) {
-		work_log("%s", err.text);
-	} else {
-		work_wake(w.conf);
-		if (!lock_held(w.conf->state_dir))
-			(void)puts("no worker runs: what follows is done by the next 'mailhook run'");
-	}
-	arena_release(&a);
-	work_release(&w);
-	return status == MH_OK && !taken ? EXIT_ATTENTION : work_exit(status);
+	return code == EXIT_OK && !taken ? EXIT_ATTENTION : code;
 }

@@ -173,14 +173,16 @@ must_exist(const struct conf *c, const struct scope *s, struct mh_err *err)
 static enum mh_status
 open_or_make(struct work *w, struct mh_err *err)
 {
-	enum mh_status status = work_open_ledger(w, false, err);
+	enum mh_status status = steer_open(w, err);
 
 	if (status != MH_SKIP)
 		return status;
 	status = work_make_folders(w, err);
 	if (status == MH_OK)
 		status = work_must_own(w, err);
-	return status == MH_OK ? work_open_ledger(w, true, err) : status;
+	if (status == MH_OK)
+		status = work_open_ledger(w, true, err);
+	return status == MH_OK ? mark_look(w, clock_now(), err) : status;
 }
 
 static enum mh_status
@@ -253,12 +255,10 @@ steer(const struct options *o, bool pause)
 	if (status == MH_OK && pause)
 		status = must_exist(w.conf, &s, &err);
 	if (status == MH_OK) {
-		status = pause ? open_or_make(&w, &err) : work_open_ledger(&w, false, &err);
+		status = pause ? open_or_make(&w, &err) : steer_open(&w, &err);
 		if (status == MH_SKIP)
 			mh_fail(&err, MH_SKIP, "nothing is paused: no message was taken in yet");
 	}
-	if (status == MH_OK)
-		status = mark_look(&w, clock_now(), &err);
 	if (status == MH_OK)
 		status = pause ? pause_in(&w, &s, by, clock_now(), &err) : resume_in(&w, &s, by, clock_now(), &err);
 	if (status != MH_OK) {

@@ -8,7 +8,6 @@
 #include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/prove.h"
-#include "mailhook/work/upkeep.h"
 #include "parsers/render.h"
 
 struct requeue {
@@ -200,9 +199,7 @@ requeue_command(const struct options *o)
 	if (status == MH_OK)
 		status = work_read_definitions(&w, &right, &err);
 	if (status == MH_OK)
-		status = work_open_ledger(&w, false, &err);
-	if (status == MH_OK)
-		status = mark_look(&w, clock_now(), &err);
+		status = steer_open(&w, &err);
 	if (status == MH_OK)
 		status = o->n_operands > 0 ? named(&q, &err) : all(&q, &err);
 	if (status == MH_SKIP)

@@ -1,4 +1,4 @@
-/* cmd_steer.c: a person closes, approves or retries a case; the history names who. */
+/* cmd_steer.c: a person closes, approves or retries a case, and what else steers one begins here; the history names who. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,18 +10,16 @@
 #include "mailhook/work/job.h"
 #include "mailhook/work/upkeep.h"
 
-struct steering {
-	struct work *w;
-	const struct options *o;
-	const struct case_row *c;
-	const char *by;
-	struct arena *a;
-};
+enum mh_status
+steer_open(struct work *w, struct mh_err *err)
+{
+	const enum mh_status status = work_open_ledger(w, false, err);
 
-typedef enum mh_status steer(const struct steering *s, struct mh_err *err);
+	return status == MH_OK ? mark_look(w, clock_now(), err) : status;
+}
 
-static int
-steer_case(const struct options *o, steer *how)
+int
+steer_case(const struct options *o, steer_how *how, void *user)
 {
 	struct work w = { 0 };
 	struct mh_err err = { 0 };
@@ -33,16 +31,14 @@ steer_case(const struct options *o, steer *how)
 	arena_init(&a, WORK_ARENA_BYTES);
 	who_steers(by, sizeof(by));
 	if (status == MH_OK) {
-		status = work_open_ledger(&w, false, &err);
+		status = steer_open(&w, &err);
 		if (status == MH_SKIP)
 			mh_fail(&err, MH_SKIP, "no case %.40s: no message was taken in yet", o->operand);
 	}
 	if (status == MH_OK)
-		status = mark_look(&w, clock_now(), &err);
-	if (status == MH_OK)
 		status = ledger_case_find(w.db, o->operand, &a, &c, &err);
 	if (status == MH_OK)
-		status = how(&(struct steering){ &w, o, &c, by, &a }, &err);
+		status = how(&(struct steering){ &w, o, &c, by, &a, user }, &err);
 	if (status != MH_OK) {
 		work_log("%s", err.text);
 	} else {
@@ -201,17 +197,17 @@ do_retry(const struct steering *s, struct mh_err *err)
 int
 close_command(const struct options *o)
 {
-	return steer_case(o, do_close);
+	return steer_case(o, do_close, NULL);
 }
 
 int
 approve_command(const struct options *o)
 {
-	return steer_case(o, do_approve);
+	return steer_case(o, do_approve, NULL);
 }
 
 int
 retry_command(const struct options *o)
 {
-	return steer_case(o, do_retry);
+	return steer_case(o, do_retry, NULL);
 }

@@ -90,6 +90,21 @@ void work_wake(const struct conf *conf); /* a worker that runs looks at its jobs
 
 /* -- steering ------------------------------------------------------------------------------------------------------ */
 
+/* Opens the ledger that is there, and looks at the mark beside it. MH_SKIP: there is none yet, as no message was taken in. */
+enum mh_status steer_open(struct work *w, struct mh_err *err);
+
+struct steering { /* of one case by one person */
+	struct work *w;
+	const struct options *o;
+	const struct case_row *c;
+	const char *by;
+	struct arena *a;
+	void *user;
+};
+typedef enum mh_status steer_how(const struct steering *s, struct mh_err *err);
+/* Opens everything, finds the case that o names, and lets how do it; then the worker is woken. The exit code. */
+int steer_case(const struct options *o, steer_how *how, void *user);
+
 /* Who steers, for the history: see the head of who.c for whom to believe. */
 void who_steers(char *dst, size_t dst_bytes);
 /* The same from given facts: the kernel's loginuid, the real user, and SUDO_USER; NULL: there is none. */
