@@ -226,28 +226,41 @@ settle(struct pg *pg, struct mh_err *err)
 	return pg->conn != NULL ? MH_OK : mh_fail(err, MH_RETRY, "ledger: the connection was lost");
 }
 
-/* A server may repeat what it was given. */
-static enum mh_status
-refused(PGconn *conn, struct mh_span password, struct mh_err *err)
+/* What each host said, as one line. A server may repeat what it was given. */
+static void
+add_words(struct buf *out, PGconn *conn, struct mh_span password)
 {
-	const struct mh_span words = span_of(conn == NULL ? "no memory for a connection" : PQerrorMessage(conn));
-	struct mh_span rest = words, line;
-	struct buf out;
+	struct mh_span rest = span_of(conn == NULL ? "no memory for a connection" : PQerrorMessage(conn)), line;
 	char shown[120];
 
-	if (password.n > 0 && span_find(words, password, 0) != SIZE_MAX)
-		return mh_fail(err, MH_RETRY, "ledger: the server does not let us in, and repeats the password");
-	buf_init(&out, 160);
-	while (span_line(&rest, &line) && buf_ok(&out)) {
+	if (password.n > 0 && span_find(rest, password, 0) != SIZE_MAX)
+		rest = MH_LIT("it does not let us in, and repeats the password");
+	while (span_line(&rest, &line)) {
 		line = span_trim(line);
 		if (span_starts(line, MH_LIT("connection to server ")))
 			line = span_from(line, sizeof("connection to server ") - 1);
 		if (line.n > 0)
-			buf_printf(&out, "%s%s", out.n == 0 ? "" : "; ", mh_escape(shown, sizeof(shown), line));
+			buf_printf(out, "%s%s", out->n == 0 ? "" : "; ", mh_escape(shown, sizeof(shown), line));
 	}
-	(void)mh_fail(err, MH_RETRY, "ledger: %s", out.n == 0 ? "the server does not answer" : out.p);
-	buf_release(&out);
-	return MH_RETRY;
+}
+
+static enum mh_status
+connect_any(struct pg *pg, struct parameters *p, const PQconninfoOption *o, struct mh_span password, struct mh_err *err)
+{
+	struct buf words;
+
+	buf_init(&words, 1024);
+	for (size_t i = 0; i < count_hosts(o); i++) {
+		pg->conn = connect_to(p, o, i);
+		if (PQstatus(pg->conn) == CONNECTION_OK)
+			break;
+		add_words(&words, pg->conn, password);
+		pg_disconnect(pg);
+	}
+	if (pg->conn == NULL)
+		(void)mh_fail(err, MH_RETRY, "ledger: %s", words.n == 0 ? "the server does not answer" : words.p);
+	buf_release(&words);
+	return pg->conn != NULL ? MH_OK : MH_RETRY;
 }
 
 enum mh_status
@@ -274,16 +287,9 @@ pg_connect(struct pg *pg, struct mh_err *err)
 		return status;
 	fill(&p, o, here, password.p);
 
-	for (size_t i = 0; i < count_hosts(o) && pg->conn == NULL; i++) {
-		pg->conn = connect_to(&p, o, i);
-		if (PQstatus(pg->conn) == CONNECTION_OK)
-			break;
-		if (i == 0)
-			(void)refused(pg->conn, secret_span(&password), err);
-		pg_disconnect(pg);
-	}
-	if (pg->conn == NULL)
-		return MH_RETRY;
+	status = connect_any(pg, &p, o, secret_span(&password), err);
+	if (status != MH_OK)
+		return status;
 	(void)PQsetNoticeProcessor(pg->conn, ignore, NULL);
 	/* the environment may name a host where the URL names none */
 	if (here && !(is_here(span_of(PQhost(pg->conn))) && is_here(span_of(PQhostaddr(pg->conn)))))
