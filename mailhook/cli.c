@@ -99,9 +99,10 @@ const struct command commands[] = {
 	    .help = "copy the ledger into a new file\n"
 		    "The worker goes on meanwhile. It says what else is needed to go on from the copy." },
 	{ .name = "ledger",
-	    .arguments = "[--json] check | copy FROM TO | copy --undo LEDGER",
-	    .help = "prove that the ledger is whole, or move it into another\n"
+	    .arguments = "[--json] check | forget NODE | copy FROM TO | copy --undo LEDGER",
+	    .help = "prove that the ledger is whole, let go of a machine that does not come back, or move it\n"
 		    "check: exit 1 where it is not whole; each thing that is wrong is a line.\n"
+		    "forget: takes a node from the list in status; one that lives is refused.\n"
 		    "copy: all that FROM holds goes into TO, a new one, is read back and compared; FROM is out of use "
 		    "then. "
 		    "Both are as in the configuration, sqlite:/PATH or postgresql://... Nothing may work with them "

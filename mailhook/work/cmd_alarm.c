@@ -16,6 +16,8 @@
 #include "mailhook/clock.h"
 #include "mailhook/intake.h"
 #include "mailhook/work/commands.h"
+#include "mailhook/work/ledger/refusals.h"
+#include "mailhook/work/nodes_look.h"
 
 #define NOBODY_S 420      /* work may wait so long for a worker: one that cron starts comes every 5 minutes */
 #define STUCK_S 1800      /* and so long while one runs: a full round of slow actions fits in */
@@ -71,20 +73,61 @@ look_at_intake(const struct conf *conf, bool worker, struct alarm *a)
 		sound(a, "the worker runs, and a message waits in the intake for %" PRId64 " minutes", age / 60);
 }
 
+/* A job that is due as ever, and that nobody who runs can do. */
+static void
+look_at_refusals(struct work *w, struct arena *arena, struct alarm *a)
+{
+	struct mh_err err = { 0 };
+	struct refusal_row r;
+	int64_t now = 0, case_id = 0;
+	char shown[200];
+	enum mh_status status = w->db->engine->now(w->db, &now, &err);
+
+	if (status == MH_OK)
+		status = ledger_refused_by_all(w->db, now, arena, &case_id, &r, &err);
+	if (status == MH_OK)
+		sound(a, "every node leaves a job of case %" PRId64 " to the others; %s: %s", case_id, r.node,
+		    mh_escape(shown, sizeof(shown), span_of(r.why)));
+	else if (status != MH_SKIP)
+		sound(a, "%s", err.text);
+}
+
+/* Who died cannot say so itself: the others do. Who stopped in order is missed where it left mail. */
+static void
+look_at_nodes(const struct node_looks *nodes, struct alarm *a)
+{
+	for (size_t i = 0; i < nodes->n; i++) {
+		const struct node_look *n = &nodes->items[i];
+
+		if (n->ago_s <= NOBODY_S || n->state == NODE_RUNS)
+			continue;
+		if (n->state == NODE_SILENT)
+			sound(a, "node \"%s\" gave no sign of life for %" PRId64 " minutes", n->name, n->ago_s / 60);
+		else if (n->intake > 0)
+			sound(a,
+			    "the worker of node \"%s\" stopped %" PRId64 " minutes ago, and mail waits in its intake",
+			    n->name, n->ago_s / 60);
+	}
+}
+
 static void
 look_at_jobs(struct work *w, bool worker, struct alarm *a)
 {
 	struct mh_err err = { 0 };
 	struct arena arena;
 	struct job_rows due = { 0 };
+	struct node_looks nodes = { 0 };
 	char t[MH_TIME_TEXT];
 	int64_t left = 0;
-	const int64_t before = clock_now() - (worker ? STUCK_S : NOBODY_S);
 	enum mh_status status = work_open_ledger(w, false, &err);
 
 	if (status == MH_SKIP)
 		return; /* nothing was taken yet */
 	arena_init(&arena, WORK_ARENA_BYTES);
+	if (status == MH_OK)
+		status = nodes_look(w, &arena, &nodes, &err);
+	const bool others = !worker && nodes_work(&nodes);
+	const int64_t before = clock_now() - (worker || others ? STUCK_S : NOBODY_S);
 	if (status == MH_OK)
 		status = ledger_jobs_due(w->db, before, 1, &arena, &due, &err);
 	if (status == MH_OK)
@@ -94,10 +137,16 @@ look_at_jobs(struct work *w, bool worker, struct alarm *a)
 		sound(a, "%s", err.text);
 	else if (due.n > 0)
 		sound(a, "%s, and a job of case %" PRId64 " is due since %s",
-		    worker ? "the worker runs" : "no worker runs", due.items[0].case_id,
-		    time_text(t, due.items[0].due));
+		    worker   ? "the worker runs"
+		    : others ? "other nodes work"
+			     : "no worker runs",
+		    due.items[0].case_id, time_text(t, due.items[0].due));
 	else if (left > 0 && !worker)
-		sound(a, "no worker runs, and the last one left an action unfinished");
+		sound(a, "%s, and the last one left an action unfinished",
+		    others ? "other nodes work" : "no worker runs");
+	look_at_nodes(&nodes, a);
+	if (status == MH_OK)
+		look_at_refusals(w, &arena, a);
 	arena_release(&arena);
 }
 

@@ -88,6 +88,7 @@ static const struct {
 } words[] = {
 	{ "check", 0, check_ledger },
 	{ "copy", 2, copy_command },
+	{ "forget", 1, forget_command },
 };
 
 int

@@ -201,6 +201,8 @@ pause_in(struct work *w, const struct scope *s, const char *by, int64_t now, str
 		    resume_words(s->word, s->name, how, sizeof(how)));
 	if (status == MH_OK)
 		status = ledger_event_add(w->db, 0, now, "paused", by, what, NULL, err);
+	if (status == MH_OK)
+		w->db->engine->call(w->db);
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
 
@@ -237,6 +239,8 @@ resume_in(struct work *w, const struct scope *s, const char *by, int64_t now, st
 		return not_paused(w, what, err);
 	if (status == MH_OK)
 		status = ledger_event_add(w->db, 0, now, "resumed", by, what, NULL, err);
+	if (status == MH_OK)
+		w->db->engine->call(w->db);
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
 

@@ -25,20 +25,10 @@ words(char dst[32], int64_t s)
 }
 
 static void
-print_text(const struct state *s)
+print_ledger(const struct state *s)
 {
 	char t[32];
 
-	(void)printf("worker      %s\n", s->worker ? "runs" : "does not run");
-	if (!s->intake_readable)
-		(void)puts("intake      there is none yet");
-	else if (s->intake == 0)
-		(void)puts("intake      empty");
-	else
-		(void)printf("intake      %lld messages, the oldest waits for %lld s\n", (long long)s->intake,
-		    (long long)s->oldest_s);
-	if (s->bad > 0)
-		(void)printf("set aside   %lld files that are no messages (*.bad in the intake)\n", (long long)s->bad);
 	(void)printf("cases       %lld open, %lld of them expired, %lld more expire within 7 days, %lld within 30\n",
 	    (long long)s->cases_open, (long long)s->expired, (long long)s->within_7d, (long long)s->within_30d);
 	if (s->drills_open > 0)
@@ -55,9 +45,34 @@ print_text(const struct state *s)
 		    words(t, s->oldest_approval_s));
 	if (s->inputs > 0)
 		(void)printf("inputs      %lld wait for what only a person can give\n", (long long)s->inputs);
+	if (s->left > 0)
+		(void)printf("left        %lld jobs by a node that lacks what they need, %lld of them by every node\n",
+		    (long long)s->left, (long long)s->left_by_all);
 	(void)printf("quarantine  %lld messages, %lld bytes, %lld dropped\n", (long long)s->quarantine,
 	    (long long)s->quarantine_bytes, (long long)s->quarantine_dropped);
 	(void)printf("floods      %lld notices kept out\n", (long long)s->flood_dropped);
+}
+
+static void
+print_text(const struct state *s)
+{
+	char shown[400];
+
+	(void)printf("worker      %s\n", s->worker ? "runs" : "does not run");
+	if (!s->intake_readable)
+		(void)puts("intake      there is none yet");
+	else if (s->intake == 0)
+		(void)puts("intake      empty");
+	else
+		(void)printf("intake      %lld messages, the oldest waits for %lld s\n", (long long)s->intake,
+		    (long long)s->oldest_s);
+	if (s->bad > 0)
+		(void)printf("set aside   %lld files that are no messages (*.bad in the intake)\n", (long long)s->bad);
+	if (s->away[0] == '\0')
+		print_ledger(s);
+	else
+		(void)printf("ledger      cannot be read now: %s\n", mh_escape_words(shown, sizeof(shown), s->away));
+	nodes_text(&s->nodes, stdout);
 	mailboxes_text(&s->mailboxes, stdout);
 }
 
@@ -108,6 +123,7 @@ status_command(const struct options *o)
 	struct work w = { 0 };
 	struct mh_err err = { 0 };
 	struct state s = { 0 };
+	bool away = false;
 
 	if (o->alarm)
 		return alarm_command(o);
@@ -119,14 +135,20 @@ status_command(const struct options *o)
 	enum mh_status status = work_load(&w, o->config, &err);
 	if (status == MH_OK) {
 		status = work_open_ledger(&w, false, &err);
-		if (status == MH_SKIP)
-			status = MH_OK; /* nothing has come yet */
+		away = status == MH_RETRY; /* what is known here is worth saying, and why the rest is not */
+		if (status == MH_SKIP || away)
+			status = MH_OK; /* MH_SKIP: nothing has come yet */
 	}
+	struct mh_err own = { 0 };
 	if (status == MH_OK)
-		status = state_read(&w, lock_held(w.conf->state_dir), now, &s, &err);
+		status = state_read(&w, lock_held(w.conf->state_dir), now, &s, away ? &own : &err);
+	if (status != MH_OK && away)
+		err = own;
+	else if (away)
+		(void)snprintf(s.away, sizeof(s.away), "%s", err.text);
 	if (status == MH_OK)
 		status = print(&w, o, &s, now, &err);
-	if (status == MH_OK && !o->json && !o->prometheus)
+	if (status == MH_OK && !o->json && !o->prometheus && s.away[0] == '\0')
 		status = print_paused(&w, &err);
 	if (status != MH_OK)
 		work_log("%s", err.text);

@@ -457,16 +457,20 @@ job_settle(struct work *w, int64_t case_id, int64_t now, struct mh_err *err)
 {
 	struct arena a;
 	struct job_rows jobs = { 0 };
-	bool again = true;
+	bool again = true, due = false;
 
 	arena_init(&a, CASE_ARENA_BYTES);
 	enum mh_status status = ledger_jobs_of_case(w->db, case_id, &a, &jobs, err);
 	while (status == MH_OK && again) { /* each round but the last ends a job for good */
 		again = false;
 		for (size_t i = 0; i < jobs.n && status == MH_OK; i++)
-			if (jobs.items[i].state == JOB_WAITING && jobs.items[i].waiting_for == JOB_WAIT_AFTER)
+			if (jobs.items[i].state == JOB_WAITING && jobs.items[i].waiting_for == JOB_WAIT_AFTER) {
 				status = settle_one(w, &jobs.items[i], &jobs, now, &again, err);
+				due = due || jobs.items[i].state == JOB_QUEUED;
+			}
 	}
+	if (status == MH_OK && due)
+		w->db->engine->call(w->db);
 	arena_release(&a);
 	return status;
 }

@@ -4,12 +4,14 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "mailhook/json.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
+#include "mailhook/work/ledger/refusals.h"
 
 #define DAY_S 86400
 #define STATE_ARENA_BYTES ((size_t)8 << 20)
@@ -117,6 +119,15 @@ look_at_jobs(struct db *db, int64_t now, struct state *s, struct mh_err *err)
 }
 
 static enum mh_status
+look_at_refusals(struct db *db, struct state *s, struct mh_err *err)
+{
+	int64_t now = 0;
+	const enum mh_status status = db->engine->now(db, &now, err);
+
+	return status == MH_OK ? ledger_refusals_count(db, now, &s->left, &s->left_by_all, err) : status;
+}
+
+static enum mh_status
 look_at_pauses(struct db *db, int64_t now, struct state *s, struct mh_err *err)
 {
 	static const char counted[] = "SELECT count(*) FROM pauses WHERE scope = $1";
@@ -131,6 +142,28 @@ look_at_pauses(struct db *db, int64_t now, struct state *s, struct mh_err *err)
 	return status;
 }
 
+static enum mh_status
+look_at_ledger(struct work *w, int64_t now, struct state *s, struct mh_err *err)
+{
+	enum mh_status status = look_at_cases(w->db, now, s, err);
+
+	if (status == MH_OK)
+		status = look_at_jobs(w->db, now, s, err);
+	if (status == MH_OK)
+		status = look_at_pauses(w->db, now, s, err);
+	if (status == MH_OK)
+		status = look_at_refusals(w->db, s, err);
+	if (status == MH_OK)
+		status = ledger_quarantine(w->db, &s->quarantine, &s->quarantine_bytes, err);
+	if (status == MH_OK)
+		status = ledger_meta_count(w->db, "quarantine-dropped", &s->quarantine_dropped, err);
+	if (status == MH_OK)
+		status = ledger_meta_count(w->db, "flood-dropped", &s->flood_dropped, err);
+	if (status == MH_OK)
+		status = nodes_look(w, &s->arena, &s->nodes, err);
+	return status;
+}
+
 enum mh_status
 state_read(struct work *w, bool worker, int64_t now, struct state *ret, struct mh_err *err)
 {
@@ -139,21 +172,18 @@ state_read(struct work *w, bool worker, int64_t now, struct state *ret, struct m
 
 	arena_init(&s.arena, STATE_ARENA_BYTES);
 	state_look_at_intake(w->conf->intake_dir, now, &s);
-	if (w->db != NULL) {
-		status = look_at_cases(w->db, now, &s, err);
-		if (status == MH_OK)
-			status = look_at_jobs(w->db, now, &s, err);
-		if (status == MH_OK)
-			status = look_at_pauses(w->db, now, &s, err);
-		if (status == MH_OK)
-			status = ledger_quarantine(w->db, &s.quarantine, &s.quarantine_bytes, err);
-		if (status == MH_OK)
-			status = ledger_meta_count(w->db, "quarantine-dropped", &s.quarantine_dropped, err);
-		if (status == MH_OK)
-			status = ledger_meta_count(w->db, "flood-dropped", &s.flood_dropped, err);
+	if (w->db != NULL)
+		status = look_at_ledger(w, now, &s, err);
+	if (status == MH_RETRY) {
+		(void)snprintf(s.away, sizeof(s.away), "%s", err->text);
+		s.nodes = (struct node_looks){ 0 };
+		status = MH_OK;
 	}
+	struct work here = *w;
+	if (s.away[0] != '\0')
+		here.db = NULL;
 	if (status == MH_OK)
-		status = mailboxes_look(w, &s.arena, now, &s.mailboxes, err);
+		status = mailboxes_look(&here, &s.arena, now, &s.mailboxes, err);
 	if (status == MH_OK)
 		*ret = s;
 	else
@@ -166,6 +196,7 @@ state_release(struct state *s)
 {
 	arena_release(&s->arena);
 	s->mailboxes = (struct mailbox_rows){ 0 };
+	s->nodes = (struct node_looks){ 0 };
 }
 
 bool
@@ -174,33 +205,52 @@ state_attention(const struct state *s)
 	for (size_t i = 0; i < s->mailboxes.n; i++)
 		if (s->mailboxes.items[i].silent || s->mailboxes.items[i].again > 0)
 			return true;
-	return s->failed_open > 0 || s->bad > 0 || (s->intake > 0 && !s->worker);
+	if (s->away[0] != '\0' || nodes_attention(&s->nodes))
+		return true;
+	return s->failed_open > 0 || s->left_by_all > 0 || s->bad > 0 || (s->intake > 0 && !s->worker);
 }
 
 /* -- telling ------------------------------------------------------------------------------------------------------- */
+
+/* What stands in a ledger that cannot be read is null. */
+static bool
+add(cJSON *j, const struct state *s, const char *key, int64_t value)
+{
+	return s->away[0] == '\0' ? json_add_integer(j, key, value) : json_add_string(j, key, NULL);
+}
+
+static bool
+add_jobs(cJSON *j, const struct state *s)
+{
+	cJSON *jobs = s->away[0] == '\0' ? cJSON_AddObjectToObject(j, "jobs") : cJSON_AddNullToObject(j, "jobs");
+	bool ok = jobs != NULL;
+
+	for (size_t i = 0; ok && s->away[0] == '\0' && i <= JOB_SKIPPED; i++)
+		ok = json_add_integer(jobs, job_state_names[i], s->jobs[i]);
+	return ok && add(j, s, "failed_open", s->failed_open) && add(j, s, "due", s->due) &&
+	       add(j, s, "due_oldest_s", s->oldest_due_s) && add(j, s, "approvals", s->approvals) &&
+	       add(j, s, "approval_oldest_s", s->oldest_approval_s) && add(j, s, "inputs", s->inputs) &&
+	       add(j, s, "left", s->left) && add(j, s, "left_by_all", s->left_by_all);
+}
 
 enum mh_status
 state_json(struct work *w, const struct state *s, struct buf *out, struct mh_err *err)
 {
 	MH_AUTO(drop_json) cJSON *j = cJSON_CreateObject();
 	bool ok = j != NULL && cJSON_AddBoolToObject(j, "worker", s->worker) != NULL &&
+		  json_add_string(j, "ledger_trouble", s->away[0] == '\0' ? NULL : s->away) &&
 		  json_add_integer(j, "intake", s->intake) && json_add_integer(j, "intake_oldest_s", s->oldest_s) &&
-		  json_add_integer(j, "set_aside", s->bad) && json_add_integer(j, "cases_open", s->cases_open) &&
-		  json_add_integer(j, "drills_open", s->drills_open) && json_add_integer(j, "expired", s->expired) &&
-		  json_add_integer(j, "within_7d", s->within_7d) && json_add_integer(j, "within_30d", s->within_30d);
-	cJSON *jobs = ok ? cJSON_AddObjectToObject(j, "jobs") : NULL;
+		  json_add_integer(j, "set_aside", s->bad) && add(j, s, "cases_open", s->cases_open) &&
+		  add(j, s, "drills_open", s->drills_open) && add(j, s, "expired", s->expired) &&
+		  add(j, s, "within_7d", s->within_7d) && add(j, s, "within_30d", s->within_30d) && add_jobs(j, s) &&
+		  add(j, s, "quarantine", s->quarantine) && add(j, s, "quarantine_bytes", s->quarantine_bytes) &&
+		  add(j, s, "quarantine_dropped", s->quarantine_dropped) &&
+		  add(j, s, "flood_dropped", s->flood_dropped) && nodes_json(&s->nodes, j) &&
+		  mailboxes_json(&s->mailboxes, j);
 
-	ok = ok && jobs != NULL;
-	for (size_t i = 0; ok && i <= JOB_SKIPPED; i++)
-		ok = json_add_integer(jobs, job_state_names[i], s->jobs[i]);
-	ok = ok && json_add_integer(j, "failed_open", s->failed_open) && json_add_integer(j, "due", s->due) &&
-	     json_add_integer(j, "due_oldest_s", s->oldest_due_s) && json_add_integer(j, "approvals", s->approvals) &&
-	     json_add_integer(j, "approval_oldest_s", s->oldest_approval_s) &&
-	     json_add_integer(j, "inputs", s->inputs) && json_add_integer(j, "quarantine", s->quarantine) &&
-	     json_add_integer(j, "quarantine_bytes", s->quarantine_bytes) &&
-	     json_add_integer(j, "quarantine_dropped", s->quarantine_dropped) &&
-	     json_add_integer(j, "flood_dropped", s->flood_dropped) && mailboxes_json(&s->mailboxes, j);
-	const enum mh_status status = ok ? pause_json(w, NULL, j, err) : MH_OK;
+	if (ok && s->away[0] != '\0')
+		ok = json_add_string(j, "paused", NULL);
+	const enum mh_status status = ok && s->away[0] == '\0' ? pause_json(w, NULL, j, err) : MH_OK;
 	if (status != MH_OK)
 		return status;
 	return ok && json_print(j, out) ? MH_OK : mh_fail(err, MH_RETRY, "no memory for the status");
@@ -212,15 +262,33 @@ struct metric {
 	int64_t value;
 };
 
+static void
+put_metrics(const struct metric *metrics, size_t n, struct buf *out)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct metric *m = &metrics[i];
+
+		if (m->help != NULL)
+			buf_printf(
+			    out, "# HELP mailhook_%s %s\n# TYPE mailhook_%s %s\n", m->name, m->help, m->name, m->type);
+		buf_printf(out, "mailhook_%s%s%s%s %" PRId64 "\n", m->name, m->label == NULL ? "" : "{",
+		    m->label == NULL ? "" : m->label, m->label == NULL ? "" : "}", m->value);
+	}
+}
+
 void
 state_prometheus(const struct state *s, int64_t now, struct buf *out)
 {
-	const struct metric metrics[] = {
+	const struct metric here[] = {
 		{ "info", "gauge", "The version that runs.", "version=\"" MAILHOOK_VERSION "\"", 1 },
 		{ "worker_running", "gauge", "Whether a worker holds the lock.", NULL, s->worker },
+		{ "ledger_readable", "gauge", "Whether the ledger can be read now.", NULL, s->away[0] == '\0' },
 		{ "intake_messages", "gauge", "Messages taken and not yet worked.", NULL, s->intake },
 		{ "intake_oldest_seconds", "gauge", "Age of the oldest of them.", NULL, s->oldest_s },
 		{ "intake_set_aside_files", "gauge", "Files in the intake that are no messages.", NULL, s->bad },
+		{ "written_timestamp_seconds", "gauge", "When these numbers were taken.", NULL, now },
+	};
+	const struct metric of_ledger[] = {
 		{ "cases_open", "gauge", "Open cases, drills left out.", NULL, s->cases_open },
 		{ "drills_open", "gauge", "Open cases of drills.", NULL, s->drills_open },
 		{ "cases_expired", "gauge", "Open cases whose expiry is past.", NULL, s->expired },
@@ -240,6 +308,9 @@ state_prometheus(const struct state *s, int64_t now, struct buf *out)
 		{ "approvals_oldest_seconds", "gauge", "How long the longest of them waits.", NULL,
 		    s->oldest_approval_s },
 		{ "inputs_waiting", "gauge", "Jobs that wait for what only a person can give.", NULL, s->inputs },
+		{ "jobs_left", "gauge", "Jobs that nodes leave to others, which may have what they lack.",
+		    "by=\"some\"", s->left - s->left_by_all },
+		{ "jobs_left", NULL, NULL, "by=\"all\"", s->left_by_all },
 		{ "quarantine_messages", "gauge", "Unread messages that are kept.", NULL, s->quarantine },
 		{ "quarantine_bytes", "gauge", "Their size.", NULL, s->quarantine_bytes },
 		{ "quarantine_dropped_total", "counter", "Unread messages that were not kept.", NULL,
@@ -250,17 +321,11 @@ state_prometheus(const struct state *s, int64_t now, struct buf *out)
 		{ "paused", NULL, NULL, "scope=\"rule\"", s->paused_rules },
 		{ "paused", NULL, NULL, "scope=\"action\"", s->paused_actions },
 		{ "paused_oldest_seconds", "gauge", "Age of the oldest pause.", NULL, s->oldest_pause_s },
-		{ "written_timestamp_seconds", "gauge", "When these numbers were taken.", NULL, now },
 	};
 
-	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
-		const struct metric *m = &metrics[i];
-
-		if (m->help != NULL)
-			buf_printf(
-			    out, "# HELP mailhook_%s %s\n# TYPE mailhook_%s %s\n", m->name, m->help, m->name, m->type);
-		buf_printf(out, "mailhook_%s%s%s%s %" PRId64 "\n", m->name, m->label == NULL ? "" : "{",
-		    m->label == NULL ? "" : m->label, m->label == NULL ? "" : "}", m->value);
-	}
+	put_metrics(here, sizeof(here) / sizeof(here[0]), out);
+	if (s->away[0] == '\0')
+		put_metrics(of_ledger, sizeof(of_ledger) / sizeof(of_ledger[0]), out);
+	nodes_prometheus(&s->nodes, out);
 	mailboxes_prometheus(&s->mailboxes, out);
 }

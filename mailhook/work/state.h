@@ -3,6 +3,7 @@
 #define MAILHOOK_WORK_STATE_H
 
 #include "mailhook/work/mailboxes.h"
+#include "mailhook/work/nodes_look.h"
 #include "mailhook/work/work.h"
 
 struct state {
@@ -13,15 +14,18 @@ struct state {
 	int64_t jobs[JOB_SKIPPED + 1];
 	int64_t due, oldest_due_s; /* jobs whose time has come */
 	int64_t approvals, oldest_approval_s, inputs;
+	int64_t left, left_by_all; /* jobs that a node leaves to others; those that all of them leave */
 	int64_t quarantine, quarantine_bytes, quarantine_dropped, flood_dropped;
 	int64_t paused_all, paused_rules, paused_actions, oldest_pause_s; /* paused_all: 0 or 1 */
+	char away[160]; /* why the ledger cannot be read: what is in it is not known; "": it can */
 	struct mailbox_rows mailboxes;
-	struct arena arena; /* own: mailboxes */
+	struct node_looks nodes;
+	struct arena arena; /* own: mailboxes, nodes */
 };
 
 /* Looks at the intake, and at the ledger where w->db is open.
  *   in      worker: whether one runs
- *   errors  those of db.h */
+ *   errors  those of db.h; but where the ledger cannot be read now, that is `away` */
 enum mh_status state_read(struct work *w, bool worker, int64_t now, struct state *ret, struct mh_err *err);
 /* The intake alone: its counts and whether it can be read. */
 void state_look_at_intake(const char *folder, int64_t now, struct state *s);
