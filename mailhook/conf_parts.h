@@ -1,8 +1,8 @@
 /* conf_parts.h: what the files of the configuration's reader share: text as libconfuse handed it over, with its places.
  *
- * conf_read.c turns files into blocks and values (syntax), conf_check.c knows what a right value is, conf.c makes the
- * structs of conf.h from them (meaning), conf_names.c looks at how they name each
- * other. No other module includes this header.
+ * conf_read.c turns files into blocks and values (syntax), conf_check.c knows what a right value is, conf_build.c makes
+ * the structs of conf.h from them (meaning), conf_names.c looks at how they name each other. No other module includes
+ * this header.
  */
 #ifndef MAILHOOK_CONF_PARTS_H
 #define MAILHOOK_CONF_PARTS_H
@@ -147,6 +147,13 @@ void conf_wrong(struct conf_source *s, const char *file, int line, const char *f
  *   errors  MH_SKIP it does not exist; MH_RETRY it cannot be read, or no memory. What is wrong in it is no error here:
  *           it was complained of, and s->wrong is set */
 enum mh_status conf_read_file(struct conf_source *s, const char *path, struct mh_err *err);
+
+/* Is the option written in this block, be it right or not? */
+bool conf_given(const struct conf_block *b, enum conf_key key);
+/* Fills c from all blocks.
+ *   in      dir: where "actions" and "definitions" stand; readable: all files were read
+ *   out     *ret_whole: all that was written was taken over. False: no memory */
+bool conf_build(struct conf *c, struct conf_source *s, const char *dir, bool readable, bool *ret_whole);
 
 /* Complains of names of no action, of an "after" that a rule's order or a cycle makes impossible. False: no memory. */
 bool conf_check_names(struct conf *c, struct conf_source *s);
