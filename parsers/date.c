@@ -2,110 +2,7 @@
  * took, or leaves it. */
 #include "parsers/date.h"
 
-#include <string.h>
-
-struct spelling {
-	const char *word; /* lower case */
-	int number;
-};
-
-/* English; a notice is in English wherever one was seen. */
-static const struct spelling english_months[] = {
-	{ "jan", 1 },
-	{ "january", 1 },
-	{ "feb", 2 },
-	{ "february", 2 },
-	{ "mar", 3 },
-	{ "march", 3 },
-	{ "apr", 4 },
-	{ "april", 4 },
-	{ "may", 5 },
-	{ "jun", 6 },
-	{ "june", 6 },
-	{ "jul", 7 },
-	{ "july", 7 },
-	{ "aug", 8 },
-	{ "august", 8 },
-	{ "sep", 9 },
-	{ "sept", 9 },
-	{ "september", 9 },
-	{ "oct", 10 },
-	{ "october", 10 },
-	{ "nov", 11 },
-	{ "november", 11 },
-	{ "dec", 12 },
-	{ "december", 12 },
-};
-
-/* What mail programs write into a forward's date line. */
-static const struct spelling other_months[] = {
-	{ "januar", 1 },
-	{ "januari", 1 },
-	{ "janv", 1 },
-	{ "janvier", 1 },
-	{ "februar", 2 },
-	{ "févr", 2 },
-	{ "février", 2 },
-	{ "mär", 3 },
-	{ "mrz", 3 },
-	{ "märz", 3 },
-	{ "mars", 3 },
-	{ "avr", 4 },
-	{ "avril", 4 },
-	{ "mai", 5 },
-	{ "juni", 6 },
-	{ "juin", 6 },
-	{ "juli", 7 },
-	{ "juil", 7 },
-	{ "juillet", 7 },
-	{ "août", 8 },
-	{ "okt", 10 },
-	{ "oktober", 10 },
-	{ "septembre", 9 },
-	{ "octobre", 10 },
-	{ "novembre", 11 },
-	{ "dez", 12 },
-	{ "dezember", 12 },
-	{ "déc", 12 },
-	{ "décembre", 12 },
-};
-
-static const struct spelling weekdays[] = {
-	{ "mon", 1 },
-	{ "monday", 1 },
-	{ "tue", 2 },
-	{ "tues", 2 },
-	{ "tuesday", 2 },
-	{ "wed", 3 },
-	{ "wednesday", 3 },
-	{ "thu", 4 },
-	{ "thur", 4 },
-	{ "thurs", 4 },
-	{ "thursday", 4 },
-	{ "fri", 5 },
-	{ "friday", 5 },
-	{ "sat", 6 },
-	{ "saturday", 6 },
-	{ "sun", 7 },
-	{ "sunday", 7 },
-};
-
-/* Hours from UTC. A zone that is not here is an error: IST alone means three different ones. */
-static const struct spelling zones[] = {
-	{ "utc", 0 },
-	{ "gmt", 0 },
-	{ "ut", 0 },
-	{ "z", 0 },
-	{ "est", -5 },
-	{ "edt", -4 },
-	{ "cst", -6 },
-	{ "cdt", -5 },
-	{ "mst", -7 },
-	{ "mdt", -6 },
-	{ "pst", -8 },
-	{ "pdt", -7 },
-	{ "jst", 9 },
-};
+#include "parsers/date_words.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -204,18 +101,6 @@ count_digits(const struct reader *d)
 }
 
 static bool
-spelled(struct mh_span word, const struct spelling *list, size_t n, int *ret)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (span_ieq(word, span_of(list[i].word))) {
-			*ret = list[i].number;
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool
 take_month(struct reader *d, int *ret)
 {
 	const struct mh_span word = peek_word(d);
@@ -223,8 +108,7 @@ take_month(struct reader *d, int *ret)
 	/* "you may 3 times": a month of a notice is written with a capital. */
 	if (word.n < 3 || (!d->header && (word.p[0] < 'A' || word.p[0] > 'Z')))
 		return false;
-	if (!spelled(word, english_months, COUNT(english_months), ret) &&
-	    !(d->header && spelled(word, other_months, COUNT(other_months), ret)))
+	if (!date_month(word, d->header, ret))
 		return false;
 	d->r = span_from(d->r, word.n);
 	(void)take_char(d, '.');
@@ -235,9 +119,8 @@ static void
 take_weekday(struct reader *d)
 {
 	const struct mh_span word = peek_word(d);
-	int ignored;
 
-	if (!spelled(word, weekdays, COUNT(weekdays), &ignored))
+	if (!date_is_weekday(word))
 		return;
 	d->r = span_from(d->r, word.n);
 	(void)take_char(d, '.');
@@ -292,7 +175,7 @@ take_zone(struct reader *d, struct fields *f)
 	const bool paren = take_char(d, '(');
 	const struct mh_span word = peek_word(d);
 
-	if (word.n > 0 && spelled(word, zones, COUNT(zones), &hours)) {
+	if (word.n > 0 && date_zone(word, &hours)) {
 		d->r = span_from(d->r, word.n);
 		f->offset_s = hours * 3600;
 		int more_s;
