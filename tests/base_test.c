@@ -456,6 +456,21 @@ test_arena_maximum(void **state)
 		assert_int_equal(again[0], 0);
 		arena_reset(&a);
 	}
+
+	/* many that share what is taken for them, up to the last byte */
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < 11; i++) {
+			const size_t n = i < 10 ? 800000 : (8u << 20) - a.used_bytes;
+			char *big = arena_alloc(&a, n);
+
+			assert_non_null(big);
+			for (size_t k = 0; k < n; k += 1000)
+				assert_int_equal(big[k], 0);
+			memset(big, 1, n);
+		}
+		assert_null(arena_alloc(&a, 1));
+		arena_reset(&a);
+	}
 	arena_release(&a);
 }
 

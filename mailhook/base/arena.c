@@ -3,14 +3,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "mailhook/mailhook.h"
 
 #define CHUNK_BYTES ((size_t)64 << 10)
+#define BIG_CHUNK_BYTES ((size_t)4 << 20) /* two huge pages */
+#define MANY_BYTES ((size_t)1 << 20)      /* an arena that has more gets big chunks */
 
 struct arena_chunk {
 	struct arena_chunk *next;
 	size_t used, size;
+	size_t mapped_bytes; /* of its own pages, which are zero until used; 0: from malloc */
 	alignas(max_align_t) char bytes[];
 };
 
@@ -20,6 +24,15 @@ arena_init(struct arena *a, size_t max_bytes)
 	*a = (struct arena){ .max_bytes = max_bytes };
 }
 
+static void
+free_chunk(struct arena_chunk *c)
+{
+	if (c->mapped_bytes > 0)
+		(void)munmap(c, c->mapped_bytes);
+	else
+		free(c);
+}
+
 void
 arena_release(struct arena *a)
 {
@@ -27,7 +40,7 @@ arena_release(struct arena *a)
 
 	while (c != NULL) {
 		struct arena_chunk *next = c->next;
-		free(c);
+		free_chunk(c);
 		c = next;
 	}
 	a->chunks = NULL;
@@ -44,7 +57,7 @@ arena_reset(struct arena *a)
 		if (keep == NULL && c->size == CHUNK_BYTES)
 			keep = c;
 		else
-			free(c);
+			free_chunk(c);
 		c = next;
 	}
 	if (keep != NULL) {
@@ -53,6 +66,32 @@ arena_reset(struct arena *a)
 	}
 	a->chunks = keep;
 	a->used_bytes = 0;
+}
+
+/* A chunk with room for n bytes. What holds many comes in huge pages where they can be had: for fresh memory the faults of
+ * small ones cost more than reading a mail does. */
+static struct arena_chunk *
+new_chunk(const struct arena *a, size_t n)
+{
+	const size_t head = sizeof(struct arena_chunk);
+	struct arena_chunk *c;
+
+	if (a->used_bytes + n <= MANY_BYTES) {
+		const size_t size = n > CHUNK_BYTES ? n : CHUNK_BYTES;
+
+		c = malloc(head + size);
+		if (c != NULL)
+			*c = (struct arena_chunk){ .size = size };
+		return c;
+	}
+
+	const size_t bytes = head + n > BIG_CHUNK_BYTES ? head + n : BIG_CHUNK_BYTES;
+	c = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (c == MAP_FAILED)
+		return NULL;
+	(void)madvise(c, bytes, MADV_HUGEPAGE);
+	*c = (struct arena_chunk){ .size = bytes - head, .mapped_bytes = bytes };
+	return c;
 }
 
 void *
@@ -70,14 +109,11 @@ arena_alloc(struct arena *a, size_t n)
 
 	struct arena_chunk *c = a->chunks;
 	if (c == NULL || n > c->size - c->used) {
-		const size_t size = n > CHUNK_BYTES ? n : CHUNK_BYTES;
-		struct arena_chunk *fresh = malloc(sizeof(*fresh) + size);
+		struct arena_chunk *fresh = new_chunk(a, n);
 
 		if (fresh == NULL)
 			return NULL;
-		fresh->used = 0;
-		fresh->size = size;
-		if (c != NULL && n > CHUNK_BYTES) { /* a big block must not hide a chunk that has room */
+		if (c != NULL && fresh->size - n < c->size - c->used) { /* the one with more room stands in front */
 			fresh->next = c->next;
 			c->next = fresh;
 		} else {
@@ -90,7 +126,7 @@ arena_alloc(struct arena *a, size_t n)
 	void *p = c->bytes + c->used;
 	c->used += n;
 	a->used_bytes += n;
-	return memset(p, 0, n);
+	return c->mapped_bytes > 0 ? p : memset(p, 0, n);
 }
 
 void *
