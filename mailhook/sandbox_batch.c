@@ -15,14 +15,16 @@
 #include "mailhook/sandbox_impl.h"
 
 #define FILL_BYTES ((size_t)1 << 20) /* a round trip holds about so much, so that the pages stay in the cache */
-#define ROOM_BYTES ((size_t)MH_MAX_MESSAGE_BYTES + 1)
-#define SHARED_BYTES (FILL_BYTES + ROOM_BYTES)
+#define ROOM_BYTES (FILL_BYTES + (size_t)MH_MAX_MESSAGE_BYTES + 1)
+/* What is shared with a child that goes on living. Each fresh page of such memory costs a fault, and seven times what it costs
+ * where huge pages can be had: behind it stands plain memory, and what reaches into that is read by a child of its own. */
+#define SHARED_BYTES (5 * FILL_BYTES)
 
 struct sandbox_batch {
 	struct reader reader;
 	struct charset_set *charsets; /* own; what the running child has, and what the next one will */
 	size_t charsets_open;
-	char *shared; /* own: the messages of this round trip, one behind the other */
+	char *room; /* own: the messages of this round trip, one behind the other */
 	size_t used;
 	struct batch_request pending;
 	bool asked; /* for pending, and what the child did not take shows when it is to answer */
@@ -30,6 +32,25 @@ struct sandbox_batch {
 	struct child child; /* pid 0: none runs */
 	struct buf in;
 };
+
+/* Memory for the messages; NULL: there is none. */
+static char *
+new_room(void)
+{
+	const int plain = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	char *p = mmap(NULL, ROOM_BYTES, PROT_READ | PROT_WRITE, plain, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	if (mmap(p, SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+		0) == MAP_FAILED) {
+		(void)munmap(p, ROOM_BYTES);
+		return NULL;
+	}
+	(void)madvise(p + SHARED_BYTES, ROOM_BYTES - SHARED_BYTES, MADV_HUGEPAGE);
+	(void)madvise(p, ROOM_BYTES, MADV_DONTFORK); /* another batch's child must not see it */
+	return p;
+}
 
 enum mh_status
 sandbox_batch_new(const struct reader *r, struct sandbox_batch **ret, struct mh_err *err)
@@ -47,15 +68,12 @@ sandbox_batch_new(const struct reader *r, struct sandbox_batch **ret, struct mh_
 		b->reader.wall_ms = MH_CHILD_WALL_MS;
 	buf_init(&b->in, 4 * (size_t)MH_MAX_ANSWER_BYTES);
 	b->charsets = charset_set_new();
-	void *shared =
-	    mmap(NULL, SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (shared == MAP_FAILED) {
+	b->room = new_room();
+	if (b->room == NULL) {
 		(void)mh_fail_errno(err, MH_RETRY, "no memory to share with the reader");
 		sandbox_batch_free(b);
 		return MH_RETRY;
 	}
-	b->shared = shared;
-	(void)madvise(b->shared, SHARED_BYTES, MADV_DONTFORK); /* another batch's child must not see it */
 	*ret = b;
 	return MH_OK;
 }
@@ -66,8 +84,8 @@ sandbox_batch_free(struct sandbox_batch *b)
 	if (b == NULL)
 		return;
 	(void)child_end(&b->child);
-	if (b->shared != NULL)
-		(void)munmap(b->shared, SHARED_BYTES);
+	if (b->room != NULL)
+		(void)munmap(b->room, ROOM_BYTES);
 	charset_set_free(b->charsets);
 	buf_release(&b->in);
 	free(b);
@@ -76,7 +94,7 @@ sandbox_batch_free(struct sandbox_batch *b)
 char *
 sandbox_batch_room(struct sandbox_batch *b)
 {
-	return b->shared + b->used;
+	return b->room + b->used;
 }
 
 bool
@@ -91,28 +109,30 @@ sandbox_batch_add(struct sandbox_batch *b, size_t n)
 	return q->n == MH_BATCH || b->used > FILL_BYTES;
 }
 
-/* A child that has the converters which these messages name: the running one, else a fresh one. */
+/* A child that has these messages, and the converters which they name: the running one, else a fresh one. */
 static enum mh_status
 ensure_child(struct sandbox_batch *b, struct mh_err *err)
 {
 	const size_t before = b->charsets_open;
+	const bool shared = b->used <= SHARED_BYTES;
 
 	if (b->charsets != NULL) {
-		charset_set_open(b->charsets, (struct mh_span){ b->shared, b->used });
+		charset_set_open(b->charsets, (struct mh_span){ b->room, b->used });
 		b->charsets_open = charset_set_opened(b->charsets);
 	}
-	if (b->child.pid > 0 && b->charsets_open == before)
+	if (b->child.pid > 0 && b->charsets_open == before && shared)
 		return MH_OK;
 	(void)child_end(&b->child);
 	buf_clear(&b->in);
 
-	const struct child_work w = {
-		.reader = &b->reader, .charsets = b->charsets, .shared = b->shared, .shared_bytes = SHARED_BYTES
-	};
-	if (madvise(b->shared, SHARED_BYTES, MADV_DOFORK) < 0)
+	const struct child_work w = { .reader = &b->reader,
+		.charsets = b->charsets,
+		.shared = b->room,
+		.shared_bytes = shared ? SHARED_BYTES : ROOM_BYTES };
+	if (madvise(b->room, w.shared_bytes, MADV_DOFORK) < 0)
 		return mh_fail_errno(err, MH_RETRY, "the reader's memory cannot be shared with it");
 	const enum mh_status st = child_start(&w, &b->child, err);
-	(void)madvise(b->shared, SHARED_BYTES, MADV_DONTFORK);
+	(void)madvise(b->room, w.shared_bytes, MADV_DONTFORK);
 	return st;
 }
 
@@ -271,6 +291,8 @@ sandbox_batch_run(
 		if (st == MH_OK)
 			st = collect(b, &one, a, &ret[done], &n, err);
 	}
+	if (b->used > SHARED_BYTES) /* its copy of what is not shared would have to be kept */
+		(void)child_end(&b->child);
 	b->used = 0;
 	*ret_n = st == MH_OK ? all.n : 0;
 	return st;

@@ -787,6 +787,64 @@ test_batch_is_alone(void **state)
 	arena_release(&a);
 }
 
+/* How long the message is, and the sum of its bytes. */
+static enum mh_status
+summing_parse(void *state, const struct mail *m, struct arena *a, struct reading *ret, struct mh_err *err)
+{
+	unsigned sum = 0;
+
+	(void)state;
+	for (size_t i = 0; i < m->raw.n; i++)
+		sum += (unsigned char)m->raw.p[i];
+	ret->verdict = MH_UNRECOGNISED; /* a limit that was hit makes a failure of less */
+	return arena_printf(a, &ret->reason, err, "%zu %u", m->raw.n, sum);
+}
+
+/* What reaches beyond the memory that is shared with a child is read as what does not, and so is what comes behind it. */
+static void
+test_batch_big(void **state)
+{
+	static const struct mh_parser summing = { .name = "summing", .help = "", .parse = summing_parse };
+	static const size_t sizes[] = { 100, 20u << 20, 100, 900000, 4600000, 100, 5u << 20, (5u << 20) + 1, 6u << 20,
+		100, 21u << 20, 100 };
+	const struct reader r = { .parser = &summing };
+	struct batch_answer answers[MH_BATCH];
+	struct mh_err err = { 0 };
+	struct sandbox_batch *b;
+	char want[MH_BATCH][40];
+	size_t waiting = 0, read = 0;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, MH_MAX_ARENA_BYTES);
+	assert_int_equal(sandbox_batch_new(&r, &b, &err), MH_OK);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		char *room = sandbox_batch_room(b);
+		unsigned sum = 0;
+		size_t n = 0;
+
+		for (size_t k = 0; k < sizes[i]; k++) {
+			room[k] = (char)('a' + (i + k) % 17);
+			sum += (unsigned char)room[k];
+		}
+		(void)snprintf(want[waiting++], sizeof(want[0]), "%zu %u", sizes[i], sum);
+		const bool full = sandbox_batch_add(b, sizes[i]);
+		if (!full && i + 1 < sizeof(sizes) / sizeof(sizes[0]))
+			continue;
+		if (sandbox_batch_run(b, &a, answers, &n, &err) != MH_OK)
+			fail_msg("%s", err.text);
+		assert_int_equal(n, waiting);
+		for (; waiting > 0; waiting--, read++)
+			if (!span_eq(answers[waiting - 1].reading.reason, span_of(want[waiting - 1])))
+				fail_msg("a message's length and sum: not %s", want[waiting - 1]);
+		arena_reset(&a);
+	}
+	assert_int_equal(read, sizeof(sizes) / sizeof(sizes[0]));
+	sandbox_batch_free(b);
+	arena_release(&a);
+	assert_no_child("big messages");
+}
+
 int
 main(void)
 {
@@ -803,6 +861,7 @@ main(void)
 		cmocka_unit_test(test_batch_charsets),
 		cmocka_unit_test(test_batches_side_by_side),
 		cmocka_unit_test(test_batch_is_alone),
+		cmocka_unit_test(test_batch_big),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
