@@ -85,17 +85,30 @@ line_at(struct mh_span s, size_t at)
 	return line;
 }
 
-/* Where the next message's "From " line begins: behind an empty line; s.n where there is none. */
+/* Where the next message's "From " line begins: behind an empty line; s.n where there is none.
+ *   out     ret_quoted: a ">From " may stand in front of it */
 static size_t
-next_from_line(struct mh_span s, size_t from)
+next_from_line(struct mh_span s, size_t from, bool *ret_quoted)
 {
-	for (size_t at = from; (at = span_find(s, MH_LIT("\nFrom "), at)) != SIZE_MAX; at++) {
-		const bool empty_before =
-		    (at >= 1 && s.p[at - 1] == '\n') || (at >= 2 && s.p[at - 1] == '\r' && s.p[at - 2] == '\n');
+	*ret_quoted = false;
+	for (size_t at = from; (at = span_find(s, MH_LIT("From "), at)) != SIZE_MAX; at++) {
+		const struct mh_span before = span_head(s, at);
 
-		if (empty_before && is_from_line(line_at(s, at + 1)))
-			return at + 1;
+		if ((span_iends(before, MH_LIT("\n\n")) || span_iends(before, MH_LIT("\n\r\n"))) &&
+		    is_from_line(line_at(s, at)))
+			return at;
+		*ret_quoted = *ret_quoted || span_iends(before, MH_LIT(">"));
 	}
+	return s.n;
+}
+
+/* Copies bytes to a place in the room, as many as fit. Returns how many. */
+static size_t
+copy(struct mh_span s, char *room, size_t at)
+{
+	s = span_head(s, ROOM_BYTES - at);
+	if (s.n > 0)
+		memcpy(room + at, s.p, s.n);
 	return s.n;
 }
 
@@ -120,10 +133,7 @@ copy_unquoted(struct mh_span s, char *room)
 		done = start + 1;
 	}
 
-	const struct mh_span rest = span_head(span_from(s, done), ROOM_BYTES - n);
-	if (rest.n > 0)
-		memcpy(room + n, rest.p, rest.n);
-	return n + rest.n;
+	return n + copy(span_from(s, done), room, n);
 }
 
 /* The empty line that mbox puts behind each message is not the message's. */
@@ -149,13 +159,14 @@ front_mbox(struct mh_span bytes, const char *path, const struct front_sink *sink
 
 		(void)span_line(&rest, &line); /* the "From " line */
 		const size_t body = bytes.n - rest.n;
-		/* From its line end, so that a message of nothing but an empty line is seen as one. */
-		const size_t end = next_from_line(bytes, body > 0 ? body - 1 : 0);
+		bool quoted;
+		const size_t end = next_from_line(bytes, body, &quoted);
 		const struct mh_span m =
 		    end > body ? without_last_line(span_head(rest, end - body)) : (struct mh_span){ rest.p, 0 };
 
 		(void)snprintf(source, sizeof(source), "%s:%zu", path, ++number);
-		if (!sink->add(sink->user, copy_unquoted(m, sink->room(sink->user)), source))
+		char *room = sink->room(sink->user);
+		if (!sink->add(sink->user, quoted ? copy_unquoted(m, room) : copy(m, room, 0), source))
 			return false;
 		bytes = span_from(bytes, end);
 	}
