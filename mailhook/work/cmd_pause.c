@@ -186,14 +186,19 @@ open_or_make(struct work *w, struct mh_err *err)
 }
 
 static enum mh_status
-pause_in(struct work *w, const struct scope *s, const char *by, int64_t now, struct mh_err *err)
+pause_in(struct work *w, const struct scope *s, int tries, const char *by, int64_t now, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	const struct pause_row p = { .scope = s->word, .name = s->name, .since = now, .by = by, .why = "" };
 	char what[120], how[140];
+	int64_t done = 0;
 	enum mh_status status = db_tx_begin(w->db, &tx, err);
 
 	(void)scope_words(s->word, s->name, what, sizeof(what));
+	if (status == MH_OK)
+		status = ledger_event_done(w->db, tries, 0, now, "paused", by, what, &done, err);
+	if (status == MH_OK && done > 0)
+		return MH_OK;
 	if (status == MH_OK)
 		status = ledger_pause_add(w->db, &p, err);
 	if (status == MH_SKIP)
@@ -226,13 +231,18 @@ not_paused(struct work *w, const char *what, struct mh_err *err)
 }
 
 static enum mh_status
-resume_in(struct work *w, const struct scope *s, const char *by, int64_t now, struct mh_err *err)
+resume_in(struct work *w, const struct scope *s, int tries, const char *by, int64_t now, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	char what[120];
+	int64_t done = 0;
 	enum mh_status status = db_tx_begin(w->db, &tx, err);
 
 	(void)scope_words(s->word, s->name, what, sizeof(what));
+	if (status == MH_OK)
+		status = ledger_event_done(w->db, tries, 0, now, "resumed", by, what, &done, err);
+	if (status == MH_OK && done > 0)
+		return MH_OK;
 	if (status == MH_OK)
 		status = ledger_pause_remove(w->db, s->word, s->name, err);
 	if (status == MH_SKIP)
@@ -263,8 +273,13 @@ steer(const struct options *o, bool pause)
 		if (status == MH_SKIP)
 			mh_fail(&err, MH_SKIP, "nothing is paused: no message was taken in yet");
 	}
+	const int64_t now = clock_now();
+	int tries = 0;
 	if (status == MH_OK)
-		status = pause ? pause_in(&w, &s, by, clock_now(), &err) : resume_in(&w, &s, by, clock_now(), &err);
+		do {
+			status =
+			    pause ? pause_in(&w, &s, tries, by, now, &err) : resume_in(&w, &s, tries, by, now, &err);
+		} while (db_again(w.db, status, &tries));
 	if (status != MH_OK) {
 		work_log("%s", err.text);
 	} else {

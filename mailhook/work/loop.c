@@ -264,6 +264,19 @@ work_round(struct loop *l, bool *ret_more, struct mh_err *err)
 	return status;
 }
 
+/* What another node's transaction undid, or a connection that is back, is tried again at once: no trouble to speak of. */
+static enum mh_status
+work_rounds(struct loop *l, bool *ret_more, struct mh_err *err)
+{
+	int tries = 0;
+	enum mh_status status;
+
+	do {
+		status = work_round(l, ret_more, err);
+	} while (!l->stopping && db_again(l->w->db, status, &tries));
+	return status;
+}
+
 static void
 say_trouble(struct loop *l, enum mh_status status, const struct mh_err *err)
 {
@@ -381,7 +394,7 @@ live(struct loop *l, struct mh_err *err)
 	for (;;) {
 		const size_t before = runner_running(l->runner);
 		struct mh_err own = { 0 };
-		const enum mh_status status = work_round(l, &more, &own);
+		const enum mh_status status = work_rounds(l, &more, &own);
 		say_trouble(l, status, &own);
 		tell_manager(l, status, &own);
 		outlet_round(&l->outlet, l->w, status, &own, !l->o->once, false);

@@ -34,15 +34,19 @@ case_end(struct work *w, struct case_row *c, const char *by, const char *why, in
 }
 
 static enum mh_status
-close_in(struct work *w, struct arena *a, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
+close_in(struct work *w, struct arena *a, int tries, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	struct case_row c;
 	char t[MH_TIME_TEXT];
+	int64_t done = 0;
 	enum mh_status status = db_tx_begin(w->db, &tx, err);
 
 	if (status == MH_OK)
-		status = ledger_case_get(w->db, case_id, a, &c, err);
+		status = ledger_event_done(w->db, tries, case_id, now, "closed", by, NULL, &done, err);
+	if (status != MH_OK || done > 0)
+		return status;
+	status = ledger_case_get(w->db, case_id, a, &c, err);
 	if (status == MH_OK && !c.open)
 		status = mh_fail(err, MH_BAD, "case %" PRId64 " was closed already, at %s by %s", c.id,
 		    time_text(t, c.closed), c.closed_by == NULL ? "somebody" : c.closed_by);
@@ -56,9 +60,14 @@ enum mh_status
 case_close(struct work *w, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
 {
 	struct arena a;
+	int tries = 0;
+	enum mh_status status;
 
 	arena_init(&a, STEER_ARENA_BYTES);
-	const enum mh_status status = close_in(w, &a, case_id, by, now, err);
+	do {
+		arena_reset(&a);
+		status = close_in(w, &a, tries, case_id, by, now, err);
+	} while (db_again(w->db, status, &tries));
 	arena_release(&a);
 	return status;
 }
@@ -92,26 +101,37 @@ step_of(struct work *w, struct arena *a, int64_t case_id, const char *named, con
 	    waiting.n == 0 ? "" : waiting.items[0]);
 }
 
+static const char *
+approval_words(char *dst, size_t dst_bytes, const char *step)
+{
+	(void)snprintf(
+	    dst, dst_bytes, "approved by a person%s%s", step == NULL ? "" : ": step ", step == NULL ? "" : step);
+	return dst;
+}
+
 static enum mh_status
-approve_in(struct work *w, struct arena *a, int64_t case_id, const char *named, const char *by, int64_t now,
+approve_in(struct work *w, struct arena *a, int tries, int64_t case_id, const char *named, const char *by, int64_t now,
     struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	char t[MH_TIME_TEXT], detail[100];
 	const char *step = NULL;
 	struct case_row c;
+	int64_t done = 0;
 	enum mh_status status = db_tx_begin(w->db, &tx, err);
 
 	if (status == MH_OK)
-		status = ledger_case_get(w->db, case_id, a, &c, err);
+		status = ledger_event_done(w->db, tries, case_id, now, "approved", by,
+		    named == NULL ? NULL : approval_words(detail, sizeof(detail), named), &done, err);
+	if (status != MH_OK || done > 0)
+		return status;
+	status = ledger_case_get(w->db, case_id, a, &c, err);
 	if (status == MH_OK && !c.open)
 		status = mh_fail(err, MH_BAD, "case %" PRId64 " is closed: there is nothing to approve", c.id);
 	if (status == MH_OK)
 		status = step_of(w, a, case_id, named, &step, err);
 	if (status == MH_OK)
 		status = ledger_approval_add(w->db, c.id, step, by, now, err);
-	(void)snprintf(detail, sizeof(detail), "approved by a person%s%s", step == NULL ? "" : ": step ",
-	    step == NULL ? "" : step);
 	if (status == MH_OK) {
 		c.approved_by = by;
 		status = ledger_case_update(w->db, &c, err);
@@ -120,7 +140,8 @@ approve_in(struct work *w, struct arena *a, int64_t case_id, const char *named, 
 		status = db_run(
 		    w->db, "UPDATE cases SET approved = $1 WHERE id = $2", DB_ARGS(db_time(t, now), db_int(c.id)), err);
 	if (status == MH_OK)
-		status = case_event(w, &c, "approved", by, detail, NULL, now, err);
+		status =
+		    case_event(w, &c, "approved", by, approval_words(detail, sizeof(detail), step), NULL, now, err);
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
 
@@ -134,9 +155,14 @@ enum mh_status
 case_approve_step(struct work *w, int64_t case_id, const char *step, const char *by, int64_t now, struct mh_err *err)
 {
 	struct arena a;
+	int tries = 0;
+	enum mh_status status;
 
 	arena_init(&a, STEER_ARENA_BYTES);
-	const enum mh_status status = approve_in(w, &a, case_id, step, by, now, err);
+	do {
+		arena_reset(&a);
+		status = approve_in(w, &a, tries, case_id, step, by, now, err);
+	} while (db_again(w->db, status, &tries));
 	arena_release(&a);
 	return status;
 }
@@ -151,17 +177,23 @@ can_be_tried(const struct job_row *j)
 }
 
 static enum mh_status
-retry_in(
-    struct work *w, struct arena *a, int64_t case_id, const char *by, int64_t now, size_t *ret_n, struct mh_err *err)
+retry_in(struct work *w, struct arena *a, int tries, int64_t case_id, const char *by, int64_t now, size_t *ret_n,
+    struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	struct job_rows jobs = { 0 };
 	struct case_row c;
+	int64_t done = 0;
 	size_t n = 0;
 	enum mh_status status = db_tx_begin(w->db, &tx, err);
 
-	if (status == MH_OK)
-		status = ledger_case_get(w->db, case_id, a, &c, err);
+	if (status == MH_OK) /* an event for each job */
+		status = ledger_event_done(w->db, tries, case_id, now, "retry", by, NULL, &done, err);
+	if (status == MH_OK && done > 0)
+		*ret_n = (size_t)done;
+	if (status != MH_OK || done > 0)
+		return status;
+	status = ledger_case_get(w->db, case_id, a, &c, err);
 	if (status == MH_OK)
 		status = ledger_jobs_of_case(w->db, case_id, a, &jobs, err);
 	for (size_t i = 0; i < jobs.n && status == MH_OK; i++) {
@@ -193,9 +225,14 @@ enum mh_status
 case_retry(struct work *w, int64_t case_id, const char *by, int64_t now, size_t *ret_n, struct mh_err *err)
 {
 	struct arena a;
+	int tries = 0;
+	enum mh_status status;
 
 	arena_init(&a, STEER_ARENA_BYTES);
-	const enum mh_status status = retry_in(w, &a, case_id, by, now, ret_n, err);
+	do {
+		arena_reset(&a);
+		status = retry_in(w, &a, tries, case_id, by, now, ret_n, err);
+	} while (db_again(w->db, status, &tries));
 	arena_release(&a);
 	return status;
 }
@@ -236,16 +273,22 @@ may_be_vouched(const struct case_row *c, const struct seen *s, struct mh_err *er
 }
 
 static enum mh_status
-vouch_in(struct work *w, struct arena *a, int64_t case_id, const struct seen *s, const char *by, int64_t now,
+vouch_in(struct work *w, struct arena *a, int tries, int64_t case_id, const struct seen *s, const char *by, int64_t now,
     struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	char t[MH_TIME_TEXT], detail[160];
 	struct case_row c;
+	int64_t done = 0;
 	enum mh_status status = db_tx_begin(w->db, &tx, err);
 
+	(void)snprintf(detail, sizeof(detail), "vouched for by a person: seen in AWS: account %.40s, expires %s",
+	    s->account, time_text(t, s->expires));
 	if (status == MH_OK)
-		status = ledger_case_get(w->db, case_id, a, &c, err);
+		status = ledger_event_done(w->db, tries, case_id, now, "approved", by, detail, &done, err);
+	if (status != MH_OK || done > 0)
+		return status;
+	status = ledger_case_get(w->db, case_id, a, &c, err);
 	if (status == MH_OK)
 		status = may_be_vouched(&c, s, err);
 	if (status != MH_OK)
@@ -262,8 +305,6 @@ vouch_in(struct work *w, struct arena *a, int64_t case_id, const struct seen *s,
 		    w->db, "UPDATE cases SET approved = $1 WHERE id = $2", DB_ARGS(db_time(t, now), db_int(c.id)), err);
 	if (status == MH_OK)
 		status = ledger_approval_add(w->db, c.id, NULL, by, now, err);
-	(void)snprintf(detail, sizeof(detail), "vouched for by a person: seen in AWS: account %.40s, expires %s",
-	    c.account, time_text(t, s->expires));
 	if (status == MH_OK)
 		status = case_event(w, &c, "approved", by, detail, NULL, now, err);
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
@@ -273,9 +314,14 @@ enum mh_status
 case_vouch(struct work *w, int64_t case_id, const struct seen *seen, const char *by, int64_t now, struct mh_err *err)
 {
 	struct arena a;
+	int tries = 0;
+	enum mh_status status;
 
 	arena_init(&a, STEER_ARENA_BYTES);
-	const enum mh_status status = vouch_in(w, &a, case_id, seen, by, now, err);
+	do {
+		arena_reset(&a);
+		status = vouch_in(w, &a, tries, case_id, seen, by, now, err);
+	} while (db_again(w->db, status, &tries));
 	arena_release(&a);
 	return status;
 }
@@ -289,16 +335,23 @@ same(const char *a, const char *b)
 }
 
 static enum mh_status
-choose_in(struct work *w, struct arena *a, struct buf *actions, int64_t case_id, const char *by, int64_t now,
+choose_in(struct work *w, struct arena *a, struct buf *actions, int tries, int64_t case_id, const char *by, int64_t now,
     const char **ret_rule, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	struct case_row c;
 	struct mh_span detail;
+	int64_t done = 0;
 	enum mh_status status = db_tx_begin(w->db, &tx, err);
 
 	if (status == MH_OK)
+		status = ledger_event_done(w->db, tries, case_id, now, "rule", by, NULL, &done, err);
+	if (status == MH_OK)
 		status = ledger_case_get(w->db, case_id, a, &c, err);
+	if (status == MH_OK && done > 0) {
+		*ret_rule = c.rule;
+		return MH_OK;
+	}
 	if (status == MH_OK && !c.open)
 		status =
 		    mh_fail(err, MH_BAD, "case %" PRId64 " is closed: no rule does anything about it any more", c.id);
@@ -332,9 +385,14 @@ case_choose_again(struct work *w, struct arena *a, int64_t case_id, const char *
     struct mh_err *err)
 {
 	struct buf actions;
+	int tries = 0;
+	enum mh_status status;
 
 	buf_init(&actions, 65536);
-	const enum mh_status status = choose_in(w, a, &actions, case_id, by, now, ret_rule, err);
+	do {
+		buf_clear(&actions);
+		status = choose_in(w, a, &actions, tries, case_id, by, now, ret_rule, err);
+	} while (db_again(w->db, status, &tries));
 	buf_release(&actions);
 	return status;
 }

@@ -185,6 +185,12 @@ db_tx_commit(struct db_tx *tx, struct mh_err *err)
 	return status;
 }
 
+bool
+db_again(struct db *db, enum mh_status status, int *tries)
+{
+	return status == MH_RETRY && ++*tries < DB_TRIES && db->engine->again(db);
+}
+
 void
 db_tx_drop(struct db_tx *tx)
 {

@@ -119,7 +119,11 @@ struct db_tx {
 };
 enum mh_status db_tx_begin(struct db *db, struct db_tx *tx, struct mh_err *err); /* DB_WRITE */
 enum mh_status db_tx_claim(struct db *db, struct db_tx *tx, struct mh_err *err); /* DB_CLAIM */
+/* MH_RETRY may mean that all was done, and the answer was lost: who repeats a transaction looks for that first. */
 enum mh_status db_tx_commit(struct db_tx *tx, struct mh_err *err);
 void db_tx_drop(struct db_tx *tx);
+/* Whether a transaction that ended so is to be begun again at once: its failure says so, and fewer than DB_TRIES were made.
+ * tries: 0 before the first. */
+bool db_again(struct db *db, enum mh_status status, int *tries);
 
 #endif

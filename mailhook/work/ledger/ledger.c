@@ -94,10 +94,12 @@ migrate(struct db *db, struct mh_err *err)
 static enum mh_status
 migrate_again(struct db *db, struct mh_err *err)
 {
-	enum mh_status status = migrate(db, err);
+	int tries = 0;
+	enum mh_status status;
 
-	for (int i = 1; i < DB_TRIES && status == MH_RETRY && db->engine->again(db); i++)
+	do {
 		status = migrate(db, err);
+	} while (db_again(db, status, &tries));
 	return status;
 }
 
@@ -232,6 +234,24 @@ ledger_event_add(struct db *db, int64_t case_id, int64_t at, const char *what, c
 	if (status == MH_OK && ret_id != NULL)
 		*ret_id = id;
 	return status;
+}
+
+enum mh_status
+ledger_event_done(struct db *db, int tries, int64_t case_id, int64_t at, const char *what, const char *by,
+    const char *detail, int64_t *ret_n, struct mh_err *err)
+{
+	char t[MH_TIME_TEXT];
+
+	*ret_n = 0;
+	if (tries == 0)
+		return MH_OK;
+	return db_one(db,
+	    "SELECT count(*) FROM events WHERE case_id IS NOT DISTINCT FROM $1 AND at = $2 AND what = $3 AND by = $4 "
+	    "AND "
+	    "(CAST($5 AS TEXT) IS NULL OR detail = $5)",
+	    DB_ARGS(
+		case_id == 0 ? db_null() : db_int(case_id), db_time(t, at), db_str(what), db_str(by), db_str(detail)),
+	    ret_n, err);
 }
 
 static enum mh_status

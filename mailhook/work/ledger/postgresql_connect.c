@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "actions/common/secret.h"
+#include "mailhook/clock.h"
 #include "mailhook/work/ledger/postgresql_impl.h"
 
 #define CA_FILE "/etc/ssl/certs/ca-certificates.crt" /* libpq would look for ~/.postgresql/root.crt */
@@ -263,17 +264,14 @@ connect_any(struct pg *pg, struct parameters *p, const PQconninfoOption *o, stru
 	return pg->conn != NULL ? MH_OK : MH_RETRY;
 }
 
-enum mh_status
-pg_connect(struct pg *pg, struct mh_err *err)
+static enum mh_status
+connect_now(struct pg *pg, struct mh_err *err)
 {
 	MH_AUTO(drop_options) PQconninfoOption *o = NULL;
 	MH_AUTO(secret_release) struct secret password = { NULL };
 	struct parameters p = { .n = 0 };
 	bool here = false;
 
-	if (pg->conn != NULL && pg_alive(pg))
-		return MH_OK;
-	pg_disconnect(pg);
 	o = PQconninfoParse(pg->url, NULL); /* its own words may show the URL */
 	if (o == NULL)
 		return mh_fail(err, MH_BAD, "ledger: not a URL as libpq takes it");
@@ -309,6 +307,19 @@ pg_connect(struct pg *pg, struct mh_err *err)
 	if (status != MH_OK)
 		pg_disconnect(pg);
 	return status;
+}
+
+enum mh_status
+pg_connect(struct pg *pg, struct mh_err *err)
+{
+	if (pg->conn != NULL && pg_alive(pg))
+		return MH_OK;
+	pg_disconnect(pg);
+	if (pg->failed_ms != 0 && clock_monotonic_ms() - pg->failed_ms < PG_PAUSE_MS)
+		return mh_fail(err, pg->failed.code, "%s", pg->failed.text);
+	const enum mh_status status = connect_now(pg, &pg->failed);
+	pg->failed_ms = status == MH_OK ? 0 : clock_monotonic_ms();
+	return status == MH_OK ? MH_OK : mh_fail(err, status, "%s", pg->failed.text);
 }
 
 void

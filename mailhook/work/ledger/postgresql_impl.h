@@ -11,6 +11,7 @@
 #include "mailhook/work/ledger/db.h"
 
 #define PG_CONNECT_S "5"       /* for each host of the URL */
+#define PG_PAUSE_MS 1000       /* of one that cannot be reached: many calls of a round must not wait for it each */
 #define PG_STATEMENT_MS 20000  /* the server ends a longer statement: all of ours look at few rows, or at one index */
 #define PG_ANSWER_MS 25000     /* no answer by then: the connection is given up. Well below what a lease lasts */
 #define PG_IDLE_MS 8000        /* a transaction whose owner hangs is ended by then: less than others wait for it */
@@ -46,6 +47,8 @@ struct pg {
 	bool called;    /* in_tx: call() was made */
 	bool listens, listening, missed; /* listens: somebody asked for the ear; missed: calls may have been */
 	enum pg_calls calls;
+	int64_t failed_ms; /* when it could not be reached last, monotonic; 0: it was */
+	struct mh_err failed;
 	char channel[PG_CHANNEL_BYTES];
 };
 

@@ -168,8 +168,8 @@ purge_mail(struct db *db, size_t max, struct purge *p, bool *ret_more, struct mh
 	return MH_OK;
 }
 
-enum mh_status
-ledger_purge(struct db *db, size_t max, struct purge *p, bool *ret_more, struct mh_err *err)
+static enum mh_status
+purge_once(struct db *db, size_t max, struct purge *p, bool *ret_more, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	struct purge done = *p;
@@ -187,6 +187,18 @@ ledger_purge(struct db *db, size_t max, struct purge *p, bool *ret_more, struct 
 	*p = done;
 	*ret_more = more;
 	return MH_OK;
+}
+
+enum mh_status
+ledger_purge(struct db *db, size_t max, struct purge *p, bool *ret_more, struct mh_err *err)
+{
+	int tries = 0;
+	enum mh_status status;
+
+	do { /* what went before an answer was lost is not there any more: only the count misses it */
+		status = purge_once(db, max, p, ret_more, err);
+	} while (db_again(db, status, &tries));
+	return status;
 }
 
 enum mh_status
