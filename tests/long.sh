@@ -19,6 +19,8 @@ MAILHOOK_BUILD=$PWD/build /usr/bin/python3 tests/schema_test.py # fetches the sc
 MAILHOOK_BUILD=$PWD/build /usr/bin/python3 tests/foreign_test.py # fetches the other ends by npm
 MAILHOOK_BUILD=$PWD/build /usr/bin/python3 tests/servers/ticket_servers_test.py --all
 MAILHOOK_BUILD=$PWD/build MAILHOOK_SOURCE=$PWD /usr/bin/python3 tests/bench/ledger.py
+MAILHOOK_BUILD=$PWD/build /usr/bin/python3 tests/ledger_copy_test.py --all
+MAILHOOK_BUILD=$PWD/build /usr/bin/python3 tests/ledger_copy_test.py --cases 100000
 MAILHOOK_LONG=1 MAILHOOK_BUILD=$PWD/build MAILHOOK_SOURCE=$PWD /usr/bin/python3 tests/imap_test.py
 MAILHOOK_BUILD=$PWD/build MAILHOOK_SOURCE=$PWD /usr/bin/python3 tests/imap_kill_test.py --messages 250 --kills 1000
 MAILHOOK_BUILD=$PWD/build MAILHOOK_SOURCE=$PWD /usr/bin/python3 tests/bench/imap.py # 100,000 messages, and imapfilter
