@@ -34,9 +34,22 @@ class Place:
 
     def __init__(self):
         self.users = {"box%d@example.com" % i: "secret %d" % i for i in range(40)}
-        self.free = iter(self.users)
+        self.names, self.lock = list(self.users), threading.Lock()
         self.mail = imap_room.Room(users=self.users)
         self.database = postgresql.Postgresql().start()
+
+    def user(self):
+        """One whose mailbox is empty."""
+        with self.lock:
+            return self.names.pop(0)
+
+    def base(self):
+        with self.lock:
+            return self.database.fresh_name()
+
+    def gate(self):
+        with self.lock:
+            return self.database.gate()
 
     def __enter__(self):
         return self
@@ -157,9 +170,8 @@ class Nodes:
     def __init__(self, place, names, config=FILED, top="", lease_s=6, gates=False, work=True):
         self.place, self.config, self.top, self.lease_s = place, config, top, lease_s
         self.dir = tempfile.mkdtemp(prefix="mailhook-nodes-")
-        self.user = next(place.free)
-        self.name = place.database.fresh_name()
-        self.all = {name: Node(self, name, place.database.gate() if gates else None) for name in names}
+        self.user, self.name = place.user(), place.base()
+        self.all = {name: Node(self, name, place.gate() if gates else None) for name in names}
         self.sent, self.stopped, self.thread = [], threading.Event(), None
         for node in self.all.values():
             node.configure()
@@ -203,7 +215,7 @@ class Nodes:
             self.place.mail.deliver(notice(number), user=user or self.user)
             self.sent.append("notice-%d@example.com" % number)
 
-    def keep_sending(self, every_s=0.05):
+    def keep_sending(self, every_s=0.1):
         def go():
             while not self.stopped.wait(every_s):
                 self.send()
@@ -243,8 +255,12 @@ class Nodes:
     # -- what came of it
 
     def settle(self, user=None):
-        """All that was sent is in the ledger and filed; then: each once."""
+        """All that was sent is in the ledger and filed; then: each once. What a dead node took in waits there for its return."""
         wanted = sorted(self.sent)
+        for node in self.all.values():
+            if node.worker is None:
+                done = node.run("run", "--once")
+                assert done.returncode == 0, done.stderr.decode()
         self.wait("all filed", lambda: not set(wanted) - set(self.place.mail.ids("done", user or self.user)))
         self.wait("all worked", lambda: not any(glob.glob(n.state + "/intake/*.msg") for n in self.all.values() if n.worker))
         filed = sorted(self.place.mail.ids("done", user or self.user))

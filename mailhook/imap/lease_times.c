@@ -21,5 +21,7 @@ lease_times(void)
 		.look_ms = s * 1000 / 6,
 		.grace_s = s / 4,
 		.hold_ms = s * 1000 - 1000 - s * 1000 / 15,
+		.yield_ms = s * 1000 * 4,
+		.rest_s = s / 2,
 		.patience_ms = s * 1000 * 17 / 30 };
 }

@@ -6,8 +6,8 @@
  *   {"seen":N,"read":[{"name":"ops","age_s":3}]}       the answer to round N, without which nothing is renewed: a
  *                                                      supervisor that hangs loses its mailboxes
  *   {"position":"ops","text":"..."}                    to be kept for whoever comes next
- *   {"give":["ops"],"for_good":false}                  they are not watched any more; behind their position. for_good: they
- *                                                      are not taken again either
+ *   {"give":["ops"],"again":"soon|late|never"}         they are not watched any more; behind their position. late: only
+ *                                                      where no other node takes them, whichever should have them
  * and the other side
  *   {"grant":"ops","own":true,"position":"..."}        from the next round on it may be watched. own: this node wrote that
  *   {"round":N,"end_ms":T,"held":["ops"],"wanted":["ops"],"others":[{"name":"b","node":"beta"}]}
@@ -32,6 +32,8 @@ struct lease_times {
 	int64_t
 	    hold_ms; /* since before it was asked for: so long the holder counts on it. Instants of the ledger are whole
 			     seconds, and whoever must be ended is ended before the end */
+	int64_t yield_ms;    /* a mailbox that this node could not read for so long is left to others, */
+	int64_t rest_s;      /* where one takes it within that time */
 	int64_t patience_ms; /* so long the supervisor waits for a word before it starts the other side anew */
 };
 

@@ -32,7 +32,9 @@ struct lease {
 	bool asked;   /* that process was asked to end, or is being ended: no fault of its own */
 	bool saved;   /* the position of last_saves was said, and nobody has contradicted */
 	uint32_t last_saves;
-	int64_t end_ms; /* 0: no round has said */
+	bool rest;          /* this node cannot read it now: others first */
+	int64_t end_ms;     /* 0: no round has said */
+	int64_t failing_ms; /* since when it could not be read; 0: it can */
 	int64_t leave_by_ms, save_ms, told_ok;
 };
 
@@ -47,6 +49,7 @@ struct leases {
 	char life[33];
 	struct lease_pipe pipe; /* own */
 	int64_t start_ms, back_off_ms, began_ms;
+	int64_t round;     /* the last one that was heard */
 	bool known;        /* whose the mailboxes are, since it was asked */
 	char trouble[160]; /* that was logged; "": none */
 };
@@ -254,8 +257,11 @@ give(struct leases *l, size_t i)
 	say_position(l, i);
 	lease_pipe_say(&l->pipe, j,
 	    list != NULL && name != NULL && cJSON_AddItemToArray(list, name) &&
-		cJSON_AddBoolToObject(j, "for_good", b->done) != NULL);
-	b->held = b->leaving = false;
+		json_add_string(j, "again",
+		    b->done   ? "never"
+		    : b->rest ? "late"
+			      : "soon"));
+	b->held = b->leaving = b->rest = false;
 	atomic_store(&l->slots[i].lease_end_ms, 1);
 	atomic_store(&l->slots[i].leave, 0);
 }
@@ -290,14 +296,17 @@ hear_grant(struct leases *l, const cJSON *j)
 	struct mh_err err = { 0 };
 	bool own = false;
 
-	if (i == l->n || l->boxes[i].held || text == NULL || !json_bool(j, "own", &own))
+	if (i == l->n || text == NULL || !json_bool(j, "own", &own))
 		return;
 	struct lease *b = &l->boxes[i];
+	if (b->held && clock_boot_ms() < b->end_ms) /* it never ended: another other side only says it again */
+		return;
 	b->held = true;
 	b->end_ms = 0;
+	b->failing_ms = 0;
 	b->told_ok = 0;
 	b->saved = false;
-	if (b->running) { /* it is being ended, for having lost what it has again now: not with a position that it may write */
+	if (b->running) { /* it is being ended, for having lost what is ours again now; till then it may write its position */
 		leave(l, i);
 		return;
 	}
@@ -371,6 +380,7 @@ hear_round(struct leases *l, const cJSON *j)
 	l->trouble[0] = '\0';
 	l->known = true;
 	l->back_off_ms = START_FIRST_MS;
+	l->round = round;
 	say_seen(l, round, false);
 }
 
@@ -381,7 +391,8 @@ hear_trouble(struct leases *l, const char *words)
 		log_event(LOG_WARNING, "leases", NULL, "mailboxes cannot be held: %s", words);
 	(void)snprintf(l->trouble, sizeof(l->trouble), "%s", words);
 	for (size_t i = 0; i < l->n; i++)
-		if (!l->boxes[i].held && !l->boxes[i].running) /* nobody else writes these words now */
+		if (!l->boxes[i].running &&
+		    clock_boot_ms() >= l->boxes[i].end_ms) /* nobody else writes these words now */
 			(void)snprintf(
 			    l->slots[i].words, sizeof(l->slots[i].words), "no node may be sure of it: %s", words);
 }
@@ -461,6 +472,13 @@ leases_end(struct leases *l, size_t i)
 }
 
 void
+leases_failed(struct leases *l, size_t i)
+{
+	if (l != NULL && l->boxes[i].failing_ms == 0)
+		l->boxes[i].failing_ms = clock_boot_ms();
+}
+
+void
 leases_done(struct leases *l, size_t i)
 {
 	if (l == NULL || !l->boxes[i].held)
@@ -505,6 +523,26 @@ sooner(int64_t *wait_ms, int64_t ms)
 		*wait_ms = ms < 0 ? 0 : ms;
 }
 
+/* What this node cannot read another may: its network, its secrets, its resolver are its own. */
+static void
+yield_failing(struct leases *l, int64_t now_ms)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct lease *b = &l->boxes[i];
+
+		if (atomic_load(&l->slots[i].watching) != 0)
+			b->failing_ms = 0;
+		if (!b->held || b->leaving || l->once || b->failing_ms == 0 ||
+		    now_ms - b->failing_ms < l->times.yield_ms)
+			continue;
+		log_event(LOG_NOTICE, "mailbox", NULL,
+		    "mailbox %s: it cannot be read here, so it is left to whichever node can",
+		    l->im->conf->mailboxes[i].name);
+		b->rest = true;
+		leave(l, i);
+	}
+}
+
 /* What each mailbox has to say, as far as there is room. */
 static void
 say_news(struct leases *l, int64_t now_ms, int64_t *wait_ms)
@@ -518,6 +556,8 @@ say_news(struct leases *l, int64_t now_ms, int64_t *wait_ms)
 			sooner(wait_ms, 100); /* it may come to rest without a word */
 		if (!b->held || l->pipe.pid == 0 || l->pipe.out.n >= FULL_BYTES)
 			continue;
+		if (b->told_ok == 0 && l->known && atomic_load(&l->slots[i].last_ok) != 0)
+			say_seen(l, l->round, false); /* soon, that others know it */
 		if (b->leaving && !b->running)
 			give(l, i);
 		else if (!b->saved || b->last_saves != atomic_load(&l->slots[i].saves)) {
@@ -555,6 +595,7 @@ leases_poll(struct leases *l, struct pollfd fds[LEASES_FDS], int64_t *wait_ms)
 		end_hanging(l, now_ms);
 		sooner(wait_ms, l->pipe.heard_ms + l->times.patience_ms - now_ms);
 	}
+	yield_failing(l, now_ms);
 	say_news(l, now_ms, wait_ms);
 	lease_pipe_poll(&l->pipe, fds);
 	return LEASES_FDS;

@@ -38,6 +38,8 @@ bool leases_ended(struct leases *l, size_t i);
 enum leases_end { LEASES_STAY, LEASES_LEAVE, LEASES_OVER };
 /* What is to become of its process: LEAVE: it is asked to end, or is at rest and may be ended; OVER: it must be, now. */
 enum leases_end leases_end(struct leases *l, size_t i);
+/* And that was for a fault, of the server perhaps or of this machine: without having read anything. */
+void leases_failed(struct leases *l, size_t i);
 /* With once: it was read. */
 void leases_done(struct leases *l, size_t i);
 /* With once: another watches it, or nobody knows whose it is. *ret_known: which of both. */

@@ -209,6 +209,8 @@ ended(struct supervisor *s, size_t i, int status)
 		leases_done(s->leases, i);
 	if (atomic_load(&s->slots[i].last_ok) > b->began_ok) /* it was of use */
 		b->back_off_ms = BACK_OFF_FIRST_MS;
+	else
+		leases_failed(s->leases, i);
 	b->start_ms = clock_monotonic_ms() + with_jitter(b->back_off_ms);
 	b->back_off_ms = b->back_off_ms * 2 < BACK_OFF_MOST_MS ? b->back_off_ms * 2 : BACK_OFF_MOST_MS;
 	if (!s->stopping)

@@ -20,7 +20,8 @@
 #define ARENA_BYTES ((size_t)256 << 20) /* positions of many mailboxes at once */
 #define AGAIN_MS 1000                   /* after a failure */
 #define CALLS_MS 300                    /* calls are for workers too: so often a round follows one */
-#define DROP_S 600 /* a mailbox that is configured no more, and that no other node took in that time */
+#define DROP_S 600     /* a mailbox that is configured no more, and that no other node took in that time */
+#define LATE_MS 600000 /* a mailbox that could not be read here is tried again */
 #define MAX_BOXES 10000
 #define FROM "from " /* a position's first line in the ledger is "from NODE" */
 
@@ -28,8 +29,9 @@ struct box {
 	const char *name; /* in the arena */
 	bool back;        /* it should be with this node */
 	bool granted;
-	bool off;    /* given up for good */
-	bool giving; /* said to be given up, and not yet done */
+	bool off;        /* given up for good */
+	int64_t late_ms; /* until then others come first */
+	bool giving;     /* said to be given up, and not yet done */
 };
 
 struct leasing {
@@ -232,7 +234,7 @@ give_up(struct leasing *l, struct mh_err *err)
 }
 
 static void
-hear_give(struct leasing *l, const cJSON *list, bool for_good)
+hear_give(struct leasing *l, const cJSON *list, const char *again)
 {
 	struct mh_err err = { 0 };
 	const cJSON *item;
@@ -243,7 +245,9 @@ hear_give(struct leasing *l, const cJSON *list, bool for_good)
 
 		if (b != NULL) {
 			b->giving = true;
-			b->off = for_good;
+			b->off = strcmp(again, "never") == 0;
+			if (strcmp(again, "late") == 0)
+				b->late_ms = clock_boot_ms() + LATE_MS;
 			b->granted = false;
 		}
 	}
@@ -256,9 +260,8 @@ hear_line(struct leasing *l, struct mh_span line)
 	struct mh_err err = { 0 };
 	MH_AUTO(drop_json) cJSON *j = json_parse(line, &err);
 	const char *position = json_string(j, "position"), *text = json_string(j, "text");
+	const char *again = json_string(j, "again");
 	const cJSON *read = json_array(j, "read"), *give = json_array(j, "give");
-	bool for_good = false;
-
 	if (json_array(j, "watch") != NULL)
 		return hear_watch(l, j);
 	if (!l->told)
@@ -267,8 +270,8 @@ hear_line(struct leasing *l, struct mh_span line)
 		(void)note_read(l, read, &err); /* the next answer has it again, or a later one */
 	else if (position != NULL && text != NULL)
 		hear_position(l, position, text);
-	else if (give != NULL && json_bool(j, "for_good", &for_good))
-		hear_give(l, give, for_good);
+	else if (give != NULL && again != NULL)
+		hear_give(l, give, again);
 	else
 		return false;
 	return true;
@@ -307,6 +310,24 @@ struct plan {
 };
 
 static bool
+may_take(const struct leasing *l, const struct box *b, const struct mailbox_lease_row *row, int64_t now)
+{
+	if (row == NULL)
+		return true;
+	if (b->late_ms > clock_boot_ms())
+		return row->until <= now - l->times.rest_s;
+	return row->until <= now &&
+	       (row->wanted == NULL || strcmp(row->wanted, l->w.node) == 0 || row->until <= now - l->times.grace_s);
+}
+
+static bool
+may_ask(const struct leasing *l, const struct box *b, const struct mailbox_lease_row *row, int64_t now)
+{
+	return b->back && b->late_ms <= clock_boot_ms() && row->until > now && strcmp(row->node, l->w.node) != 0 &&
+	       (row->wanted == NULL || strcmp(row->wanted, l->w.node) != 0);
+}
+
+static bool
 plan_of(struct leasing *l, const struct mailbox_lease_rows *rows, int64_t now, struct plan *ret)
 {
 	struct plan p = { 0 };
@@ -317,18 +338,18 @@ plan_of(struct leasing *l, const struct mailbox_lease_rows *rows, int64_t now, s
 	if (p.missing.items == NULL || p.free.items == NULL || p.want.items == NULL)
 		return false;
 	for (size_t i = 0; i < l->n; i++) {
-		const struct box *b = &l->boxes[i];
+		struct box *b = &l->boxes[i];
 		const struct mailbox_lease_row *row = mailbox_lease_of(rows, b->name);
 
+		if (row == NULL || row->until <= now)
+			b->granted = false; /* taken again, it has a position that may be another's */
 		if (b->off)
 			continue;
 		if (row == NULL)
 			p.missing.items[p.missing.n++] = b->name;
-		if (row == NULL || (row->until <= now && (row->wanted == NULL || strcmp(row->wanted, l->w.node) == 0 ||
-							     row->until <= now - l->times.grace_s)))
+		if (may_take(l, b, row, now))
 			p.free.items[p.free.n++] = b->name;
-		else if (b->back && row->until > now && strcmp(row->node, l->w.node) != 0 &&
-			 (row->wanted == NULL || strcmp(row->wanted, l->w.node) != 0))
+		else if (may_ask(l, b, row, now))
 			p.want.items[p.want.n++] = b->name;
 	}
 	*ret = p;

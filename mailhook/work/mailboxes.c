@@ -78,7 +78,8 @@ from_lease(struct mailbox_row *row, const struct mailbox_lease_row *l, const cha
 	row->attended = held;
 	row->watching = row->watching && here;
 	row->node = held && !here ? l->node : NULL;
-	if (l != NULL && l->has_read && (!row->known || l->read > row->last_ok)) {
+	if (l != NULL &&
+	    l->has_read) { /* this node's own report is of its own clock, and of when it had the mailbox last */
 		row->known = true;
 		row->last_ok = l->read;
 	}

@@ -9,7 +9,7 @@
 #include "mailhook/work/ledger/rows.h"
 
 #define NAMES_AT_ONCE 100
-#define SQL_BYTES 8192
+#define SQL_BYTES 16384
 #define MAX_ARGS (2 * NAMES_AT_ONCE + 8)
 #define LONG_AGO "0001-01-01T00:00:00Z"
 
@@ -269,8 +269,9 @@ ledger_mailbox_note_read(
 		for (size_t i = 0; i < some; i++) {
 			buf_puts(&s.sql, " WHEN ");
 			put(&s, db_str(reads[at + i].mailbox));
-			buf_puts(&s.sql, " THEN ");
-			put(&s, db_time(t[i], reads[at + i].at));
+			buf_printf(&s.sql, " THEN CASE WHEN read IS NULL OR read < $%zu THEN ", s.n + 1);
+			put(&s, db_time(t[i], reads[at + i].at)); /* who had it before may have read it later */
+			buf_printf(&s.sql, " ELSE read END");
 		}
 		buf_puts(&s.sql, " ELSE read END WHERE mailbox IN ");
 		for (size_t i = 0; i < some; i++)

@@ -67,7 +67,7 @@ enum mh_status ledger_mailbox_positions(struct db *db, const struct mailbox_hold
 /* Writes the position of a mailbox. MH_SKIP: it is another's by now; nothing was written. */
 enum mh_status ledger_mailbox_save(
     struct db *db, const struct mailbox_holder *who, const char *mailbox, struct mh_span position, struct mh_err *err);
-/* Notes when they were read; of those that are not the holder's any more nothing. */
+/* Notes when they were read last; of those that are not the holder's any more nothing. */
 enum mh_status ledger_mailbox_note_read(
     struct db *db, const struct mailbox_holder *who, const struct mailbox_read *reads, size_t n, struct mh_err *err);
 /* Gives up the holder's leases of those; names NULL: all. */
