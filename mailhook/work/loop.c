@@ -469,6 +469,8 @@ set_out(struct loop *l, struct mh_err *err)
 		status = runner_new(l->w, &l->runner, err);
 	if (status == MH_OK) /* first: what a restored ledger says runs was not left over by a worker of ours */
 		status = mark_look(l->w, clock_now(), err);
+	if (status == MH_OK)
+		mark_watch(l->w);
 	if (status == MH_OK && !l->w->db->engine->local && !l->member.entered)
 		status = enter(l, err);
 	if (status == MH_OK)

@@ -3,6 +3,10 @@
  * STATE_DIR/ledger.mark holds the ledger's identity and the number of its last event. It is written behind a commit, so
  * it never knows of more than the ledger that it stands beside; where it does, that is another ledger, or an older copy.
  * What such a one says was done, and what it does not say, need not be true of the world any more.
+ *
+ * Of a ledger that a server keeps each node has a mark of its own, STATE_DIR/shared.mark: it tells of a copy that was
+ * restored, and of a standby that took over and had not heard of all. A node without one is new. Whoever notices it first
+ * pauses all of them, and moves the ledger's number behind its own mark, so that the others need not do it once more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mailhook/clock.h"
 #include "mailhook/durable.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/ledger/upkeep.h"
@@ -27,7 +32,8 @@ struct mark {
 static bool
 mark_path(const struct work *w, const char *end, char *dst, size_t dst_bytes)
 {
-	const int n = snprintf(dst, dst_bytes, "%s/ledger.mark%s", w->conf->state_dir, end);
+	const char *name = w->db->engine->local ? "ledger" : "shared";
+	const int n = snprintf(dst, dst_bytes, "%s/%s.mark%s", w->conf->state_dir, name, end);
 
 	return n > 0 && (size_t)n < dst_bytes;
 }
@@ -103,35 +109,57 @@ enum mh_status
 mark_write(struct work *w, struct mh_err *err)
 {
 	struct mark m;
+	int64_t last = 0;
+	enum mh_status status = ledger_last_event(w->db, &last, err);
 
-	if (!w->db->engine->local)
-		return MH_OK;
-	enum mh_status status = read_ledger(w, &m, err);
-	if (status == MH_OK && m.last + 1 != w->marked)
+	/* one that went back is not taken for what it was: mark_look says so, before anything else is done with it */
+	if (status != MH_OK || last + 1 == w->marked || (!w->db->engine->local && last + 1 < w->marked))
+		return status;
+	status = read_ledger(w, &m, err);
+	if (status == MH_OK)
 		status = write_mark(w, &m, err);
 	if (status == MH_OK)
 		w->marked = m.last + 1;
 	return status;
 }
 
-enum mh_status
-mark_pause(struct work *w, const char *why, int64_t now, struct mh_err *err)
+static enum mh_status
+pause_once(
+    struct work *w, int tries, const char *why, int64_t at_least, int64_t now, size_t *ret_held, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	const struct pause_row pause = { .scope = "all", .name = "", .since = now, .by = "mailhook", .why = why };
-	size_t held = 0;
+	int64_t done = 0, last = 0;
 	enum mh_status status = db_tx_begin(w->db, &tx, err);
 
 	if (status == MH_OK)
-		status = ledger_pause_add(w->db, &pause, err);
+		status = ledger_event_done(w->db, tries, 0, now, "restored", "mailhook", why, &done, err);
+	if (status != MH_OK || done > 0)
+		return status;
+	status = ledger_pause_add(w->db, &pause, err);
 	if (status == MH_SKIP)
 		status = MH_OK; /* a person paused it before */
 	if (status == MH_OK)
-		status = case_hold_effects(w, now, &held, err);
+		status = case_hold_effects(w, now, ret_held, err);
 	if (status == MH_OK)
 		status = ledger_event_add(w->db, 0, now, "restored", "mailhook", why, NULL, err);
 	if (status == MH_OK)
-		status = db_tx_commit(&tx, err);
+		status = ledger_last_event(w->db, &last, err);
+	if (status == MH_OK && last < at_least)
+		status = ledger_last_event_raise(w->db, at_least, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
+}
+
+static enum mh_status
+pause_behind(struct work *w, const char *why, int64_t at_least, int64_t now, struct mh_err *err)
+{
+	size_t held = 0;
+	int tries = 0;
+	enum mh_status status;
+
+	do {
+		status = pause_once(w, tries, why, at_least, now, &held, err);
+	} while (db_again(w->db, status, &tries));
 	if (status == MH_OK)
 		work_log(
 		    "the ledger is paused: %s; %zu effects wait for approval: look at 'mailhook list', then 'mailhook "
@@ -141,34 +169,53 @@ mark_pause(struct work *w, const char *why, int64_t now, struct mh_err *err)
 }
 
 enum mh_status
+mark_pause(struct work *w, const char *why, int64_t now, struct mh_err *err)
+{
+	return pause_behind(w, why, 0, now, err);
+}
+
+enum mh_status
 mark_look(struct work *w, int64_t now, struct mh_err *err)
 {
 	struct mark beside = { .last = 0 }, own;
 	const char *why = NULL;
 	char path[4096];
 
-	if (!w->db->engine->local)
-		return MH_OK;
 	/* the mark first: a worker at its work writes the ledger, then the mark */
 	const bool known = read_mark(w, &beside);
 	enum mh_status status = read_ledger(w, &own, err);
 	if (status != MH_OK)
 		return status;
-	if (!known && own.last > 0 && !own.arrived)
+	if (!known && own.last > 0 && !own.arrived && w->db->engine->local)
 		why = "nothing beside it says that it was at work here";
 	else if (known && strcmp(beside.identity, own.identity) != 0)
 		why = "it is another ledger than the one that was at work here";
 	else if (known && own.last < beside.last)
 		why = "it is an older copy of the one that was at work here";
 	if (why != NULL)
-		status = mark_pause(w, why, now, err);
+		status = pause_behind(w, why, strcmp(beside.identity, own.identity) == 0 ? beside.last : 0, now, err);
 	if (status == MH_OK && own.arrived)
 		status = db_exec(w->db, "DELETE FROM meta WHERE name = '" MARK_ARRIVED "'", err);
 	if (status != MH_OK || (known && why == NULL))
 		return status;
+	w->marked = 0;
 	status = mark_write(w, err);
 	/* later ones need not be durable: an older mark only notices less. But none at all would look like a restore */
 	if (status == MH_OK && mark_path(w, "", path, sizeof(path)))
 		status = durable_name(path, err);
 	return status;
+}
+
+static enum mh_status
+look_again(void *user, struct mh_err *err)
+{
+	return mark_look(user, clock_now(), err);
+}
+
+void
+mark_watch(struct work *w)
+{
+	w->db->look = look_again;
+	w->db->look_user = w;
+	w->db->looked = w->db->engine->connections(w->db);
 }

@@ -7,6 +7,9 @@
 /* Whether the ledger is the one that was at work here. Where it is another one or an older copy, everything is paused, and
  * open effects wait for approval. Harmless beside a worker that is at work. */
 enum mh_status mark_look(struct work *w, int64_t now, struct mh_err *err);
+/* From now on the same is looked at before the first transaction on each new connection to a server: it may be another
+ * one. Behind mark_look; w stays where it is while its ledger is open. */
+void mark_watch(struct work *w);
 /* Pauses everything and lets open effects wait for approval, with the event "restored"; one transaction of its own.
  *   in      why: words for a person */
 enum mh_status mark_pause(struct work *w, const char *why, int64_t now, struct mh_err *err);

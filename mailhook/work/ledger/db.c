@@ -153,11 +153,28 @@ db_get_time(struct db_rows *rows, int column, bool *ret_known, int64_t *ret, str
 	return s.p == NULL ? MH_OK : time_read(s, ret, err);
 }
 
+/* Where it fails, the next transaction looks again. */
+static enum mh_status
+look(struct db *db, struct mh_err *err)
+{
+	db->looked = db->engine->connections(db);
+	const enum mh_status status = db->look(db->look_user, err);
+	if (status != MH_OK)
+		db->looked = -1;
+	return status;
+}
+
 static enum mh_status
 tx_begin(struct db *db, enum db_tx_kind kind, struct db_tx *tx, struct mh_err *err)
 {
-	const enum mh_status status = db->engine->begin(db, kind, err);
+	enum mh_status status = db->engine->begin(db, kind, err);
 
+	while (status == MH_OK && db->look != NULL && db->engine->connections(db) != db->looked) {
+		db->engine->rollback(db);
+		status = look(db, err);
+		if (status == MH_OK)
+			status = db->engine->begin(db, kind, err);
+	}
 	if (status == MH_OK)
 		tx->db = db;
 	return status;

@@ -26,6 +26,10 @@ struct db_options {
 
 struct db {
 	const struct db_engine *engine;
+	/* Called before the first transaction on a connection that is new since looked; it may have transactions of its own. */
+	enum mh_status (*look)(void *user, struct mh_err *err); /* NULL: nobody cares */
+	void *look_user;
+	int64_t looked;
 };
 struct db_rows {
 	struct db *db;
@@ -63,6 +67,8 @@ struct db_engine {
 	/* The last failure was of a kind that the same transaction, begun again at once, may not meet: another's, or a
 	 * connection that is back. Asked behind the transaction's end. */
 	bool (*again)(struct db *db);
+	/* How many connections there were so far: with another number it may be another server that answers. */
+	int64_t (*connections)(struct db *db);
 	/* Leases among nodes begin and end by this clock: the server's, or the one that a test has set. */
 	enum mh_status (*now)(struct db *db, int64_t *ret, struct mh_err *err);
 	/* Calls among nodes. A call inside a transaction is heard after its commit, and by the caller's other connections. */

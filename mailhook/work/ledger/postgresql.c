@@ -397,6 +397,12 @@ postgresql_again(struct db *db)
 	return pg->lost && !pg->in_tx && pg_connect(pg, NULL) == MH_OK;
 }
 
+static int64_t
+postgresql_connections(struct db *db)
+{
+	return pg_of(db)->connections;
+}
+
 /* -- clock and calls ----------------------------------------------------------------------------------------------- */
 
 static enum mh_status
@@ -498,6 +504,7 @@ const struct db_engine postgresql_engine = {
 	.last_id = postgresql_last_id,
 	.set_last_id = postgresql_set_last_id,
 	.again = postgresql_again,
+	.connections = postgresql_connections,
 	.now = postgresql_now,
 	.call = postgresql_call,
 	.ear = postgresql_ear,

@@ -319,6 +319,7 @@ pg_connect(struct pg *pg, struct mh_err *err)
 		return mh_fail(err, pg->failed.code, "%s", pg->failed.text);
 	const enum mh_status status = connect_now(pg, &pg->failed);
 	pg->failed_ms = status == MH_OK ? 0 : clock_monotonic_ms();
+	pg->connections += status == MH_OK;
 	return status == MH_OK ? MH_OK : mh_fail(err, status, "%s", pg->failed.text);
 }
 

@@ -37,7 +37,7 @@ struct pg {
 	bool out_of_use;
 	struct pg_statement *statements; /* own, PG_STATEMENTS of them */
 	size_t n_statements;
-	int64_t changed;
+	int64_t changed, connections;
 	bool in_tx;     /* between begin and its commit or rollback */
 	bool making;    /* in_tx, and there was no table yet: another may make them at the same moment */
 	bool lost;      /* the last failure was a connection's */

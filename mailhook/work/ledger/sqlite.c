@@ -280,6 +280,13 @@ sqlite_again(struct db *db)
 	return false;
 }
 
+static int64_t
+sqlite_connections(struct db *db)
+{
+	(void)db;
+	return 1;
+}
+
 static enum mh_status
 sqlite_now(struct db *db, int64_t *ret, struct mh_err *err)
 {
@@ -332,6 +339,7 @@ const struct db_engine sqlite_engine = {
 	.last_id = sqlite_last_id,
 	.set_last_id = sqlite_set_last_id,
 	.again = sqlite_again,
+	.connections = sqlite_connections,
 	.now = sqlite_now,
 	.call = sqlite_call,
 	.ear = sqlite_ear,

@@ -15,7 +15,7 @@
 enum mh_status
 ledger_last_event(struct db *db, int64_t *ret, struct mh_err *err)
 {
-	int64_t n = 0, gone = 0;
+	int64_t n = 0;
 	enum mh_status status;
 
 	if (db->engine->local) {
@@ -23,12 +23,13 @@ ledger_last_event(struct db *db, int64_t *ret, struct mh_err *err)
 		if (status == MH_SKIP)
 			status = MH_OK;
 	} else {
-		status = db_one(db, "SELECT COALESCE(max(id), 0) FROM events", NULL, 0, &n, err);
-		if (status == MH_OK)
-			status = ledger_meta_count(db, META_EVENTS_GONE, &gone, err);
+		status = db_one(db,
+		    "SELECT max(n) FROM (SELECT COALESCE(max(id), 0) AS n FROM events UNION ALL SELECT CAST(value AS "
+		    "bigint) FROM meta WHERE name = '" META_EVENTS_GONE "') AS numbers",
+		    NULL, 0, &n, err);
 	}
 	if (status == MH_OK)
-		*ret = n > gone ? n : gone;
+		*ret = n;
 	return status;
 }
 
