@@ -172,7 +172,8 @@ static const struct row rows[] = {
 	{ "wrong values of a mailbox",
 	    "mailbox \"ops\" {\n url = \"imap://h/INBOX\"\n user = u\n auth = digest\n poll = 0\n idle = 29m\n"
 	    " timeout = 2h\n rescan = 1h\n silent = 0\n bodies = some\n search = yes\n max_message = 65M\n"
-	    " keyword = \"\\\\Seen\"\n mark_seen = 1\n ca_file = ca.pem\n token = t\n allow_plain = perhaps\n}\n",
+	    " keyword = \"\\\\Seen\"\n mark_seen = 1\n ca_file = ca.pem\n token = t\n allow_plain = perhaps\n prefer = "
+	    "\"a/b\"\n}\n",
 	    NULL,
 	    M "4: auth must be auto, login, plain, xoauth2 or oauthbearer, not \"digest\"\n" M
 	      "5: poll must be a time from 1s to 1d, not \"0\"\n" M
@@ -186,7 +187,8 @@ static const struct row rows[] = {
 	      "14: mark_seen must be true or false, not \"1\"\n" M
 	      "15: ca_file must be an absolute path, not \"ca.pem\"\n" M
 	      "16: token must be an absolute path, not \"t\"\n" M
-	      "17: allow_plain must be true or false, not \"perhaps\"",
+	      "17: allow_plain must be true or false, not \"perhaps\"\n" M
+	      "18: prefer must be 1 to 64 letters, digits or any of .-_@, not \"a/b\"",
 	    "/var/lib/mailhook" },
 	{ "a password and a token",
 	    "mailbox \"ops\" { url = \"imap://h/INBOX\" user = u password_file = \"/p\" token = \"/t\" }\n", NULL,
@@ -409,7 +411,8 @@ test_values(void **state)
 	    "state_dir = \"/s\"\nobserve = on\nmax_running = 8\nflood_unlisted = 0\nquarantine_messages = 10\n"
 	    "quarantine_bytes = 1M\nthresholds = {7, 30, 100}\n"
 	    "trust { authserv_id = {\"mx.example.com\", \"mx2.example.com\"} hops = 2 }\n"
-	    "mailbox \"ops\" { url = \"imaps://imap.example.com/INBOX\" user = \"ops\" done = \"a b\" }\n"
+	    "mailbox \"ops\" { url = \"imaps://imap.example.com/INBOX\" user = \"ops\" done = \"a b\" prefer = "
+	    "\"mail-1.example\" }\n"
 	    "action \"jira\" { program = \"ticket\" pass_env = {\"LANG\"} deadline = 2m give_up = 1d }\n"
 	    "action \"entra\" { program = \"rotate\" after = {\"jira\"} }\n"
 	    "action \"tell\" { program = \"/usr/bin/tell\" role = \"reply\" mail = raw }\n"
@@ -443,6 +446,7 @@ test_values(void **state)
 	assert_int_equal(c->mailboxes[0].poll_s, 60);
 	assert_int_equal(c->mailboxes[0].idle_s, 540);
 	assert_int_equal(c->mailboxes[0].max_message_bytes, 64 << 20);
+	assert_string_equal(c->mailboxes[0].prefer, "mail-1.example");
 	assert_false(c->mailboxes[0].mark_seen || c->mailboxes[0].allow_plain || c->mailboxes[0].all_bodies);
 	assert_null(c->mailboxes[0].review);
 

@@ -316,6 +316,79 @@ sets(void **state)
 static const struct conf_mailbox box = { .name = "ops", .url = "imaps://h/INBOX", .user = "ops" };
 static const struct conf_mailbox other = { .name = "ops", .url = "imaps://h/INBOX", .user = "dev" };
 
+#define HEAD "mailhook-mailbox 1\nimaps://h/INBOX ops\n"
+
+struct import {
+	const char *name, *file; /* file: NULL: none is there */
+	bool own;
+	const char *text;
+	uint32_t uidvalidity, uid; /* of what is read then */
+};
+
+static const struct import imports[] = {
+	{ "nobody has written anything", NULL, false, "", 0, 0 },
+	{ "the first of this node", NULL, false, HEAD "uidvalidity 7\nuid 5\nfile 3 done\nend\n", 7, 5 },
+	{ "another's, which goes on", HEAD "uidvalidity 7\nuid 5\nend\n", false, HEAD "uidvalidity 7\nuid 9\nend\n", 7,
+	    9 },
+	{ "another's, of a folder that was made anew", HEAD "uidvalidity 7\nuid 5\nend\n", false,
+	    HEAD "uidvalidity 8\nuid 2\nend\n", 8, 2 },
+	{ "its own, where its file is later", HEAD "uidvalidity 7\nuid 9\nend\n", true,
+	    HEAD "uidvalidity 7\nuid 5\nend\n", 7, 9 },
+	{ "its own, where its file is gone", NULL, true, HEAD "uidvalidity 7\nuid 5\nend\n", 7, 5 },
+	{ "its own, where its file is broken", HEAD "uidvalidity 7\n", true, HEAD "uidvalidity 7\nuid 5\nend\n", 7, 5 },
+	{ "of another user", HEAD "uidvalidity 7\nuid 5\nend\n", false,
+	    "mailhook-mailbox 1\nimaps://h/INBOX dev\nuidvalidity 7\nuid 9\nend\n", 7, 5 },
+	{ "of another server", NULL, false, "mailhook-mailbox 1\nimaps://g/INBOX ops\nuidvalidity 7\nuid 9\nend\n", 0,
+	    0 },
+	{ "cut", HEAD "uidvalidity 7\nuid 5\nend\n", false, HEAD "uidvalidity 7\nuid 9\n", 7, 5 },
+	{ "with more behind its end", HEAD "uidvalidity 7\nuid 5\nend\n", false,
+	    HEAD "uidvalidity 7\nuid 9\nend\nuid 4\n", 7, 5 },
+	{ "garbage", HEAD "uidvalidity 7\nuid 5\nend\n", false, "\x01\n\n\"", 7, 5 },
+};
+
+static void
+imported(void **state)
+{
+	char dir[] = "/tmp/mailhook-position-XXXXXX", path[200];
+	struct mh_err err = { 0 };
+	struct buf text;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof(path), "%s/mailboxes", dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/mailboxes/ops", dir);
+	buf_init(&text, MH_IMAP_POSITION_BYTES);
+	assert_int_equal(position_export(dir, "ops", &text, &err), MH_SKIP);
+	for (size_t i = 0; i < sizeof(imports) / sizeof(imports[0]); i++) {
+		const struct import *x = &imports[i];
+		struct position p = { 0 };
+
+		(void)unlink(path);
+		FILE *f = x->file == NULL ? NULL : fopen(path, "w");
+		assert_true(x->file == NULL || (f != NULL && fputs(x->file, f) >= 0 && fclose(f) == 0));
+		if (position_import(dir, &box, x->own, span_of(x->text), &err) != MH_OK)
+			fail_msg("%s: %s", x->name, err.text);
+		assert_int_equal(position_load(dir, &box, &p, &err), MH_OK);
+		if (p.uidvalidity != x->uidvalidity || p.uid != x->uid)
+			fail_msg("%s: %u of %u, not %u of %u", x->name, p.uid, p.uidvalidity, x->uid, x->uidvalidity);
+		position_release(&p);
+	}
+	assert_int_equal(position_export(dir, "ops", &text, &err), MH_OK);
+	assert_string_equal(text.p, HEAD "uidvalidity 7\nuid 5\nend\n");
+	FILE *f = fopen(path, "a");
+	assert_non_null(f);
+	for (int i = 0; i < 70000; i++)
+		assert_true(fputs("file 1 done\n", f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(position_export(dir, "ops", &text, &err), MH_LIMIT);
+	buf_release(&text);
+	assert_int_equal(unlink(path), 0);
+	(void)snprintf(path, sizeof(path), "%s/mailboxes", dir);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 static void
 positions(void **state)
 {
@@ -405,6 +478,7 @@ main(void)
 		cmocka_unit_test(quoted),
 		cmocka_unit_test(sets),
 		cmocka_unit_test(positions),
+		cmocka_unit_test(imported),
 		cmocka_unit_test(limits),
 	};
 
