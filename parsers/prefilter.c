@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define BLOCK 3
-#define HASHES (1u << 15) /* of five bits of each of three bytes: ASCII case falls out of it by itself */
+#define HASHES (1u << 15) /* of three bytes but the bit that is a letter's case */
 #define MAX_WINDOW 12
 #define BUCKETS 1024u /* few, so that the table costs a short-lived process only some pages */
 #define NO_ENTRY UINT16_MAX
@@ -25,15 +25,24 @@ struct prefilter {
 	uint16_t first[BUCKETS]; /* entries by the hash of their window's end */
 };
 
-/* Of the three bytes at p; the one before them is read too, in one load, and does not count. */
+/* Of the first three of four bytes, which are read in one load. */
 static unsigned
 hash_of(const char *p)
 {
 	uint32_t x;
 
-	memcpy(&x, p - 1, sizeof(x));
-	x = le32toh(x) >> 8 & 0x1F1F1F;
+	memcpy(&x, p, sizeof(x));
+	x = le32toh(x) & 0xDFDFDF;
 	return x * 0x9E3779B1u >> 17; /* Fibonacci hashing: 15 bits */
+}
+
+/* The same where nothing may stand behind the three. */
+static unsigned
+hash_of_last(const char *p)
+{
+	const char bytes[sizeof(uint32_t)] = { p[0], p[1], p[2] };
+
+	return hash_of(bytes);
 }
 
 static unsigned
@@ -67,14 +76,17 @@ add_entry(struct prefilter *f, uint16_t number)
 	const char *word = e->phrase.text.p + e->phrase.word;
 	const size_t last = f->window - BLOCK;
 
-	for (size_t i = 1; i <= last; i++) { /* from 1: hash_of looks one byte back */
-		const unsigned h = hash_of(word + i);
+	for (size_t i = 0; i <= last; i++) {
+		const unsigned h = hash_of_last(word + i);
 
 		if (last - i < f->shift[h])
 			f->shift[h] = (uint8_t)(last - i);
 	}
 
-	uint16_t *bucket = &f->first[bucket_of(hash_of(word + last))];
+	uint16_t *bucket = &f->first[bucket_of(hash_of_last(word + last))];
+	for (uint16_t i = *bucket; i != NO_ENTRY; i = f->entries[i].next) /* definitions share their senders */
+		if (f->entries[i].phrase.tag == e->phrase.tag && span_ieq(f->entries[i].phrase.text, e->phrase.text))
+			return;
 	e->next = *bucket;
 	*bucket = number;
 }
@@ -106,7 +118,7 @@ prefilter_new(const struct phrase *phrases, size_t n)
 		if (length < f->window)
 			f->window = length;
 	}
-	memset(f->shift, (int)(f->window - BLOCK), sizeof(f->shift)); /* not + 1: the first block is in no entry */
+	memset(f->shift, (int)(f->window - BLOCK + 1), sizeof(f->shift));
 	memset(f->first, 0xFF, sizeof(f->first));
 	for (size_t i = 0; i < f->n; i++)
 		add_entry(f, (uint16_t)i);
@@ -246,25 +258,14 @@ look(const struct search *s, size_t at, unsigned hash)
 
 /* Looks at one window; where the next one ends that could be a phrase's. */
 static inline size_t
-step(const struct search *s, size_t at)
+step(const struct search *s, size_t at, unsigned hash)
 {
-	const unsigned hash = hash_of(s->text.p + at);
 	const size_t shift = s->f->shift[hash];
 
 	if (shift != 0)
 		return at + shift;
 	look(s, at, hash);
 	return at + 1;
-}
-
-static inline bool
-all_inside(const size_t at[LANES], const size_t stop[LANES])
-{
-	bool all = true;
-
-	for (size_t i = 0; i < LANES; i++)
-		all = all & (at[i] < stop[i]);
-	return all;
 }
 
 void
@@ -276,18 +277,28 @@ prefilter_run(const struct prefilter *f, struct mh_span text,
 	if (f->n == 0 || text.n < f->window)
 		return;
 
-	const size_t first = f->window - BLOCK, end = text.n - BLOCK + 1; /* of windows' last blocks */
-	const size_t share = (end - first + LANES - 1) / LANES;
+	const size_t first = f->window - BLOCK, last = text.n - BLOCK; /* of windows' last blocks */
+	const size_t share = (last - first) / LANES, most = f->window - BLOCK + 1;
 	size_t at[LANES], stop[LANES];
 
 	for (size_t i = 0; i < LANES; i++) {
 		at[i] = first + i * share;
-		stop[i] = at[i] + share < end ? at[i] + share : end;
+		stop[i] = i + 1 < LANES ? at[i] + share : last;
 	}
-	while (all_inside(at, stop))
+	/* So many steps are within each part, whatever is found; then again, as long as it is worth it. */
+	for (size_t steps = share / most; steps > 0;) {
+		size_t left = SIZE_MAX;
+
+		for (size_t k = 0; k < steps; k++)
+			for (size_t i = 0; i < LANES; i++)
+				at[i] = step(&s, at[i], hash_of(text.p + at[i]));
 		for (size_t i = 0; i < LANES; i++)
-			at[i] = step(&s, at[i]);
+			left = stop[i] - at[i] < left ? stop[i] - at[i] : left;
+		steps = left / most;
+	}
 	for (size_t i = 0; i < LANES; i++)
 		while (at[i] < stop[i])
-			at[i] = step(&s, at[i]);
+			at[i] = step(&s, at[i], hash_of(text.p + at[i]));
+	if (at[LANES - 1] == last)
+		(void)step(&s, last, hash_of_last(text.p + last));
 }

@@ -224,6 +224,21 @@ test_prefilter(void **state)
 		expect_number(texts[i].name, "phrases", seen, texts[i].seen);
 		free(text);
 	}
+
+	/* Parts of a text are stepped through side by side: a word at each of its places, and in it all. */
+	for (size_t n = 14; n < 160; n++) {
+		for (size_t at = 0; at + 14 <= n; at++) {
+			char *text = malloc(n);
+			unsigned seen = 0;
+
+			assert_non_null(text);
+			memset(text, 'e', n);
+			memcpy(text + at, "health@aws.com", 14);
+			prefilter_run(f, (struct mh_span){ text, n }, mark, &seen);
+			expect_number("at each place", "phrases", seen, 2);
+			free(text);
+		}
+	}
 	prefilter_free(f);
 	prefilter_free(none);
 }
