@@ -70,35 +70,41 @@ receive_some(struct child *c, int64_t deadline_ms, struct buf *in)
 	}
 }
 
-/* Takes n bytes off the front of in. */
+/* Moves what was not used to the front of in. */
 static void
-use_up(struct buf *in, size_t n)
+drop_used(struct buf *in, size_t *used)
 {
-	memmove(in->p, in->p + n, in->n - n);
-	in->n -= n;
+	if (*used == 0)
+		return;
+	memmove(in->p, in->p + *used, in->n - *used);
+	in->n -= *used;
+	*used = 0;
 }
 
 enum recv
-child_receive(struct child *c, int64_t deadline_ms, size_t max, struct buf *in, struct mh_span *ret_frame)
+child_receive(struct child *c, int64_t deadline_ms, size_t max, struct buf *in, size_t *used, struct mh_span *ret_frame)
 {
 	enum recv how = RECV_FRAME;
 	uint32_t n;
 
-	for (; how == RECV_FRAME; how = receive_some(c, deadline_ms, in)) {
+	for (; how == RECV_FRAME; drop_used(in, used), how = receive_some(c, deadline_ms, in)) {
 		if (!c->ready && in->n > 0) {
 			c->ready = in->p[0] == READY;
 			if (!c->ready)
 				return RECV_ERROR;
-			use_up(in, 1);
+			*used = 1;
 		}
-		if (in->n < FRAME_HEAD)
+
+		const struct mh_span left = span_from(buf_span(in), *used);
+		if (left.n < FRAME_HEAD)
 			continue;
-		memcpy(&n, in->p, sizeof(n));
+		memcpy(&n, left.p, sizeof(n));
 		if (n > max)
 			return RECV_HUGE;
-		if (in->n - FRAME_HEAD < n)
+		if (left.n - FRAME_HEAD < n)
 			continue;
-		*ret_frame = (struct mh_span){ in->p + FRAME_HEAD, n };
+		*ret_frame = span_head(span_from(left, FRAME_HEAD), n);
+		*used += FRAME_HEAD + n;
 		return RECV_FRAME;
 	}
 	return how;
@@ -191,6 +197,7 @@ sandbox_read(const struct reader *reader, struct mh_span raw, struct arena *a, s
 	struct child c = { 0 };
 	struct buf in;
 	struct mh_span frame;
+	size_t used = 0;
 
 	r.cpu_s = r.cpu_s == 0 ? MH_CHILD_CPU_S : r.cpu_s;
 	r.memory_bytes = r.memory_bytes == 0 ? MH_CHILD_MEMORY_BYTES : r.memory_bytes;
@@ -209,9 +216,8 @@ sandbox_read(const struct reader *reader, struct mh_span raw, struct arena *a, s
 		return st;
 
 	buf_init(&in, MH_MAX_ANSWER_BYTES + (128u << 10));
-	enum recv how = child_receive(&c, deadline, MH_MAX_ANSWER_BYTES, &in, &frame);
+	enum recv how = child_receive(&c, deadline, MH_MAX_ANSWER_BYTES, &in, &used, &frame);
 	const bool answered = how == RECV_FRAME;
-	const size_t used = answered ? FRAME_HEAD + frame.n : 0;
 
 	/* Its end belongs to the answer: what crashes behind it is in somebody's hands. */
 	while (how == RECV_FRAME && in.n == used)
@@ -226,7 +232,7 @@ sandbox_read(const struct reader *reader, struct mh_span raw, struct arena *a, s
 		struct mh_err bad = { 0 };
 
 		/* in may have moved since */
-		frame.p = in.p + FRAME_HEAD;
+		frame.p = in.p + used - frame.n;
 		if (answer_decode(frame, raw.n, a, ret, &bad) != MH_OK) {
 			char why[200];
 

@@ -30,7 +30,8 @@ struct sandbox_batch {
 	bool asked; /* for pending, and what the child did not take shows when it is to answer */
 	bool sent;
 	struct child child; /* pid 0: none runs */
-	struct buf in;
+	struct buf in;      /* what the child said */
+	size_t in_used;
 };
 
 /* Memory for the messages; NULL: there is none. */
@@ -124,6 +125,7 @@ ensure_child(struct sandbox_batch *b, struct mh_err *err)
 		return MH_OK;
 	(void)child_end(&b->child);
 	buf_clear(&b->in);
+	b->in_used = 0;
 
 	const struct child_work w = { .reader = &b->reader,
 		.charsets = b->charsets,
@@ -170,15 +172,6 @@ ask(const struct sandbox_batch *b, const struct batch_request *q)
 	return true;
 }
 
-static void
-use_frame(struct buf *in, struct mh_span frame)
-{
-	const size_t n = FRAME_HEAD + frame.n;
-
-	memmove(in->p, in->p + n, in->n - n);
-	in->n -= n;
-}
-
 /* Takes one message's frames. RECV_FRAME: *ret is set. Garbage is an answer too: the child is not to be asked again. */
 static enum recv
 take_answer(struct sandbox_batch *b, size_t raw_bytes, int64_t deadline, struct arena *a, struct batch_answer *ret,
@@ -188,7 +181,7 @@ take_answer(struct sandbox_batch *b, size_t raw_bytes, int64_t deadline, struct 
 	struct mh_err bad = { 0 };
 	struct mh_span frame;
 
-	enum recv how = child_receive(&b->child, deadline, MH_MAX_ANSWER_BYTES, &b->in, &frame);
+	enum recv how = child_receive(&b->child, deadline, MH_MAX_ANSWER_BYTES, &b->in, &b->in_used, &frame);
 	if (how != RECV_FRAME)
 		return how;
 	*ret_garbage = answer_decode(frame, raw_bytes, a, &got.reading, &bad) != MH_OK;
@@ -200,14 +193,12 @@ take_answer(struct sandbox_batch *b, size_t raw_bytes, int64_t deadline, struct 
 		*ret = got;
 		return RECV_FRAME;
 	}
-	use_frame(&b->in, frame);
 
 	if (b->reader.explain != NULL) {
-		how = child_receive(&b->child, deadline, MAX_EXPLAIN_BYTES, &b->in, &frame);
+		how = child_receive(&b->child, deadline, MAX_EXPLAIN_BYTES, &b->in, &b->in_used, &frame);
 		if (how != RECV_FRAME)
 			return how;
 		(void)arena_copy(a, frame, &got.explained, NULL); /* not said where it does not fit */
-		use_frame(&b->in, frame);
 	}
 	*ret = got;
 	return RECV_FRAME;
