@@ -169,6 +169,7 @@ class Node:
 class Nodes:
     def __init__(self, place, names, config=FILED, top="", lease_s=6, gates=False, work=True):
         self.place, self.config, self.top, self.lease_s = place, config, top, lease_s
+        self.patience_s = 60 if lease_s else 300
         self.dir = tempfile.mkdtemp(prefix="mailhook-nodes-")
         self.user, self.name = place.user(), place.base()
         self.all = {name: Node(self, name, place.gate() if gates else None) for name in names}
@@ -235,21 +236,21 @@ class Nodes:
         """Names of nodes that say that they watch it; of live ones only."""
         return [name for name, node in self.all.items() if node.watches(box)]
 
-    def wait(self, what, test, deadline_s=40):
+    def wait(self, what, test, deadline_s=None):
         try:
-            return private.wait_until(what, test, deadline_s)
+            return private.wait_until(what, test, deadline_s or self.patience_s)
         except AssertionError as e:
             raise AssertionError("%s\nrows: %s\n%s" % (e, self.rows("SELECT mailbox, node, until, wanted, read FROM mailbox_leases"),
                                                        "".join("-- %s: %s\n%s" % (n.name, n.report(), n.words()[-3000:])
                                                                for n in self.all.values()))) from e
 
-    def watched_by(self, name, box="ops", deadline_s=40):
-        self.wait("%s watched by %s" % (box, name), lambda: self.all[name].watches(box), deadline_s)
+    def watched_by(self, name, box="ops"):
+        self.wait("%s watched by %s" % (box, name), lambda: self.all[name].watches(box))
 
-    def taken_over(self, by, box="ops", deadline_s=40):
+    def taken_over(self, by, box="ops"):
         """How long until one of these watches it; which."""
         began = time.monotonic()
-        who = self.wait("%s taken over by %s" % (box, by), lambda: next((n for n in by if self.all[n].watches(box)), None), deadline_s)
+        who = self.wait("%s taken over by %s" % (box, by), lambda: next((n for n in by if self.all[n].watches(box)), None))
         return time.monotonic() - began, who
 
     # -- what came of it

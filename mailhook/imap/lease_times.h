@@ -3,14 +3,15 @@
  * Two pipes, one JSON object a line. The supervisor says
  *   {"life":HEX,"watch":[{"name":"ops","prefer":"a"}]} what it has; first, and again after each reload. prefer: the node
  *                                                      that is to have it back whenever it returns, or null
- *   {"seen":N,"read":[{"name":"ops","age_s":3}]}       the answer to round N, without which nothing is renewed: a
+ *   {"seen":N,"read":[{"name":"ops","age_s":3}]}       the answer to question N, without which nothing is renewed: a
  *                                                      supervisor that hangs loses its mailboxes
  *   {"position":"ops","text":"..."}                    to be kept for whoever comes next
  *   {"give":["ops"],"again":"soon|late|never"}         they are not watched any more; behind their position. late: only
  *                                                      where no other node takes them, whichever should have them
  * and the other side
+ *   {"ask":N}                                          before each round
  *   {"grant":"ops","own":true,"position":"..."}        from the next round on it may be watched. own: this node wrote that
- *   {"round":N,"end_ms":T,"held":["ops"],"wanted":["ops"],"others":[{"name":"b","node":"beta"}]}
+ *   {"end_ms":T,"held":["ops"],"wanted":["ops"],"others":[{"name":"b","node":"beta"}]}
  *                                                      held: until T of clock_boot_ms(), if it was granted. wanted: another
  *                                                      node is to have it back. others: who watches the rest
  *   {"unsaved":"ops"}                                  the position could not be kept

@@ -49,7 +49,7 @@ struct leases {
 	char life[33];
 	struct lease_pipe pipe; /* own */
 	int64_t start_ms, back_off_ms, began_ms;
-	int64_t round;     /* the last one that was heard */
+	int64_t asked;     /* the last question */
 	bool known;        /* whose the mailboxes are, since it was asked */
 	char trouble[160]; /* that was logged; "": none */
 };
@@ -233,10 +233,10 @@ add_read(struct leases *l, size_t i, cJSON *list, bool whole)
 
 /* in: whole: also of those that were read since in the same minute */
 static void
-say_seen(struct leases *l, int64_t round, bool whole)
+say_seen(struct leases *l, bool whole)
 {
 	cJSON *j = cJSON_CreateObject();
-	bool ok = j != NULL && json_add_integer(j, "seen", round);
+	bool ok = j != NULL && json_add_integer(j, "seen", l->asked);
 	cJSON *list = ok ? cJSON_AddArrayToObject(j, "read") : NULL;
 
 	ok = list != NULL;
@@ -351,9 +351,9 @@ static void
 hear_round(struct leases *l, const cJSON *j)
 {
 	const cJSON *held = json_array(j, "held"), *wanted = json_array(j, "wanted"), *others = json_array(j, "others");
-	int64_t round = 0, end_ms = 0;
+	int64_t end_ms = 0;
 
-	if (!json_integer(j, "round", 1, INT64_MAX, &round) || !json_integer(j, "end_ms", 1, INT64_MAX, &end_ms))
+	if (!json_integer(j, "end_ms", 1, INT64_MAX, &end_ms))
 		return;
 	for (size_t i = 0; i < l->n; i++) {
 		struct lease *b = &l->boxes[i];
@@ -380,8 +380,6 @@ hear_round(struct leases *l, const cJSON *j)
 	l->trouble[0] = '\0';
 	l->known = true;
 	l->back_off_ms = START_FIRST_MS;
-	l->round = round;
-	say_seen(l, round, false);
 }
 
 static void
@@ -408,6 +406,8 @@ hear_line(void *user, const cJSON *j)
 		hear_grant(l, j);
 	else if (json_array(j, "held") != NULL)
 		hear_round(l, j);
+	else if (json_integer(j, "ask", 1, INT64_MAX, &l->asked))
+		say_seen(l, false);
 	else if (trouble != NULL)
 		hear_trouble(l, trouble);
 	else if (i < l->n)
@@ -557,7 +557,7 @@ say_news(struct leases *l, int64_t now_ms, int64_t *wait_ms)
 		if (!b->held || l->pipe.pid == 0 || l->pipe.out.n >= FULL_BYTES)
 			continue;
 		if (b->told_ok == 0 && l->known && atomic_load(&l->slots[i].last_ok) != 0)
-			say_seen(l, l->round, false); /* soon, that others know it */
+			say_seen(l, false); /* soon, that others know it */
 		if (b->leaving && !b->running)
 			give(l, i);
 		else if (!b->saved || b->last_saves != atomic_load(&l->slots[i].saves)) {
@@ -606,7 +606,7 @@ leases_close(struct leases *l)
 {
 	if (l == NULL || l->pipe.pid == 0)
 		return;
-	say_seen(l, 0, true);
+	say_seen(l, true);
 	for (size_t i = 0; i < l->n; i++)
 		if (l->boxes[i].held)
 			say_position(l, i);

@@ -42,10 +42,10 @@ struct leasing {
 	struct box *boxes;
 	size_t n;
 	char life[LEDGER_KEY_HEX + 1];
-	struct buf in; /* own: lines that are not whole yet */
-	int64_t round, seen;
+	struct buf in;       /* own: lines that are not whole yet */
+	int64_t asked, seen; /* questions to the supervisor, whether it still is */
 	int64_t next_ms, last_ms;
-	bool told, ended, forgot; /* told: what there is to watch */
+	bool told, asking, ended, forgot; /* told: what there is to watch */
 };
 
 static struct mailbox_holder
@@ -471,7 +471,7 @@ static void
 say_round(struct leasing *l, const struct mailbox_lease_rows *rows, int64_t now, int64_t end_ms)
 {
 	MH_AUTO(drop_json) cJSON *j = cJSON_CreateObject();
-	bool ok = j != NULL && json_add_integer(j, "round", ++l->round) && json_add_integer(j, "end_ms", end_ms);
+	bool ok = j != NULL && json_add_integer(j, "end_ms", end_ms);
 	cJSON *held = ok ? cJSON_AddArrayToObject(j, "held") : NULL;
 	cJSON *wanted = held != NULL ? cJSON_AddArrayToObject(j, "wanted") : NULL;
 	cJSON *others = wanted != NULL ? cJSON_AddArrayToObject(j, "others") : NULL;
@@ -524,6 +524,24 @@ one_round(struct leasing *l)
 	l->next_ms = began_ms + (waits ? l->times.look_ms : l->times.renew_ms);
 }
 
+/* Asked first, so that nothing is renewed for a supervisor that hangs. */
+static void
+step(struct leasing *l)
+{
+	MH_AUTO(drop_json) cJSON *j = NULL;
+
+	if (l->asking && l->seen == l->asked) {
+		l->asking = false;
+		one_round(l);
+	}
+	if (!l->told || l->asking || clock_boot_ms() < l->next_ms)
+		return;
+	j = cJSON_CreateObject();
+	l->asking = j != NULL && json_add_integer(j, "ask", ++l->asked);
+	if (l->asking)
+		say(j);
+}
+
 /* -- the life ------------------------------------------------------------------------------------------------------ */
 
 static int
@@ -536,10 +554,9 @@ static void
 wait_and_hear(struct leasing *l)
 {
 	struct pollfd fds[2] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .fd = ear_of(l), .events = POLLIN } };
-	const bool answered = l->seen == l->round;
 	const int64_t left_ms = l->next_ms - clock_boot_ms();
 
-	(void)poll(fds, 2, !l->told || !answered ? -1 : left_ms <= 0 ? 0 : (int)left_ms);
+	(void)poll(fds, 2, !l->told || l->asking ? -1 : left_ms <= 0 ? 0 : (int)left_ms);
 	if (fds[1].revents != 0 && l->w.db->engine->heard(l->w.db) && l->next_ms > l->last_ms + CALLS_MS)
 		l->next_ms = l->last_ms + CALLS_MS;
 	if (fds[0].revents != 0 && !hear(l))
@@ -582,8 +599,7 @@ leases_command(const struct options *o)
 	if (status == MH_OK) {
 		log_open(l.w.conf, LOG_JOURNAL_SOCKET);
 		while (!l.ended) {
-			if (l.told && l.seen == l.round && clock_boot_ms() >= l.next_ms)
-				one_round(&l);
+			step(&l);
 			wait_and_hear(&l);
 		}
 		give_up_all(&l);
