@@ -166,6 +166,7 @@ fence_close(struct fence *f)
 {
 	if (f == NULL)
 		return;
+	(void)shutdown(f->fd, SHUT_RDWR); /* also where a child of ours has the descriptor still */
 	(void)close(f->fd);
 	while (waitpid(f->keeper, NULL, 0) < 0 && errno == EINTR)
 		continue;

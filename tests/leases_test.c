@@ -1,0 +1,675 @@
+/* leases_test.c: jobs that nodes take, keep, lose and take over, the nodes' own rows, and the keeper that ends in time what
+ * runs. On SQLite the engine is one that nodes share, but for its name: two handles are two nodes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mailhook/clock.h"
+#include "mailhook/work/fence.h"
+#include "mailhook/work/job.h"
+#include "mailhook/work/ledger/nodes.h"
+#include "mailhook/work/ledger/upkeep.h"
+#include "mailhook/work/node.h"
+#include "mailhook/work/nodes_look.h"
+#include "mailhook/work/runner.h"
+#include "tests/engines.h"
+#include "tests/room.h"
+
+#define CONF                                                                                                           \
+	"max_running = 4\n"                                                                                            \
+	"action \"turn\" { program = \"@/turn\" needs = \"unverified\" }\n"                                            \
+	"action \"call\" { program = \"@/turn\" needs = \"unverified\" }\n"                                            \
+	"rule \"all\" { do = {\"turn\", \"call\"} }\n"
+#define LIFE_A "aaaaaaaaaaaaaaaa0000000000000001"
+#define LIFE_B "bbbbbbbbbbbbbbbb0000000000000001"
+
+/* -- two nodes ----------------------------------------------------------------------------------------------------- */
+
+struct pair {
+	struct room r;     /* node a */
+	struct work other; /* node b: but for db and names it is a's */
+	struct db_engine shared;
+	bool away; /* a's ledger cannot be reached */
+};
+
+static struct pair *now_open; /* for the engine's functions, which know no more than a ledger */
+
+static enum mh_status
+begin(struct db *db, enum db_tx_kind kind, struct mh_err *err)
+{
+	if (now_open->away && db == now_open->r.w.db)
+		return mh_fail(err, MH_RETRY, "ledger: no way to it");
+	return engines_engine()->begin(db, kind, err);
+}
+
+static void
+name_node(struct work *w, const char *node, const char *life)
+{
+	(void)snprintf(w->node, sizeof(w->node), "%s", node);
+	(void)snprintf(w->life, sizeof(w->life), "%s", life);
+	(void)snprintf(w->owner, sizeof(w->owner), "%s/%s", node, life);
+}
+
+static void
+open_pair(struct pair *p)
+{
+	const struct db_options o = { .busy_ms = 10000 };
+	struct mh_err err = { 0 };
+
+	*p = (struct pair){ .away = false };
+	now_open = p;
+	room_open(&p->r, CONF);
+	p->shared = *engines_engine();
+	p->shared.local = false;
+	p->shared.begin = begin;
+	p->other = p->r.w;
+	if (ledger_open(engines_engine(), engines_where(p->r.w.conf->ledger), &o, &p->other.db, &err) != MH_OK)
+		fail_msg("%s", err.text);
+	p->r.w.db->engine = p->other.db->engine = &p->shared;
+	name_node(&p->r.w, "a", LIFE_A);
+	name_node(&p->other, "b", LIFE_B);
+}
+
+static void
+close_pair(struct pair *p)
+{
+	db_close(p->other.db);
+	room_close(&p->r);
+}
+
+/* The job that is next for a node, claimed; 0: none. */
+static int64_t
+next_of(struct pair *p, struct work *w)
+{
+	struct mh_err err = { 0 };
+	struct arena a;
+	struct job_row j = { 0 };
+
+	arena_init(&a, 1 << 20);
+	for (;;) {
+		const enum mh_status status = ledger_lease_next(w->db, w->node, w->owner, p->r.now, &a, &j, &err);
+		if (status == MH_SKIP) {
+			arena_release(&a);
+			return 0;
+		}
+		if (status != MH_OK)
+			fail_msg("%s", err.text);
+		if (j.state == JOB_RUNNING)
+			break;
+		MH_AUTO(db_tx_drop) struct db_tx tx = { NULL }; /* it is to be settled first */
+		assert_int_equal(db_tx_begin(w->db, &tx, &err), MH_OK);
+		assert_int_equal(job_settle(w, j.case_id, p->r.now, &err), MH_OK);
+		assert_int_equal(db_tx_commit(&tx, &err), MH_OK);
+	}
+	arena_release(&a);
+	return j.id;
+}
+
+static void
+later(struct pair *p, int64_t s)
+{
+	room_set_time(&p->r, p->r.now + s);
+}
+
+static size_t
+lapsed(struct work *w)
+{
+	struct mh_err err = { 0 };
+	struct arena a;
+	struct lease_rows rows = { 0 };
+
+	arena_init(&a, 1 << 20);
+	assert_int_equal(ledger_leases_lapsed(w->db, &a, &rows, &err), MH_OK);
+	arena_release(&a);
+	return rows.n;
+}
+
+static void
+take_back(struct work *w, int64_t job_id, const char *owner, bool lapsed_only, int64_t now)
+{
+	struct mh_err err = { 0 };
+
+	if (job_requeue(w, &(const struct lease_row){ job_id, owner }, lapsed_only, "taken back", now, &err) != MH_OK)
+		fail_msg("%s", err.text);
+}
+
+static bool
+held_by(struct pair *p, int64_t job_id, const struct work *w)
+{
+	char sql[120];
+
+	(void)snprintf(
+	    sql, sizeof(sql), "SELECT lease_owner FROM jobs WHERE id = %lld AND state = 'running'", (long long)job_id);
+	return strcmp(room_text(&p->r, sql), w == NULL ? "" : w->owner) == 0;
+}
+
+/* -- jobs ---------------------------------------------------------------------------------------------------------- */
+
+static void
+one_job_of_a_case_at_a_time(void **state)
+{
+	struct pair p;
+	struct mh_err err = { 0 };
+
+	(void)state;
+	open_pair(&p);
+	(void)room_take(&p.r, &(struct say){ 0 }, NULL);
+	const int64_t first = next_of(&p, &p.r.w);
+	assert_true(first != 0);
+	assert_int_equal(next_of(&p, &p.other), 0); /* "call" is due too, and of the same case */
+	assert_int_equal(room_count(&p.r, "SELECT count(*) FROM jobs WHERE state <> 'running' AND due IS NOT NULL"), 1);
+	(void)room_count(&p.r, "UPDATE jobs SET state = 'queued' WHERE state <> 'running' RETURNING id");
+	const int64_t second = room_count(&p.r, "SELECT id FROM jobs WHERE state = 'queued'");
+	assert_int_equal(ledger_lease_claim(p.other.db, second, p.other.owner, p.r.now, &err), MH_SKIP);
+	assert_int_equal(ledger_lease_claim(p.other.db, first, p.other.owner, p.r.now, &err), MH_SKIP);
+	(void)room_take(&p.r, &(struct say){ .account = "123456789013" }, NULL);
+	const int64_t third = next_of(&p, &p.other);
+	assert_true(third != 0 && third != second);
+	assert_true(held_by(&p, first, &p.r.w));
+	assert_true(held_by(&p, third, &p.other));
+	close_pair(&p);
+}
+
+static void
+paused_for_one_is_paused_for_all(void **state)
+{
+	struct pair p;
+	struct mh_err err = { 0 };
+	const struct pause_row pause = { .scope = "all", .name = "", .by = "alice", .why = "" };
+
+	(void)state;
+	open_pair(&p);
+	const int64_t id = room_take(&p.r, &(struct say){ 0 }, NULL);
+	assert_true(id != 0);
+	assert_int_equal(ledger_pause_add(p.r.w.db, &pause, &err), MH_OK);
+	assert_int_equal(next_of(&p, &p.other), 0);
+	assert_int_equal(ledger_lease_claim(p.other.db, 1, p.other.owner, p.r.now, &err), MH_SKIP);
+	assert_int_equal(ledger_pause_remove(p.r.w.db, "all", "", &err), MH_OK);
+	assert_true(next_of(&p, &p.other) != 0);
+	close_pair(&p);
+}
+
+static void
+what_a_node_leaves_is_the_others(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	open_pair(&p);
+	(void)room_take(&p.r, &(struct say){ 0 }, NULL);
+	(void)room_count(&p.r, "INSERT INTO refusals (job_id, node, until, why) SELECT id, 'a', "
+			       "'2025-11-06T09:10:00Z', 'no key' FROM jobs RETURNING job_id");
+	assert_int_equal(next_of(&p, &p.r.w), 0);
+	later(&p, 600); /* its time ends with the end of that second */
+	const int64_t id = next_of(&p, &p.r.w);
+	assert_true(id != 0);
+	take_back(&p.r.w, id, p.r.w.owner, false, p.r.now);
+	(void)room_count(&p.r, "UPDATE refusals SET until = '2999-01-01T00:00:00Z' RETURNING job_id");
+	assert_int_equal(next_of(&p, &p.r.w), 0);
+	assert_true(next_of(&p, &p.other) != 0);
+	close_pair(&p);
+}
+
+/* Each instant since the claim or the last renewal: what its owner and the others may do. */
+static void
+a_lease_ends_by_its_time(void **state)
+{
+	static const struct {
+		int64_t after_s;
+		enum mh_status owner; /* of a renewal, and of a checkpoint */
+		size_t lapsed;
+	} rows[] = { { 0, MH_OK, 0 }, { 59, MH_OK, 0 }, { 60, MH_OK, 0 }, { 61, MH_SKIP, 1 }, { 3600, MH_SKIP, 1 } };
+	struct pair p;
+	struct mh_err err = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (int checkpoint = 0; checkpoint < 2; checkpoint++) {
+			open_pair(&p);
+			struct work *w = &p.r.w;
+			(void)room_take(&p.r, &(struct say){ 0 }, NULL);
+			const int64_t id = next_of(&p, w);
+			later(&p, 20);
+			assert_int_equal(ledger_lease_renew(w->db, id, w->owner, &err), MH_OK);
+			assert_int_equal(ledger_lease_renew(p.other.db, id, p.other.owner, &err), MH_SKIP);
+			later(&p, rows[i].after_s);
+			if (lapsed(&p.other) != rows[i].lapsed)
+				fail_msg("%d s: lapsed: %zu", (int)rows[i].after_s, lapsed(&p.other));
+			const enum mh_status status =
+			    checkpoint ? ledger_lease_checkpoint(w->db, id, w->owner, MH_LIT("{\"step\":1}"), &err)
+				       : ledger_lease_renew(w->db, id, w->owner, &err);
+			if (status != rows[i].owner)
+				fail_msg("%d s: %s: %d", (int)rows[i].after_s, checkpoint ? "checkpoint" : "renewal",
+				    (int)status);
+			later(&p, 60);
+			if (lapsed(&p.other) != rows[i].lapsed)
+				fail_msg("%d s: it did not last from there", (int)rows[i].after_s);
+			assert_int_equal(room_count(&p.r, "SELECT count(*) FROM jobs WHERE action_state <> '{}'"),
+			    checkpoint && status == MH_OK);
+			close_pair(&p);
+		}
+}
+
+static void
+what_has_ended_is_taken_over_once(void **state)
+{
+	const struct answer_line done = { .outcome = OUTCOME_DONE, .summary = "late", .retry_after_s = -1 };
+	struct pair p;
+	struct mh_err err = { 0 };
+
+	(void)state;
+	open_pair(&p);
+	(void)room_take(&p.r, &(struct say){ 0 }, NULL);
+	const int64_t id = next_of(&p, &p.r.w);
+	assert_int_equal(ledger_lease_checkpoint(p.r.w.db, id, p.r.w.owner, MH_LIT("{\"step\":7}"), &err), MH_OK);
+	take_back(&p.other, id, p.r.w.owner, true, p.r.now); /* not yet */
+	assert_true(held_by(&p, id, &p.r.w));
+	later(&p, 61);
+	take_back(&p.other, id, "a/another-life", true, p.r.now); /* not that lease */
+	assert_true(held_by(&p, id, &p.r.w));
+	take_back(&p.other, id, p.r.w.owner, true, p.r.now);
+	assert_true(held_by(&p, id, NULL));
+	assert_int_equal(next_of(&p, &p.other), id);
+	take_back(&p.r.w, id, p.r.w.owner, true, p.r.now); /* who saw it lapsed too, and was slower */
+	assert_true(held_by(&p, id, &p.other));
+	assert_string_equal(room_text(&p.r, "SELECT action_state FROM jobs WHERE state = 'running'"), "{\"step\":7}");
+	/* whoever comes back is told nothing, and writes nothing */
+	assert_int_equal(ledger_lease_checkpoint(p.r.w.db, id, p.r.w.owner, MH_LIT("{}"), &err), MH_SKIP);
+	assert_int_equal(ledger_lease_renew(p.r.w.db, id, p.r.w.owner, &err), MH_SKIP);
+	assert_int_equal(job_outcome(&p.r.w, id, &done, false, p.r.now, &err), MH_SKIP);
+	assert_true(held_by(&p, id, &p.other));
+	assert_int_equal(room_count(&p.r, "SELECT count(*) FROM events WHERE detail LIKE '%taken back%'"), 1);
+	assert_int_equal(job_outcome(&p.other, id, &done, false, p.r.now, &err), MH_OK);
+	assert_int_equal(room_count(&p.r, "SELECT attempt FROM jobs WHERE state = 'done'"), 2);
+	close_pair(&p);
+}
+
+/* With a ledger of one machine a lease ends with its worker, whatever the clock does; but a terminal's by its time. */
+static void
+a_local_lease_has_no_end(void **state)
+{
+	struct pair p;
+	struct mh_err err = { 0 };
+	char owner[160];
+	int64_t next = 0;
+
+	(void)state;
+	open_pair(&p);
+	p.shared.local = true;
+	(void)room_take(&p.r, &(struct say){ 0 }, NULL);
+	const int64_t id = next_of(&p, &p.r.w);
+	later(&p, 86400);
+	assert_int_equal(lapsed(&p.other), 0);
+	assert_int_equal(ledger_leases_next(p.r.w.db, p.r.now, &next, &err), MH_SKIP);
+	assert_int_equal(ledger_lease_checkpoint(p.r.w.db, id, p.r.w.owner, MH_LIT("{}"), &err), MH_OK);
+	take_back(&p.r.w, id, p.r.w.owner, false, p.r.now);
+	(void)snprintf(owner, sizeof(owner), "%s%s", p.r.w.owner, LEDGER_HANDOVER);
+	assert_int_equal(ledger_lease_claim(p.r.w.db, id, owner, p.r.now, &err), MH_OK);
+	assert_int_equal(ledger_leases_next(p.r.w.db, p.r.now, &next, &err), MH_OK);
+	assert_int_equal(next, p.r.now + 61);
+	later(&p, 61);
+	assert_int_equal(lapsed(&p.other), 1);
+	close_pair(&p);
+}
+
+/* -- nodes --------------------------------------------------------------------------------------------------------- */
+
+enum doing { ENTER, BEAT, LEAVE, FORGET };
+
+struct step {
+	enum doing doing;
+	const char *node, *life;
+	int64_t after_s; /* since the step before */
+	enum mh_status comes;
+};
+
+static const struct node_row_test {
+	const char *name;
+	struct step steps[6];
+} nodes_rows[] = {
+	{ "two names", { { ENTER, "a", LIFE_A, 0, MH_OK }, { ENTER, "b", LIFE_B, 0, MH_OK },
+			   { BEAT, "a", LIFE_A, 10, MH_OK }, { BEAT, "b", LIFE_B, 0, MH_OK } } },
+	{ "one name is one worker's",
+	    { { ENTER, "a", LIFE_A, 0, MH_OK }, { ENTER, "a", LIFE_B, 0, MH_SKIP }, { ENTER, "a", LIFE_B, 30, MH_SKIP },
+		{ BEAT, "a", LIFE_B, 0, MH_SKIP }, { BEAT, "a", LIFE_A, 0, MH_OK } } },
+	{ "who was not seen for half a minute has lost its name",
+	    { { ENTER, "a", LIFE_A, 0, MH_OK }, { ENTER, "a", LIFE_B, 31, MH_OK }, { BEAT, "a", LIFE_A, 0, MH_SKIP },
+		{ ENTER, "a", LIFE_A, 0, MH_SKIP }, { BEAT, "a", LIFE_B, 0, MH_OK } } },
+	{ "a worker of the same folder is dead when the next one starts",
+	    { { ENTER, "a", LIFE_A, 0, MH_OK }, { ENTER, "a", "aaaaaaaaaaaaaaaa0000000000000002", 0, MH_OK },
+		{ BEAT, "a", LIFE_A, 0, MH_SKIP } } },
+	{ "who stopped in order leaves the name",
+	    { { ENTER, "a", LIFE_A, 0, MH_OK }, { LEAVE, "a", LIFE_A, 0, MH_OK }, { ENTER, "a", LIFE_B, 0, MH_OK } } },
+	{ "nobody leaves for another",
+	    { { ENTER, "a", LIFE_A, 0, MH_OK }, { LEAVE, "a", LIFE_B, 0, MH_OK }, { BEAT, "a", LIFE_A, 0, MH_OK } } },
+	{ "who lives is not forgotten", { { ENTER, "a", LIFE_A, 0, MH_OK }, { FORGET, "a", NULL, 60, MH_SKIP },
+					    { FORGET, "b", NULL, 0, MH_SKIP }, { FORGET, "a", NULL, 1, MH_OK },
+					    { BEAT, "a", LIFE_A, 0, MH_SKIP }, { ENTER, "a", LIFE_A, 0, MH_OK } } },
+	{ "who stopped is forgotten at once",
+	    { { ENTER, "a", LIFE_A, 0, MH_OK }, { LEAVE, "a", LIFE_A, 0, MH_OK }, { FORGET, "a", NULL, 0, MH_OK } } },
+};
+
+static enum mh_status
+do_step(struct work *w, const struct step *s, int64_t now, struct mh_err *err)
+{
+	const struct node_report report = { 3, 40, 0, 2, "a \"trouble\"" };
+	int64_t seen, ago;
+
+	if (s->doing == FORGET)
+		return ledger_node_forget(w->db, s->node, now - node_silent_s(), err);
+	name_node(w, s->node, s->life);
+	if (s->doing == ENTER)
+		return node_enter(w, &seen, &ago, err);
+	return s->doing == BEAT ? node_beat(w, &report, err) : node_leave(w, err);
+}
+
+static void
+nodes_have_names(void **state)
+{
+	struct pair p;
+	struct mh_err err = { 0 };
+
+	(void)state;
+	open_pair(&p);
+	for (size_t i = 0; i < sizeof(nodes_rows) / sizeof(nodes_rows[0]); i++) {
+		(void)room_count(&p.r, "DELETE FROM nodes RETURNING 1");
+		for (size_t k = 0; k < 6 && nodes_rows[i].steps[k].node != NULL; k++) {
+			const struct step *s = &nodes_rows[i].steps[k];
+
+			later(&p, s->after_s);
+			const enum mh_status status = do_step(&p.r.w, s, p.r.now, &err);
+			if (status != s->comes)
+				fail_msg("%s: step %zu: %d: %s", nodes_rows[i].name, k, (int)status,
+				    status == MH_OK ? "" : err.text);
+		}
+	}
+	close_pair(&p);
+}
+
+static void
+nodes_are_looked_at(void **state)
+{
+	const struct node_report well = { 3, 40, 0, 2, NULL }, ill = { 0, 0, 0, 0, "a \"trouble\"" };
+	struct pair p;
+	struct mh_err err = { 0 };
+	struct arena a;
+	struct node_looks nodes = { 0 };
+	int64_t seen, ago;
+
+	(void)state;
+	open_pair(&p);
+	arena_init(&a, 1 << 20);
+	assert_int_equal(node_enter(&p.r.w, &seen, &ago, &err), MH_OK);
+	assert_int_equal(node_enter(&p.other, &seen, &ago, &err), MH_OK);
+	assert_int_equal(node_beat(&p.r.w, &well, &err), MH_OK);
+	assert_int_equal(node_beat(&p.other, &well, &err), MH_OK);
+	assert_int_equal(nodes_look(&p.r.w, &a, &nodes, &err), MH_OK);
+	assert_int_equal(nodes.n, 2);
+	assert_string_equal(nodes.items[1].name, "b");
+	assert_int_equal(nodes.items[1].intake * 100 + nodes.items[1].running, 302);
+	assert_int_equal(nodes.items[1].state, NODE_RUNS);
+	assert_false(nodes_attention(&nodes));
+
+	later(&p, 60);
+	assert_int_equal(node_beat(&p.r.w, &well, &err), MH_OK);
+	assert_int_equal(nodes_look(&p.r.w, &a, &nodes, &err), MH_OK);
+	assert_false(nodes_attention(&nodes));
+	later(&p, 1);
+	assert_int_equal(nodes_look(&p.r.w, &a, &nodes, &err), MH_OK);
+	assert_int_equal(nodes.items[0].state, NODE_RUNS);
+	assert_int_equal(nodes.items[1].state, NODE_SILENT);
+	assert_int_equal(nodes.items[1].running, 0);
+	assert_true(nodes_attention(&nodes));
+
+	assert_int_equal(node_leave(&p.other, &err), MH_OK);
+	assert_int_equal(nodes_look(&p.r.w, &a, &nodes, &err), MH_OK);
+	assert_int_equal(nodes.items[1].state, NODE_STOPPED);
+	assert_false(nodes_attention(&nodes));
+	later(&p, NODES_STOPPED_S + 1);
+	assert_int_equal(node_beat(&p.r.w, &well, &err), MH_OK);
+	assert_int_equal(nodes_look(&p.r.w, &a, &nodes, &err), MH_OK);
+	assert_true(nodes_attention(&nodes));
+
+	assert_int_equal(ledger_node_forget(p.r.w.db, "b", p.r.now, &err), MH_OK);
+	assert_int_equal(node_beat(&p.r.w, &ill, &err), MH_OK);
+	assert_int_equal(nodes_look(&p.r.w, &a, &nodes, &err), MH_OK);
+	assert_int_equal(nodes.n, 1);
+	assert_string_equal(nodes.items[0].trouble, "a \"trouble\"");
+	assert_true(nodes_attention(&nodes));
+	arena_release(&a);
+	close_pair(&p);
+}
+
+/* The folder's half of a life stays, so that what an earlier worker of it left is known. */
+static void
+a_life_is_of_its_folder(void **state)
+{
+	struct pair p;
+	struct mh_err err = { 0 };
+	struct work again;
+	char first[WORK_LIFE_BYTES];
+
+	(void)state;
+	open_pair(&p);
+	assert_int_equal(node_name(&p.r.w, &err), MH_OK);
+	assert_int_equal(node_settle(&p.r.w, &err), MH_OK);
+	(void)snprintf(first, sizeof(first), "%s", p.r.w.life);
+	again = p.r.w;
+	assert_int_equal(node_name(&again, &err), MH_OK);
+	assert_int_not_equal(strncmp(again.life, first, 16), 0);
+	assert_int_equal(node_settle(&again, &err), MH_OK);
+	assert_int_equal(strncmp(again.life, first, 16), 0);
+	assert_int_not_equal(strcmp(again.life, first), 0);
+	assert_true(span_starts(span_of(p.r.w.owner), node_owners(&again)));
+	close_pair(&p);
+}
+
+/* -- the keeper ---------------------------------------------------------------------------------------------------- */
+
+/* A group of two that only a signal ends; *ret_end says by its end of file when both are gone. */
+static pid_t
+start_group(int *ret_end)
+{
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	const pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)setpgid(0, 0);
+		(void)close(ends[0]);
+		(void)fork();
+		(void)alarm(60); /* outlives no test for long */
+		for (;;)
+			(void)pause();
+	}
+	(void)setpgid(pid, pid);
+	(void)close(ends[1]);
+	*ret_end = ends[0];
+	return pid;
+}
+
+static bool
+gone_within(int end, int ms)
+{
+	struct pollfd fd = { .fd = end, .events = POLLIN };
+
+	return poll(&fd, 1, ms) == 1;
+}
+
+static void
+end_group(pid_t pid, int end)
+{
+	(void)kill(-pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_true(gone_within(end, 10000));
+	(void)close(end);
+}
+
+static void
+the_keeper_ends_in_time(void **state)
+{
+	struct fence *f = NULL;
+	struct mh_err err = { 0 };
+	int ends[3];
+	pid_t groups[3];
+
+	(void)state;
+	assert_int_equal(fence_open(&f, &err), MH_OK);
+	for (size_t i = 0; i < 3; i++)
+		groups[i] = start_group(&ends[i]);
+	const int64_t begun = clock_monotonic_ms();
+	assert_int_equal(fence_set(f, groups[0], begun + 200, &err), MH_OK);
+	assert_int_equal(fence_set(f, groups[1], begun + 100, &err), MH_OK);
+	assert_int_equal(fence_set(f, groups[1], begun + 60000, &err), MH_OK); /* renewed */
+	assert_int_equal(fence_set(f, groups[2], begun + 100, &err), MH_OK);
+	assert_int_equal(fence_set(f, groups[2], FENCE_NEVER, &err), MH_OK);
+	assert_true(gone_within(ends[0], 10000));
+	assert_true(clock_monotonic_ms() - begun >= 200);
+	assert_false(gone_within(ends[1], 0));
+	assert_false(gone_within(ends[2], 0));
+	fence_close(f);
+	assert_true(gone_within(ends[1], 10000)); /* what was still kept ends with the worker */
+	assert_false(gone_within(ends[2], 0));
+	for (size_t i = 0; i < 3; i++)
+		end_group(groups[i], ends[i]);
+}
+
+/* A worker that hangs keeps nothing from its end. */
+static void
+the_keeper_ends_for_a_stopped_worker(void **state)
+{
+	int end, status = 0;
+
+	(void)state;
+	const pid_t group = start_group(&end);
+	const pid_t worker = fork();
+	assert_true(worker >= 0);
+	if (worker == 0) {
+		struct fence *f = NULL;
+		struct mh_err err = { 0 };
+
+		(void)close(end);
+		if (fence_open(&f, &err) != MH_OK || fence_set(f, group, clock_monotonic_ms() + 200, &err) != MH_OK)
+			_exit(1);
+		(void)raise(SIGSTOP);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(worker, &status, WUNTRACED), worker);
+	assert_true(WIFSTOPPED(status));
+	assert_true(gone_within(end, 10000));
+	assert_int_equal(waitpid(group, NULL, 0), group);
+	(void)close(end);
+	assert_int_equal(kill(worker, SIGKILL), 0);
+	assert_int_equal(waitpid(worker, NULL, 0), worker);
+}
+
+/* -- a worker that is cut off -------------------------------------------------------------------------------------- */
+
+static int64_t
+step_until(struct runner *runner, bool (*over)(const struct pair *p, const struct runner *r), const struct pair *p)
+{
+	struct mh_err err = { 0 };
+	const int64_t until = clock_monotonic_ms() + 20000;
+
+	while (!over(p, runner)) {
+		struct pollfd fds[16];
+		int timeout = 50;
+		const size_t n = runner_pollfds(runner, fds, 16, &timeout);
+
+		assert_true(clock_monotonic_ms() < until);
+		(void)poll(fds, n, timeout > 50 ? 50 : timeout);
+		(void)runner_step(runner, &err); /* MH_RETRY while it is cut off */
+	}
+	return clock_monotonic_ms();
+}
+
+static bool
+works(const struct pair *p, const struct runner *r)
+{
+	char path[160];
+
+	(void)r;
+	(void)snprintf(path, sizeof(path), "%s/works", p->r.dir);
+	return access(path, F_OK) == 0;
+}
+
+static bool
+nothing_runs(const struct pair *p, const struct runner *r)
+{
+	(void)p;
+	return runner_running(r) == 0;
+}
+
+static void
+who_is_cut_off_ends_its_action_in_time(void **state)
+{
+	struct pair p;
+	struct runner *runner = NULL;
+	struct mh_err err = { 0 };
+	bool more;
+
+	(void)state;
+	assert_int_equal(setenv("MAILHOOK_LEASE_S", "3", 1), 0);
+	open_pair(&p);
+	room_script(&p.r, "turn", "IFS= read -r q\n: >@/works\nwhile IFS= read -r q; do :; done\nsleep 60\n");
+	(void)room_take(&p.r, &(struct say){ 0 }, NULL);
+	assert_int_equal(runner_new(&p.r.w, &runner, &err), MH_OK);
+	const int64_t begun = clock_monotonic_ms();
+	assert_int_equal(runner_start(runner, p.r.now, &more, &err), MH_OK);
+	assert_int_equal(runner_running(runner), 1);
+	(void)step_until(runner, works, &p);
+	p.away = true;
+	const int64_t over = step_until(runner, nothing_runs, &p);
+	/* once renewed at most before it was cut off; the lease is 3 s from there */
+	if (over - begun < 2700 || over - begun > 4000)
+		fail_msg("ended after %d ms", (int)(over - begun));
+	p.away = false;
+	assert_int_equal(room_count(&p.r, "SELECT count(*) FROM jobs WHERE state = 'running'"), 1);
+	assert_int_equal(runner_step(runner, &err), MH_OK);
+	assert_int_equal(lapsed(&p.other), 0); /* by the room's clock, which stood still */
+	later(&p, 4);
+	struct runner *others = NULL;
+	assert_int_equal(runner_new(&p.other, &others, &err), MH_OK);
+	assert_int_equal(runner_start(others, p.r.now, &more, &err), MH_OK);
+	assert_int_equal(runner_running(others), 1);
+	assert_string_equal(room_text(&p.r, "SELECT detail FROM events WHERE what = 'outcome'"),
+	    "opened, attempt 1: queued again: node a did not renew its lease");
+	assert_int_equal(room_count(&p.r, "SELECT attempt FROM jobs WHERE state = 'running'"), 2);
+	runner_free(others);
+	runner_free(runner);
+	close_pair(&p);
+	(void)unsetenv("MAILHOOK_LEASE_S");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_job_of_a_case_at_a_time),
+		cmocka_unit_test(paused_for_one_is_paused_for_all),
+		cmocka_unit_test(what_a_node_leaves_is_the_others),
+		cmocka_unit_test(a_lease_ends_by_its_time),
+		cmocka_unit_test(what_has_ended_is_taken_over_once),
+		cmocka_unit_test(a_local_lease_has_no_end),
+		cmocka_unit_test(nodes_have_names),
+		cmocka_unit_test(nodes_are_looked_at),
+		cmocka_unit_test(a_life_is_of_its_folder),
+		cmocka_unit_test(the_keeper_ends_in_time),
+		cmocka_unit_test(the_keeper_ends_for_a_stopped_worker),
+		cmocka_unit_test(who_is_cut_off_ends_its_action_in_time),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
