@@ -368,23 +368,52 @@ open_forward(struct cutter *c, const struct field_block *block, unsigned depth, 
 	return MH_OK;
 }
 
+/* Offset of the next byte without which no line begins a forward (field_may_begin); s.n: none. */
+static size_t
+next_mark(struct mh_span s)
+{
+	const char wide = "："[0];
+	size_t i = 0;
+
+	for (; s.n - i >= LANE_BYTES; i += LANE_BYTES) {
+		lane x;
+		uint64_t half[2];
+
+		memcpy(&x, s.p + i, sizeof(x));
+		x = (lane)(x == ':') | (lane)(x == '-') | (lane)(x == (unsigned char)wide);
+		memcpy(half, &x, sizeof(half));
+		if ((half[0] | half[1]) != 0)
+			break;
+	}
+	while (i < s.n && s.p[i] != ':' && s.p[i] != '-' && s.p[i] != wide)
+		i++;
+	return i;
+}
+
+/* From the line where the next mark stands; else the end. */
+static struct mh_span
+from_marked_line(struct mh_span s)
+{
+	const size_t mark = next_mark(s);
+	const char *before = mark == s.n ? NULL : memrchr(s.p, '\n', mark);
+
+	if (mark == s.n)
+		return span_from(s, s.n);
+	return before == NULL ? s : span_from(s, (size_t)(before - s.p) + 1);
+}
+
 static enum mh_status
 cut_lines(struct cutter *c, struct mh_span text)
 {
 	struct mh_span rest = text, line;
-	size_t skip_bytes = 0; /* of a field block that was read already */
 
 	for (;;) {
-		const struct mh_span here = rest;
+		if (c->open[c->n_open - 1].depth == 0) /* no line's quote marks can be too few */
+			rest = from_marked_line(rest);
 
+		const struct mh_span here = rest;
 		if (!span_line(&rest, &line))
 			return end_segment(c, here.p);
-		if (skip_bytes > 0) {
-			const size_t n = here.n - rest.n;
-
-			skip_bytes = n < skip_bytes ? skip_bytes - n : 0;
-			continue;
-		}
 
 		struct mh_span words;
 		const unsigned depth = quote_depth(line, &words);
@@ -401,7 +430,7 @@ cut_lines(struct cutter *c, struct mh_span text)
 		struct field_block block;
 		if (status == MH_OK && field_may_begin(words) && field_block_read(here, &block)) {
 			status = open_forward(c, &block, depth, here.p);
-			skip_bytes = block.bytes - (here.n - rest.n);
+			rest = span_from(here, block.bytes);
 		}
 		if (status != MH_OK)
 			return status;

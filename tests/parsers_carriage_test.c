@@ -382,6 +382,39 @@ test_view_maximum(void **state)
 	}
 }
 
+/* A forward is found wherever it begins, however little stands behind its marks. */
+static void
+test_forward_everywhere(void **state)
+{
+	static const char *const forwards[] = { "From: b@example.com\nDate: x\n",
+		"\xC3\x80: c\nVon: b@example.com\nDatum: x", "差出人：b@example.com\n日付：x\n",
+		"> > From: b@example.com\n> > Date: x\n>>words\n> less",
+		"----- Forwarded Message ----- From: b@example.comSent: x" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(forwards) / sizeof(forwards[0]); i++) {
+		for (int n = 0; n < 40; n++) {
+			char text[400];
+			struct view_list views;
+			struct mail mail;
+			struct arena a;
+
+			(void)snprintf(text, sizeof(text), "%s%.*s\n%s", HEAD, n,
+			    "a line\nand what is well-known: nothing\n\nend", forwards[i]);
+			char *copy = exact_copy(span_of(text));
+			arena_init(&a, 1 << 20);
+			assert_int_equal(
+			    mail_read((struct mh_span){ copy, strlen(text) }, NULL, &a, &mail, NULL), MH_OK);
+			assert_int_equal(carriage_views(&mail, &a, &views, NULL), MH_OK);
+			expect_number(text, "views", views.n, 2);
+			expect_number(text, "kind", views.items[1].kind, VIEW_FORWARD);
+			expect_span(text, views.items[1].from, MH_LIT("b@example.com"));
+			arena_release(&a);
+			free(copy);
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -394,6 +427,7 @@ main(void)
 		cmocka_unit_test(test_references),
 		cmocka_unit_test(test_views),
 		cmocka_unit_test(test_view_maximum),
+		cmocka_unit_test(test_forward_everywhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
