@@ -1,5 +1,4 @@
 /* front_parse.c: `parse`: what messages say, as JSON, without any effect. */
-#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 #include <unistd.h>
 
 #include "mailhook/cli.h"
+#include "mailhook/fd.h"
 #include "mailhook/front.h"
 #include "mailhook/sandbox.h"
 #include "parsers/parser.h"
@@ -50,15 +50,8 @@ stop(struct parse *p, int code, const char *why)
 static bool
 write_out(struct parse *p)
 {
-	for (struct mh_span s = buf_span(&p->out); s.n > 0;) {
-		const ssize_t n = write(STDOUT_FILENO, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return stop(p, CLI_ATTENTION, "standard output cannot be written");
-		s = span_from(s, (size_t)n);
-	}
+	if (!fd_write_all(STDOUT_FILENO, buf_span(&p->out)))
+		return stop(p, CLI_ATTENTION, "standard output cannot be written");
 	buf_clear(&p->out);
 	return true;
 }

@@ -15,6 +15,7 @@
 
 #include "mailhook/cli.h"
 #include "mailhook/clock.h"
+#include "mailhook/fd.h"
 #include "mailhook/front.h"
 #include "mailhook/intake.h"
 #include "mailhook/sandbox.h"
@@ -122,16 +123,7 @@ static bool
 write_all(void *user, struct mh_span s)
 {
 	(void)user;
-	while (s.n > 0) {
-		const ssize_t n = write(STDOUT_FILENO, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		s = span_from(s, (size_t)n);
-	}
-	return true;
+	return fd_write_all(STDOUT_FILENO, s);
 }
 
 /* What was not kept: handed on by filter, thrown away by pipe. */

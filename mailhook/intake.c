@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "mailhook/durable.h"
+#include "mailhook/fd.h"
 #include "mailhook/intake.h"
 
 #define NAME_BYTES 64 /* as struct intake_list has it */
@@ -24,13 +25,6 @@
 #define STALE_S 3600
 
 static const struct mh_span message_end = MH_LIT(".msg");
-
-static void
-drop_fd(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-}
 
 /* -- names -------------------------------------------------------------------------------------------------------- */
 

@@ -17,7 +17,9 @@
 #include <unistd.h>
 
 #include "mailhook/answer.h"
+#include "mailhook/fd.h"
 #include "mailhook/mail/charset.h"
+#include "mailhook/rlimit.h"
 #include "mailhook/sandbox_impl.h"
 #include "parsers/parser.h"
 
@@ -64,21 +66,6 @@ static const struct sock_filter rules[] = {
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 };
 
-/* Sets a limit, never above what the parent already lives under. */
-static bool
-set_limit(__rlimit_resource_t resource, rlim_t soft, rlim_t hard)
-{
-	struct rlimit now;
-
-	if (getrlimit(resource, &now) < 0)
-		return false;
-	if (hard > now.rlim_max)
-		hard = now.rlim_max;
-	if (soft > hard)
-		soft = hard;
-	return setrlimit(resource, &(struct rlimit){ soft, hard }) == 0;
-}
-
 #ifndef MAILHOOK_SANITIZED
 /* What the process has mapped, in bytes: the first number of statm, in pages. 0: not to be learnt. */
 static rlim_t
@@ -110,11 +97,11 @@ limit_all(const struct child_work *w)
 	if (mapped == 0)
 		mapped = (64u << 20) + w->raw.n + w->shared_bytes;
 	const rlim_t memory = mapped + w->reader->memory_bytes;
-	if (!set_limit(RLIMIT_AS, memory, memory))
+	if (!rlimit_set(RLIMIT_AS, memory, memory))
 		return false;
 #endif
-	return set_limit(RLIMIT_CPU, cpu, cpu == RLIM_INFINITY ? cpu : cpu + 1) && set_limit(RLIMIT_FSIZE, 0, 0) &&
-	       set_limit(RLIMIT_CORE, 0, 0) && set_limit(RLIMIT_NOFILE, 0, 0);
+	return rlimit_set(RLIMIT_CPU, cpu, cpu == RLIM_INFINITY ? cpu : cpu + 1) && rlimit_set(RLIMIT_FSIZE, 0, 0) &&
+	       rlimit_set(RLIMIT_CORE, 0, 0) && rlimit_set(RLIMIT_NOFILE, 0, 0);
 }
 
 /* Whatever the parent did with its signals was for the parent: here each has its own plain end. */
@@ -156,21 +143,6 @@ shut_in(const struct child_work *w, int fd, pid_t parent)
 		return false;
 	return limit_all(w) && prctl(PR_SET_DUMPABLE, 0) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
 	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
-static bool
-write_all(struct mh_span s)
-{
-	while (s.n > 0) {
-		const ssize_t n = write(STDIN_FILENO, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		s = span_from(s, (size_t)n);
-	}
-	return true;
 }
 
 static bool
@@ -248,7 +220,7 @@ serve(struct desk *d, struct mh_span raw)
 static bool
 flush(struct desk *d)
 {
-	const bool ok = write_all(buf_span(&d->out));
+	const bool ok = fd_write_all(STDIN_FILENO, buf_span(&d->out));
 
 	buf_clear(&d->out);
 	return ok;
@@ -283,7 +255,7 @@ child_main(const struct child_work *w, int fd, pid_t parent)
 	if (w->reader->explain != NULL)
 		w->reader->explain(w->reader->parser_state, &(struct explain_sink){ .line = explain_line, .user = &d });
 
-	if (!shut_in(w, fd, parent) || !write_all((struct mh_span){ &ready, 1 }))
+	if (!shut_in(w, fd, parent) || !fd_write_all(STDIN_FILENO, (struct mh_span){ &ready, 1 }))
 		_exit(1);
 	if (w->shared == NULL)
 		_exit(serve(&d, w->raw) && flush(&d) ? 0 : 1);

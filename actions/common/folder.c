@@ -7,14 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-void
-drop_fd(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-	*fd = -1;
-}
-
 /* A folder that its maker did not come to sync is marked by the sticky bit: mailhook/durable.h says why. */
 static bool
 begun(int fd)
@@ -95,18 +87,8 @@ file_write(int folder, const char *name, struct mh_span bytes, mode_t mode, stru
 
 	if (fd < 0)
 		return mh_fail_errno(err, MH_RETRY, "cannot write %s", name);
-	for (size_t done = 0; done < bytes.n;) {
-		const ssize_t n = write(fd, bytes.p + done, bytes.n - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			goto out;
-		done += (size_t)n;
-	}
-	if (fchmod(fd, mode) == 0 && fsync(fd) == 0)
+	if (fd_write_all(fd, bytes) && fchmod(fd, mode) == 0 && fsync(fd) == 0)
 		return MH_OK;
-out:
 	(void)mh_fail_errno(err, MH_RETRY, "cannot write %s", name);
 	(void)unlinkat(folder, name, 0);
 	return MH_RETRY;

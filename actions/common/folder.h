@@ -4,13 +4,12 @@
 
 #include <sys/types.h>
 
-#include "mailhook/mailhook.h"
+#include "mailhook/fd.h"
 
 /* Opens a folder, made with mode where it is missing (its parent must exist). MH_RETRY: it could not be. */
 enum mh_status folder_open(const char *path, mode_t mode, int *ret_fd, struct mh_err *err);
 /* The same for a folder inside another. */
 enum mh_status folder_open_at(int parent, const char *name, mode_t mode, int *ret_fd, struct mh_err *err);
-void drop_fd(int *fd); /* for MH_AUTO; -1 is fine */
 
 /* Reads a whole file. MH_SKIP: there is none; MH_BAD: no regular file; MH_LIMIT: longer than ret->max. */
 enum mh_status file_read(int folder, const char *name, struct buf *ret, struct mh_err *err);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "mailhook/clock.h"
+#include "mailhook/fd.h"
 
 #define SUMMARY_MAX_BYTES 1000
 #define NO_DEADLINE INT64_MAX
@@ -90,20 +91,11 @@ static bool
 write_line(struct protocol *p, const cJSON *line)
 {
 	struct buf out;
-	size_t done = 0;
 
 	buf_init(&out, MH_MAX_ACTION_LINE_BYTES);
 	bool ok = line != NULL && json_print(line, &out);
 	buf_putc(&out, '\n');
-	ok = ok && buf_ok(&out);
-	while (ok && done < out.n) {
-		const ssize_t n = write(p->out_fd, out.p + done, out.n - done);
-
-		if (n > 0)
-			done += (size_t)n;
-		else if (n == 0 || errno != EINTR)
-			ok = false;
-	}
+	ok = ok && buf_ok(&out) && fd_write_all(p->out_fd, buf_span(&out));
 	buf_release(&out);
 	return ok;
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "mailhook/clock.h"
+#include "mailhook/fd.h"
 
 void
 secret_release(struct secret *s)
@@ -53,14 +54,6 @@ struct mh_span
 secret_span(const struct secret *s)
 {
 	return (struct mh_span){ s->p, s->n };
-}
-
-static void
-drop_fd(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-	*fd = -1;
 }
 
 #define PIECE_BYTES 16 /* so much of a secret in a row is no accident */

@@ -26,18 +26,7 @@ mail_file(struct mh_span bytes)
 {
 	int fd = memfd_create("mail", MFD_CLOEXEC);
 
-	for (size_t done = 0; fd >= 0 && done < bytes.n;) {
-		const ssize_t n = write(fd, bytes.p + done, bytes.n - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			drop_fd(&fd);
-			return -1;
-		}
-		done += (size_t)n;
-	}
-	if (fd >= 0 && lseek(fd, 0, SEEK_SET) != 0)
+	if (fd >= 0 && (!fd_write_all(fd, bytes) || lseek(fd, 0, SEEK_SET) != 0))
 		drop_fd(&fd);
 	return fd;
 }

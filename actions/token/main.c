@@ -1,5 +1,4 @@
 /* main.c: mailhook-token prints one access token. */
-#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,6 +7,7 @@
 
 #include "actions/token/token.h"
 #include "mailhook/clock.h"
+#include "mailhook/fd.h"
 
 static const char usage_text[] = "usage: mailhook-token [--fresh] FILE\n"
 				 "       mailhook-token --check FILE\n"
@@ -20,21 +20,6 @@ usage(int code)
 	return code;
 }
 
-static bool
-print(struct mh_span s)
-{
-	while (s.n > 0) {
-		const ssize_t n = write(STDOUT_FILENO, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		s = span_from(s, (size_t)n);
-	}
-	return true;
-}
-
 static int
 give(const char *path, bool fresh)
 {
@@ -44,7 +29,9 @@ give(const char *path, bool fresh)
 
 	const enum mh_status status = token_get(path, fresh, clock_now(), &token, &wait_s, &err);
 	if (status == MH_OK)
-		return print(secret_span(&token)) && print(MH_LIT("\n")) ? 0 : 75;
+		return fd_write_all(STDOUT_FILENO, secret_span(&token)) && fd_write_all(STDOUT_FILENO, MH_LIT("\n"))
+			   ? 0
+			   : 75;
 	if (wait_s >= 0)
 		(void)fprintf(stderr, "mailhook-token: %s: retry after %lld s\n", err.text, (long long)wait_s);
 	else

@@ -11,6 +11,7 @@
 
 #include "actions/token/parts.h"
 #include "mailhook/clock.h"
+#include "mailhook/fd.h"
 #include "mailhook/json.h"
 
 void
@@ -183,21 +184,6 @@ print_state(const struct token_state *s, struct buf *out)
 	       json_add_string(j, "for", s->for_conf) && json_add_string(j, "seed", s->for_seed) && json_print(j, out);
 }
 
-static bool
-write_whole(int fd, struct mh_span s)
-{
-	while (s.n > 0) {
-		const ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		s = span_from(s, (size_t)n);
-	}
-	return fsync(fd) == 0;
-}
-
 enum mh_status
 token_store_write(const struct token_store *t, const struct token_state *s, struct mh_err *err)
 {
@@ -215,7 +201,7 @@ token_store_write(const struct token_store *t, const struct token_state *s, stru
 	const int fd = openat(t->dir_fd, aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return mh_fail_errno(err, MH_RETRY, "%s cannot be written", t->path);
-	const bool written = write_whole(fd, buf_span(&text));
+	const bool written = fd_write_all(fd, buf_span(&text)) && fsync(fd) == 0;
 	const int why = errno;
 	(void)close(fd);
 	errno = why;

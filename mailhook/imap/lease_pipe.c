@@ -9,18 +9,11 @@
 #include <unistd.h>
 
 #include "mailhook/clock.h"
+#include "mailhook/fd.h"
 #include "mailhook/work/log.h"
 
 #define LINE_BYTES (MH_MAX_JSON_BYTES + 131072)
 #define OUT_BYTES (16u << 20)
-
-static void
-close_fd(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-	*fd = -1;
-}
 
 void
 lease_pipe_init(struct lease_pipe *p)
@@ -33,8 +26,8 @@ lease_pipe_init(struct lease_pipe *p)
 void
 lease_pipe_release(struct lease_pipe *p)
 {
-	close_fd(&p->to);
-	close_fd(&p->from);
+	drop_fd(&p->to);
+	drop_fd(&p->from);
 	buf_release(&p->out);
 	buf_release(&p->in);
 }
@@ -66,12 +59,12 @@ lease_pipe_start(struct lease_pipe *p, const char *libexec, const char *config, 
 		(void)sigprocmask(SIG_SETMASK, before, NULL);
 		be_other_side(libexec, config, in[0], out[1]);
 	}
-	close_fd(&in[0]);
-	close_fd(&out[1]);
+	drop_fd(&in[0]);
+	drop_fd(&out[1]);
 	p->heard_ms = clock_boot_ms();
 	if (pid < 0) {
-		close_fd(&in[1]);
-		close_fd(&out[0]);
+		drop_fd(&in[1]);
+		drop_fd(&out[0]);
 		return false;
 	}
 	buf_clear(&p->out);
@@ -89,8 +82,8 @@ lease_pipe_ended(struct lease_pipe *p, pid_t pid)
 {
 	if (p->pid != pid)
 		return false;
-	close_fd(&p->to);
-	close_fd(&p->from);
+	drop_fd(&p->to);
+	drop_fd(&p->from);
 	p->pid = 0;
 	return true;
 }
@@ -184,7 +177,7 @@ lease_pipe_close(struct lease_pipe *p, int64_t most_ms)
 
 		lease_pipe_poll(p, fds);
 		if (p->out.n == 0)
-			close_fd(&p->to); /* the end of which is its sign */
+			drop_fd(&p->to); /* the end of which is its sign */
 		(void)poll(fds, p->to >= 0 ? 2 : 1, 100);
 		if (fds[0].revents == 0)
 			continue;

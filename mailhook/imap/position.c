@@ -10,18 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mailhook/fd.h"
+
 #define MAX_FILE_BYTES MH_IMAP_POSITION_BYTES
 #define AGAIN_FIRST_S 60
 #define AGAIN_MOST_S 3600
 
 const char *const filing_names[FILINGS] = { "done", "review", "irrelevant" };
-
-static void
-drop_fd(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-}
 
 /* -- rows --------------------------------------------------------------------------------------------------------- */
 
@@ -268,21 +263,6 @@ put_text(struct buf *out, const struct position *p, const struct conf_mailbox *b
 }
 
 static bool
-write_all(int fd, struct mh_span s)
-{
-	while (s.n > 0) {
-		const ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		s = span_from(s, (size_t)n);
-	}
-	return true;
-}
-
-static bool
 sync_folder_of(const char *path)
 {
 	char folder[4096];
@@ -306,7 +286,7 @@ position_save(const struct position *p, const struct conf_mailbox *box, struct m
 	buf_init(&text, MAX_FILE_BYTES);
 	put_text(&text, p, box);
 	MH_AUTO(drop_fd) int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	const bool written = fd >= 0 && buf_ok(&text) && write_all(fd, buf_span(&text)) && fsync(fd) == 0;
+	const bool written = fd >= 0 && buf_ok(&text) && fd_write_all(fd, buf_span(&text)) && fsync(fd) == 0;
 	const enum mh_status status = written ? MH_OK : mh_fail_errno(err, MH_RETRY, "%s", tmp);
 	buf_release(&text);
 	if (status != MH_OK)

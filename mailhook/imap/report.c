@@ -8,15 +8,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "mailhook/fd.h"
 #include "mailhook/imap/slot.h"
 #include "mailhook/json.h"
-
-static void
-drop_fd(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-}
 
 /* -- writing ------------------------------------------------------------------------------------------------------- */
 
@@ -73,7 +67,7 @@ report_write(const struct conf *conf, struct slot *slots, int64_t now, struct mh
 		status = mh_fail_errno(err, MH_RETRY, "%s", tmp);
 	else if (!put_report(conf, slots, now, &text))
 		status = mh_fail(err, MH_RETRY, "no memory for the mailboxes' report");
-	else if (write(fd, text.p, text.n) != (ssize_t)text.n || rename(tmp, path) != 0)
+	else if (!fd_write_all(fd, buf_span(&text)) || rename(tmp, path) != 0)
 		status = mh_fail_errno(err, MH_RETRY, "%s", path);
 	buf_release(&text);
 	return status;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "mailhook/clock.h"
+#include "mailhook/fd.h"
 #include "mailhook/json.h"
 #include "mailhook/work/launch_impl.h"
 
@@ -77,14 +78,6 @@ struct talk {
 };
 
 static void
-close_fd(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-	*fd = -1;
-}
-
-static void
 write_some(struct talk *t)
 {
 	const ssize_t n = write(t->child.in_fd, t->request.p, t->request.n);
@@ -96,7 +89,7 @@ write_some(struct talk *t)
 	else
 		t->request.n = 0; /* it reads no more: its end says why */
 	if (t->request.n == 0)
-		close_fd(&t->child.in_fd);
+		drop_fd(&t->child.in_fd);
 }
 
 /* Takes what there is into to; what it says on stderr is let go. */
@@ -109,7 +102,7 @@ read_some(int *fd, struct buf *to)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n <= 0)
-		close_fd(fd);
+		drop_fd(fd);
 	else if (to != NULL)
 		buf_put(to, (struct mh_span){ bytes, (size_t)n });
 }
@@ -149,10 +142,10 @@ end(struct talk *t)
 		(void)kill(-t->child.pid, SIGKILL);
 	while (waitpid(t->child.pid, &status, 0) < 0 && errno == EINTR)
 		continue;
-	close_fd(&t->child.in_fd);
-	close_fd(&t->child.out_fd);
-	close_fd(&t->child.errout_fd);
-	close_fd(&t->child.pidfd);
+	drop_fd(&t->child.in_fd);
+	drop_fd(&t->child.out_fd);
+	drop_fd(&t->child.errout_fd);
+	drop_fd(&t->child.pidfd);
 	return status;
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "mailhook/clock.h"
+#include "mailhook/fd.h"
 
 #define PORT 53
 #define FIRST_WAIT_MS 800 /* for one UDP answer; doubled with each round over the servers */
@@ -113,13 +114,6 @@ struct question {
 	int64_t deadline_ms;
 	struct buf answer;
 };
-
-static void
-drop_fd(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-}
 
 static int64_t
 left_ms(int64_t until_ms)

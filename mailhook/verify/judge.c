@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mailhook/fd.h"
 #include "mailhook/json.h"
 #include "mailhook/verify/ask.h"
 #include "mailhook/verify/dns.h"
@@ -190,18 +191,7 @@ static bool
 write_line(struct buf *out)
 {
 	buf_putc(out, '\n');
-	if (!buf_ok(out))
-		return false;
-	for (struct mh_span s = buf_span(out); s.n > 0;) {
-		const ssize_t n = write(STDOUT_FILENO, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		s = span_from(s, (size_t)n);
-	}
-	return true;
+	return buf_ok(out) && fd_write_all(STDOUT_FILENO, buf_span(out));
 }
 
 static int

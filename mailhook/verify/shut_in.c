@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "mailhook/rlimit.h"
 #include "mailhook/verify/judge.h"
 #include "mailhook/verify/opener.h"
 
@@ -116,20 +117,6 @@ static const struct sock_filter opener_rules[] = {
 	KILL,
 };
 
-static bool
-set_limit(__rlimit_resource_t resource, rlim_t soft, rlim_t hard)
-{
-	struct rlimit now;
-
-	if (getrlimit(resource, &now) < 0)
-		return false;
-	if (hard > now.rlim_max)
-		hard = now.rlim_max;
-	if (soft > hard)
-		soft = hard;
-	return setrlimit(resource, &(struct rlimit){ soft, hard }) == 0;
-}
-
 struct limits {
 	rlim_t memory_bytes, cpu_s, descriptors;
 };
@@ -143,11 +130,11 @@ shut_in(const struct sock_filter *rules, size_t n, const struct limits *l)
 	};
 
 #ifndef MAILHOOK_SANITIZED
-	if (!set_limit(RLIMIT_AS, l->memory_bytes, l->memory_bytes))
+	if (!rlimit_set(RLIMIT_AS, l->memory_bytes, l->memory_bytes))
 		return false;
 #endif
-	return set_limit(RLIMIT_CPU, l->cpu_s, l->cpu_s + 1) && set_limit(RLIMIT_FSIZE, 0, 0) &&
-	       set_limit(RLIMIT_CORE, 0, 0) && set_limit(RLIMIT_NOFILE, l->descriptors, l->descriptors) &&
+	return rlimit_set(RLIMIT_CPU, l->cpu_s, l->cpu_s + 1) && rlimit_set(RLIMIT_FSIZE, 0, 0) &&
+	       rlimit_set(RLIMIT_CORE, 0, 0) && rlimit_set(RLIMIT_NOFILE, l->descriptors, l->descriptors) &&
 	       prctl(PR_SET_DUMPABLE, 0) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
 	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }

@@ -1,5 +1,6 @@
 /* child.c: fork and exec with the input in a file, so that neither end waits for the other. */
 #include "mailhook/work/child.h"
+#include "mailhook/fd.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,21 +16,10 @@ extern char **environ;
 static int
 file_of(struct mh_span bytes)
 {
-	const int fd = memfd_create("input", MFD_CLOEXEC);
+	int fd = memfd_create("input", MFD_CLOEXEC);
 
-	for (size_t done = 0; fd >= 0 && done < bytes.n;) {
-		const ssize_t n = write(fd, bytes.p + done, bytes.n - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			(void)close(fd);
-			return -1;
-		}
-		done += (size_t)n;
-	}
-	if (fd >= 0)
-		(void)lseek(fd, 0, SEEK_SET);
+	if (fd >= 0 && (!fd_write_all(fd, bytes) || lseek(fd, 0, SEEK_SET) != 0))
+		drop_fd(&fd);
 	return fd;
 }
 

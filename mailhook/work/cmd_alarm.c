@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "mailhook/clock.h"
+#include "mailhook/fd.h"
 #include "mailhook/intake.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/ledger/refusals.h"
@@ -165,13 +166,6 @@ is_address(const char *s)
 	return n > 0 && n <= MAX_ADDRESS && s[0] != '-';
 }
 
-static void
-drop_fd(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-}
-
 /* When the last mail went; 0: none. */
 static int64_t
 mailed_at(int state)
@@ -214,8 +208,7 @@ mail_file(const char *to, const struct alarm *a)
 	    "Auto-Submitted: auto-generated\n\n%s.\n\nOn that machine, mailhook status says more. "
 	    "This mail comes once a day until the work goes on.\n",
 	    host, to, host, a->sentence);
-	if (fd >= 0 &&
-	    (!buf_ok(&mail) || write(fd, mail.p, mail.n) != (ssize_t)mail.n || lseek(fd, 0, SEEK_SET) != 0)) {
+	if (fd >= 0 && (!buf_ok(&mail) || !fd_write_all(fd, buf_span(&mail)) || lseek(fd, 0, SEEK_SET) != 0)) {
 		(void)close(fd);
 		fd = -1;
 	}

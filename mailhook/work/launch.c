@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "mailhook/clock.h"
+#include "mailhook/fd.h"
 #include "mailhook/work/launch_impl.h"
 
 #define KILL_AFTER_MS 2000 /* from SIGTERM to SIGKILL: time to say "retry" and remove a lock */
@@ -34,14 +35,6 @@ struct launch {
 	int exit_code, exit_signal;
 	char why[256]; /* the summary where the action gave none */
 };
-
-static void
-drop_fd(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-	*fd = -1;
-}
 
 /* No further effect (end of file on its stdin), and an end soon. What it broke stands in why. */
 static void

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mailhook/fd.h"
 #include "mailhook/work/launch_impl.h"
 
 #define RAW_FD 3 /* the mail, where the action may see it */
@@ -20,45 +21,24 @@ struct ends { /* both ends of each pipe; -1: not open */
 };
 
 static void
-close_fd(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-	*fd = -1;
-}
-
-static void
 close_ends(struct ends *e)
 {
 	int *all[] = { &e->in[0], &e->in[1], &e->out[0], &e->out[1], &e->errout[0], &e->errout[1], &e->failed[0],
 		&e->failed[1], &e->raw };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		close_fd(all[i]);
+		drop_fd(all[i]);
 }
 
 /* The mail as a file that cannot be changed, at its start: an action may read it twice, and in any order. */
 static int
 raw_file(struct mh_span raw)
 {
-	const int fd = memfd_create("mail", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = memfd_create("mail", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	for (size_t done = 0; fd >= 0 && done < raw.n;) {
-		const ssize_t n = write(fd, raw.p + done, raw.n - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			(void)close(fd);
-			return -1;
-		}
-		done += (size_t)n;
-	}
-	if (fd >= 0 && (lseek(fd, 0, SEEK_SET) != 0 ||
-			   fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)) {
-		(void)close(fd);
-		return -1;
-	}
+	if (fd >= 0 && (!fd_write_all(fd, raw) || lseek(fd, 0, SEEK_SET) != 0 ||
+			   fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0))
+		drop_fd(&fd);
 	return fd;
 }
 
@@ -179,7 +159,7 @@ spawn_action(const struct launch_spec *spec, struct spawned *ret, struct mh_err 
 	}
 	(void)setpgid(
 	    pid, pid); /* the child does it too: whoever comes first, nobody signals a group that is not there */
-	close_fd(&e.failed[1]);
+	drop_fd(&e.failed[1]);
 	number = exec_error(e.failed[0]);
 	if (number != 0) {
 		reap(pid);

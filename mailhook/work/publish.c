@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mailhook/fd.h"
 #include "mailhook/work/publish.h"
 
 #define CASES_ARENA_BYTES ((size_t)64 << 20)
@@ -19,28 +20,6 @@ publish_link(const char *url)
 		if ((unsigned char)s.p[i] <= 0x20 || s.p[i] == 0x7f || strchr("<>\"\\^`{|}", s.p[i]) != NULL)
 			return false;
 	return span_istarts(s, MH_LIT("https://")) || span_istarts(s, MH_LIT("http://"));
-}
-
-static void
-drop_fd(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-}
-
-static bool
-write_all(int fd, struct mh_span bytes)
-{
-	while (bytes.n > 0) {
-		const ssize_t n = write(fd, bytes.p, bytes.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		bytes = span_from(bytes, (size_t)n);
-	}
-	return true;
 }
 
 /* Not synced: what a crash loses is written anew when the worker starts. */
@@ -57,7 +36,7 @@ publish_file(const char *folder, const char *name, struct mh_span bytes, struct 
 	int fd = openat(dir, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return mh_fail_errno(err, MH_RETRY, "%.100s/%s cannot be written", folder, fresh);
-	if (!write_all(fd, bytes) || fchmod(fd, 0644) != 0 || renameat(dir, fresh, dir, name) != 0) {
+	if (!fd_write_all(fd, bytes) || fchmod(fd, 0644) != 0 || renameat(dir, fresh, dir, name) != 0) {
 		const enum mh_status status = mh_fail_errno(err, MH_RETRY, "%.100s/%s cannot be written", folder, name);
 		(void)unlinkat(dir, fresh, 0);
 		return status;
