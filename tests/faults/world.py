@@ -1,11 +1,14 @@
 """A state folder of its own for one test, the programs run in it, and what must be true of it afterwards."""
 
+import atexit
 import fcntl
 import glob
+import itertools
 import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 from datetime import datetime, timedelta, timezone
@@ -42,8 +45,23 @@ def build_folder():
     return os.environ.get("MAILHOOK_BUILD", os.path.join(here, "..", "..", "build"))
 
 
+ENGINES = ("sqlite", "postgresql")
+
+
+def database(made=[]):
+    """The server of all worlds, and its database: each world has a schema there. Made by the thread whose end is its end."""
+    if not made:
+        sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers"))
+        import postgresql
+        server = postgresql.Postgresql().start()
+        atexit.register(server.close)
+        made += [server, server.fresh_name(), itertools.count(1)]
+    return made
+
+
 class World:
-    def __init__(self, build=None, config="", base=None):
+    def __init__(self, build=None, config="", base=None, engine=None):
+        """engine: of the ledger, sqlite where neither it nor MAILHOOK_TEST_ENGINE says another."""
         self.build = os.path.abspath(build or build_folder())
         self.dir = tempfile.mkdtemp(prefix="mailhook-faults-", dir=base)
         self.state = os.path.join(self.dir, "state")
@@ -54,7 +72,11 @@ class World:
         self.mailhook = os.path.join(self.build, "bin", "mailhook")
         self.killer = os.path.join(self.build, "tests", "killer")
         os.mkdir(self.state, 0o700)
-        self.write(self.conf, f'state_dir = "{self.state}"\n{config}')
+        self.engine, self.schema, self.session = engine or os.environ.get("MAILHOOK_TEST_ENGINE", ENGINES[0]), None, None
+        self.top = f'state_dir = "{self.state}"\n'
+        if self.engine == "postgresql":
+            self.make_schema()
+        self.write(self.conf, self.top + config)
         self.now = START
         self.set_clock()
         self.env = {
@@ -67,7 +89,18 @@ class World:
     def __enter__(self):
         return self
 
+    def make_schema(self):
+        self.server, name, numbers = database()
+        self.schema = f"w{next(numbers)}"
+        self.server.run(f"CREATE SCHEMA {self.schema} AUTHORIZATION mailhook", name)
+        self.session = self.server.session(name, self.schema)
+        self.top += f'ledger = "{self.server.url(name, more="options=-csearch_path%3D" + self.schema)}"\n'
+
     def __exit__(self, kind, value, trace):
+        if self.session is not None:
+            # what a killed one began ends when its server sees it
+            self.session.rows(f"SET client_min_messages = warning; DROP SCHEMA {self.schema} CASCADE")
+            self.session.close()
         if kind is None or not os.environ.get("MAILHOOK_KEEP"):
             shutil.rmtree(self.dir, ignore_errors=True)
         else:
@@ -152,7 +185,14 @@ class World:
 
     # -- what is there
 
+    def has(self, table):
+        if self.engine == "postgresql":
+            return self.session.typed(f"SELECT to_regclass('{self.schema}.{table}') IS NOT NULL AS there")[0][0]
+        return os.path.exists(self.ledger) and bool(self.rows(f"SELECT 1 FROM sqlite_schema WHERE name = '{table}'"))
+
     def rows(self, sql):
+        if self.engine == "postgresql":
+            return self.session.typed(sql)
         if not os.path.exists(self.ledger):
             return []
         with sqlite3.connect(f"file:{self.ledger}?mode=rw", uri=True, timeout=20) as db:
@@ -160,9 +200,15 @@ class World:
 
     def count(self, table):
         try:
-            return self.rows(f"SELECT count(*) FROM {table}")[0][0]
-        except (IndexError, sqlite3.OperationalError):
+            return self.rows(f"SELECT count(*) FROM {table}")[0][0] if self.has(table) else 0
+        except sqlite3.OperationalError:  # a file that is being made
             return 0
+
+    def everything_in_ledger(self):
+        """As text: no secret may stand there."""
+        if self.engine != "postgresql":
+            return ""  # a file of the state folder
+        return "\n".join(map(str, [self.rows(f"SELECT * FROM {t}") for t in ("cases", "jobs", "events", "messages", "claims", "refusals")]))
 
     def messages_waiting(self):
         return glob.glob(os.path.join(self.intake, "*.msg"))
@@ -199,7 +245,7 @@ class World:
             found.append(f"replies: {self.replies()}")
         if glob.glob(os.path.join(self.intake, "*.bad")):
             found.append("a message was set aside")
-        if os.path.exists(self.ledger):
+        if self.engine == "sqlite" and os.path.exists(self.ledger):
             try:
                 check = self.rows("PRAGMA integrity_check")
                 if check != [("ok",)]:

@@ -6,6 +6,7 @@
     pg.fresh(template="name")         a copy of that database, which nobody may have open
     pg.rows("SELECT ...", "name")     [(text or None, ...)] as the superuser; pg.run("CREATE ...", "name")
     pg.psql(...)                      the program, for what these do not do
+    s = pg.session("name", schema)    one psql that stays: s.rows("SELECT ...") in a millisecond; s.close()
     gate = pg.gate()                  a proxy before it: cut, hold, free (gate.py); pg.url("name", port=gate.port)
     pg.stop(), pg.start()             in order ("fast"), and again on the same port
     pg.kill()                         the machine dies: every process at once, by its id
@@ -22,6 +23,7 @@ As a program: postgresql.py COMMAND [ARG...] runs the command with MAILHOOK_TEST
 ends as it does.
 """
 import glob
+import json
 import os
 import pwd
 import shutil
@@ -41,7 +43,8 @@ SETTINGS = {
     "wal_level": "replica", "max_wal_senders": "6", "max_replication_slots": "4", "hot_standby": "on",
     "wal_keep_size": "64MB", "min_wal_size": "32MB", "max_wal_size": "256MB", "fsync": "on", "synchronous_commit": "on",
 }
-ROW, COLUMN, NULL = "\x1e", "\x1f", "\x1d"
+ROW, COLUMN, NULL, END = "\x1e", "\x1f", "\x1d", b"\x1c"
+AS_ROWS = ("-F", COLUMN, "-R", ROW, "-P", "null=" + NULL)
 
 
 def programs():
@@ -60,6 +63,46 @@ def _who():
         return {}
     entry = pwd.getpwnam(SUPERUSER)
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def _read(out):
+    out = out[:-1] if out.endswith("\n") else out
+    return [tuple(None if c == NULL else c for c in row.split(COLUMN)) for row in out.split(ROW)] if out else []
+
+
+class Session:
+    """A psql that is asked one thing after the other; for one thread."""
+
+    def __init__(self, pg, database, schema):
+        self.process = subprocess.Popen(pg.psql_argv(*AS_ROWS, database=database), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, env=pg._env())
+        if schema is not None:
+            self.rows("SET search_path = %s" % schema)
+
+    def rows(self, sql):
+        try:
+            self.process.stdin.write(sql.encode() + b";\nSELECT '" + END + b"';\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        out, end = b"", END + b"\n"
+        while not out.endswith(end):
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                raise AssertionError("psql: %s" % self.process.stderr.read().decode(errors="replace"))
+            out += data
+        return _read(out[:-len(end)].decode())
+
+    def typed(self, sql):
+        """The same, numbers as numbers."""
+        rows = self.rows("SELECT row_to_json(t) FROM (%s) t" % sql)
+        return [tuple(v for _, v in json.loads(text, object_pairs_hook=list)) for (text,) in rows]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        self.process.wait()
 
 
 class Postgresql:
@@ -239,9 +282,12 @@ class Postgresql:
     def fresh(self, template=None):
         return self.url(self.fresh_name(template))
 
+    def psql_argv(self, *args, database="postgres"):
+        return [os.path.join(self.bin, "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port),
+                "-U", SUPERUSER, "-d", database, *args]
+
     def psql(self, *args, database="postgres", stdin=None, check=True):
-        done = subprocess.run([os.path.join(self.bin, "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port),
-                               "-U", SUPERUSER, "-d", database, *args], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        done = subprocess.run(self.psql_argv(*args, database=database), input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               env=self._env(), timeout=120, check=False)
         if check and done.returncode != 0:
             raise AssertionError("psql: %s" % done.stderr.decode(errors="replace"))
@@ -251,9 +297,10 @@ class Postgresql:
         self.psql("-c", sql, database=database)
 
     def rows(self, sql, database="postgres"):
-        out = self.psql("-F", COLUMN, "-R", ROW, "-P", "null=" + NULL, "-c", sql, database=database).stdout.decode()
-        out = out[:-1] if out.endswith("\n") else out
-        return [tuple(None if c == NULL else c for c in row.split(COLUMN)) for row in out.split(ROW)] if out else []
+        return _read(self.psql(*AS_ROWS, "-c", sql, database=database).stdout.decode())
+
+    def session(self, database="postgres", schema=None):
+        return Session(self, database, schema)
 
     # -- what stands around it
 

@@ -10,8 +10,7 @@ from world import World, notice  # noqa: E402
 import rotation  # noqa: E402
 
 ACCOUNT, EXPIRES = rotation.ACCOUNT, "2026-03-31T04:05:06Z"
-CONF = """state_dir = "%s"
-%s
+CONF = """%s%s
 action "jira" { program = "ticket" }
 action "entra" { program = "rotate" }
 action "tell" { program = "reply" }
@@ -26,7 +25,7 @@ class Whole(World):
         self.center, self.sync = self.stand_ins.center, self.stand_ins.sync
         self.outputs = []
         self.set_clock()
-        self.write(self.conf, CONF % (self.state, more))
+        self.write(self.conf, CONF % (self.top, more))
         os.mkdir(os.path.join(self.dir, "actions"))
         with open(self.stand_ins.conf, encoding="utf-8") as f:
             self.write(os.path.join(self.dir, "actions", "entra.conf"), f.read())
@@ -87,7 +86,7 @@ class Whole(World):
 
     def everything(self):
         """All that was written anywhere: the ledger's pages, tickets, mails, logs, output."""
-        text = list(self.outputs)
+        text = [*self.outputs, self.everything_in_ledger()]
         for path in glob.glob(os.path.join(self.state, "**"), recursive=True):
             if os.path.isfile(path):
                 with open(path, "rb") as f:
