@@ -22,6 +22,17 @@ server_url(void)
 	return url != NULL && url[0] != '\0' ? url : NULL;
 }
 
+/* What tests ask SQLite, and by the same words a server. */
+static const char functions[] =
+    "CREATE FUNCTION strftime(text, text) RETURNS bigint LANGUAGE sql AS "
+    "'SELECT CAST(extract(epoch FROM CAST($2 AS timestamptz)) AS bigint)';"
+    "CREATE FUNCTION joined(text, text, text) RETURNS text LANGUAGE sql AS "
+    "'SELECT CASE WHEN $1 IS NULL THEN $2 WHEN $2 IS NULL THEN $1 ELSE $1 || $3 || $2 END';"
+    "CREATE FUNCTION joined(text, text) RETURNS text LANGUAGE sql AS "
+    "'SELECT CASE WHEN $1 IS NULL THEN $2 WHEN $2 IS NULL THEN $1 ELSE $1 || '','' || $2 END';"
+    "CREATE AGGREGATE group_concat(text, text) (SFUNC = joined, STYPE = text);"
+    "CREATE AGGREGATE group_concat(text) (SFUNC = joined, STYPE = text);";
+
 bool
 engines_server(void)
 {
@@ -49,15 +60,16 @@ engines_address(const char *dir, char dst[ENGINES_ADDRESS])
 	const struct db_options o = { .create = true, .busy_ms = 10000 };
 	struct mh_err err = { 0 };
 	struct db *db = NULL;
-	char sql[80], name[40];
+	char sql[120], name[40];
 
 	if (!engines_server()) {
 		assert_true(snprintf(dst, ENGINES_ADDRESS, "sqlite:%s/ledger.db", dir) < ENGINES_ADDRESS);
 		return;
 	}
 	(void)snprintf(name, sizeof(name), "room_%ld_%d", (long)getpid(), ++made);
-	(void)snprintf(sql, sizeof(sql), "CREATE SCHEMA %s", name);
-	if (engine->open(server_url(), &o, &db, &err) != MH_OK || db_exec(db, sql, &err) != MH_OK)
+	(void)snprintf(sql, sizeof(sql), "CREATE SCHEMA %s; SET search_path = %s", name, name);
+	if (engine->open(server_url(), &o, &db, &err) != MH_OK || db_exec(db, sql, &err) != MH_OK ||
+	    db_exec(db, functions, &err) != MH_OK)
 		fail_msg("%s: %s", name, err.text);
 	db_close(db);
 	assert_true(snprintf(dst, ENGINES_ADDRESS, "%s%coptions=-csearch_path%%3D%s", server_url(),
@@ -68,4 +80,27 @@ const char *
 engines_where(const char *address)
 {
 	return engines_server() ? address : address + sizeof("sqlite:") - 1;
+}
+
+void
+engines_renew(struct db *db)
+{
+	/* a table before those that it points at */
+	static const char *const tables[] = { "mailbox_leases", "claims", "refusals", "nodes", "pauses", "renewals",
+		"approvals", "credentials", "jobs", "events", "notices", "cases", "verifications", "messages" };
+	static const char *const counted[] = { "approvals", "jobs", "events", "notices", "cases", "verifications",
+		"messages" };
+	struct mh_err err = { 0 };
+	struct buf sql;
+
+	buf_init(&sql, 4096);
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+		buf_printf(&sql, "DELETE FROM %s;", tables[i]);
+	for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++)
+		buf_printf(&sql, "SELECT setval('%s_id_seq', 1, false);", counted[i]);
+	buf_puts(&sql, "DELETE FROM meta WHERE name <> 'schema'; UPDATE meta SET value = '1';"
+		       "INSERT INTO meta VALUES ('seed', md5(random()::text)), ('identity', md5(random()::text))");
+	if (db_exec(db, sql.p, &err) != MH_OK)
+		fail_msg("%s", err.text);
+	buf_release(&sql);
 }

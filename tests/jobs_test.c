@@ -16,6 +16,7 @@
 #include "mailhook/work/accounts.h"
 #include "mailhook/work/job.h"
 #include "mailhook/work/runner.h"
+#include "tests/engines.h"
 #include "tests/room.h"
 
 #define MINUTE INT64_C(60)
@@ -476,8 +477,10 @@ missing_program_is_retried(void **state)
 	    "action \"turn\" { program = \"@/nowhere\" needs = \"unverified\" }\nrule \"all\" { do = {\"turn\"} }\n");
 	(void)room_take(&r, &(struct say){ 0 }, NULL);
 	drive(&r);
-	assert_string_equal(room_text(&r, "SELECT state FROM jobs"), "queued");
-	assert_int_equal(room_count(&r, "SELECT attempt FROM jobs"), 1);
+	/* another node may have the program: it is left to that, and no attempt */
+	assert_string_equal(room_text(&r, "SELECT state FROM jobs"), engines_server() ? "waiting" : "queued");
+	assert_int_equal(room_count(&r, "SELECT attempt FROM jobs"), engines_server() ? 0 : 1);
+	assert_int_equal(room_count(&r, "SELECT count(*) FROM refusals"), engines_server() ? 1 : 0);
 	room_close(&r);
 }
 

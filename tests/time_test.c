@@ -119,13 +119,16 @@ take_step(struct room *r, const struct step *s)
 	}
 }
 
+/* What a reminder's detail begins with; an escalation's begins with no number. */
+#define DAYS "CASE WHEN substr(detail, 1, 1) BETWEEN '0' AND '9' THEN trim(substr(detail, 1, 2)) ELSE '0' END"
+
 /* "DAY:CASE what ..." of each event that a person would call one; reminders with their days, which escalations have not. */
 #define HISTORY                                                                                                        \
 	"SELECT coalesce(group_concat(line, ' '), '') FROM (SELECT ((strftime('%s', at) - 1762419600) / 86400) || "    \
 	"':' "                                                                                                         \
-	"|| case_id || what || CASE WHEN what = 'reminded' THEN CAST(detail AS INTEGER) ELSE '' END AS line "          \
+	"|| case_id || what || CASE WHEN what = 'reminded' THEN " DAYS " ELSE '' END AS line "                         \
 	"FROM events WHERE what IN ('reminded', 'expired', 'escalated', 'closed', 'silence') OR "                      \
-	"(what = 'opened' AND case_id > 1) ORDER BY id)"
+	"(what = 'opened' AND case_id > 1) ORDER BY id) AS lines"
 
 static const struct row {
 	const char *name, *conf;
@@ -397,9 +400,9 @@ many_cases_are_looked_at_in_turns(void **state)
 #define CREDENTIAL_HISTORY                                                                                             \
 	"SELECT coalesce(group_concat(line, ' | '), '') FROM (SELECT ((strftime('%s', at) - 1762419600) / 86400) || "  \
 	"':' "                                                                                                         \
-	"|| case_id || what || CASE WHEN what = 'reminded' THEN CAST(detail AS INTEGER) WHEN what = 'closed' THEN "    \
+	"|| case_id || what || CASE WHEN what = 'reminded' THEN " DAYS " WHEN what = 'closed' THEN "                   \
 	"' ' || detail ELSE '' END AS line FROM events WHERE what IN ('opened', 'reminded', 'expired', 'closed') "     \
-	"ORDER BY id)"
+	"ORDER BY id) AS lines"
 
 #define TOKEN(day) "credential \"jira token\" { expires = \"" day "\" remind = {30, 7} renew = \"at example.com\" }\n"
 

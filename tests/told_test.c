@@ -22,7 +22,7 @@
 #define HISTORY                                                                                                        \
 	"SELECT coalesce(group_concat(line, ' | '), '') FROM (SELECT resource || ' ' || what || ' ' || "               \
 	"CASE WHEN what = 'closed' THEN detail ELSE expires END AS line FROM events JOIN cases ON cases.id = case_id " \
-	"WHERE kind = 'mailhook.credential' AND what IN ('opened', 'closed') ORDER BY events.id)"
+	"WHERE kind = 'mailhook.credential' AND what IN ('opened', 'closed') ORDER BY events.id) AS lines"
 
 /* What the action tells: each verb is noted, and the lines of the file "tells" go out. */
 static void

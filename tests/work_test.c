@@ -22,6 +22,7 @@
 #include "mailhook/clock.h"
 #include "mailhook/intake.h"
 #include "mailhook/work/commands.h"
+#include "tests/engines.h"
 #include "tests/room.h"
 
 #define WORK BUILD_DIR "/libexec/mailhook/mailhook-work"
@@ -157,10 +158,13 @@ once_does_all(void **state)
 	assert_int_equal(room_count(&r, "SELECT count(*) FROM messages"), 2);
 	assert_int_equal(room_count(&r, "SELECT count(*) FROM cases"), 1);
 	assert_int_equal(room_count(&r, "SELECT count(*) FROM jobs WHERE state = 'done'"), 1);
-	assert_int_equal(room_count(&r, "SELECT count(*) FROM messages WHERE instr(raw, x'5343494d') > 0"), 2);
+	assert_int_equal(
+	    room_count(&r, engines_server() ? "SELECT count(*) FROM messages WHERE position('\\x5343494d' IN raw) > 0"
+					    : "SELECT count(*) FROM messages WHERE instr(raw, x'5343494d') > 0"),
+	    2);
 	put_notice(&r, 1);
 	assert_int_equal(run(&r, "run", "--once"), 0);
-	assert_int_equal(room_count(&r, "SELECT sum(copies) FROM messages"), 3);
+	assert_int_equal(room_count(&r, "SELECT CAST(sum(copies) AS BIGINT) FROM messages"), 3);
 	assert_true(printed(&r, "log", "run\n") && !printed(&r, "log", "run\nrun\n"));
 	room_close(&r);
 }
@@ -176,8 +180,8 @@ makes_what_is_missing(void **state)
 	stage(&r, CONF);
 	db_close(r.w.db);
 	r.w.db = NULL;
-	for (const char *const *p =
-		 (const char *const[]){ "ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.mark", NULL };
+	for (const char *const *p = (const char *const[]){ "ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.mark",
+		 "shared.mark", NULL };
 	     *p; p++) {
 		(void)snprintf(path, sizeof(path), "%s/state/%s", r.dir, *p);
 		(void)unlink(path);
@@ -190,8 +194,9 @@ makes_what_is_missing(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
 	(void)snprintf(path, sizeof(path), "%s/state/ledger.db", r.dir);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(stat(path, &st), engines_server() ? -1 : 0);
+	if (!engines_server())
+		assert_int_equal(st.st_mode & 07777, 0600);
 	room_close(&r);
 }
 
@@ -245,6 +250,7 @@ no_wake_up_is_lost(void **state)
 	stage(&r, CONF);
 	assert_int_equal(work_load(&w, r.conf, &err), MH_OK);
 	assert_int_equal(work_read_definitions(&w, &right, &err), MH_OK);
+	(void)snprintf(w.libexec, sizeof(w.libexec), "%s", r.w.libexec);
 	assert_int_equal(work_open_ledger(&w, true, &err), MH_OK);
 	const struct loop_options o = { .once = true, .config = r.conf, .before_unlock = store_late, .user = &late };
 	assert_int_equal(loop_run(&w, &o), 0);
@@ -345,9 +351,12 @@ crashed_job_goes_on(void **state)
 	(void)state;
 	stage(&r, CONF);
 	(void)room_take(&r, &(struct say){ 0 }, NULL);
-	(void)room_count(&r, "UPDATE jobs SET state = 'running', attempt = 1, started = created, due = NULL, "
-			     "lease_owner = 'elsewhere/1', "
-			     "lease_until = '2999-01-01T00:00:00Z' RETURNING id");
+	/* a lease of a file's ledger ends with the worker's lock, whatever it says */
+	(void)room_count(&r, engines_server()
+				 ? "UPDATE jobs SET state = 'running', attempt = 1, started = created, due = NULL, "
+				   "lease_owner = 'elsewhere/1', lease_until = '2000-01-01T00:00:00Z' RETURNING id"
+				 : "UPDATE jobs SET state = 'running', attempt = 1, started = created, due = NULL, "
+				   "lease_owner = 'elsewhere/1', lease_until = '2999-01-01T00:00:00Z' RETURNING id");
 	assert_int_equal(run(&r, "run", "--once"), 0);
 	assert_string_equal(room_text(&r, "SELECT state || attempt FROM jobs"), "done2");
 	room_close(&r);
@@ -409,6 +418,8 @@ full_disk_is_later(void **state)
 	struct rlimit before, small;
 
 	(void)state;
+	if (engines_server()) /* the disk is the server's */
+		return;
 	stage(&r, CONF);
 	for (int i = 0; i < 40; i++)
 		put_notice(&r, i);
@@ -713,6 +724,12 @@ backup_names_the_sealing_key(void **state)
 	(void)state;
 	stage(&r, CONF "action \"entra\" { program = \"rotate\" }\nrule \"late\" { order = 90 do = {\"entra\"} }\n");
 	(void)snprintf(copy, sizeof(copy), "%s/copy", r.dir);
+	if (engines_server()) {
+		assert_int_equal(run(&r, "backup", copy), 2);
+		assert_true(printed(&r, "err", "pg_dump"));
+		room_close(&r);
+		return;
+	}
 	assert_int_equal(run(&r, "backup", copy), 0);
 	assert_true(printed(&r, "out", "sealing key      the key_file of "));
 	assert_true(printed(&r, "out", "/actions/entra.conf: without it"));

@@ -186,6 +186,8 @@ postgresql_query(struct db *db, const char *sql, const struct db_value *args, si
 		status = pg_args_set(&a, args, n_args, err);
 	if (status == MH_OK)
 		status = ask(pg, sql, &a, n_args, &rows->result, err);
+	if (status == MH_OK)
+		status = pg_types(rows->result, err);
 	if (status != MH_OK) {
 		postgresql_rows_free(&rows->base);
 		return status;

@@ -84,6 +84,8 @@ struct pg_args {
 
 enum mh_status pg_args_set(struct pg_args *a, const struct db_value *args, size_t n_args, struct mh_err *err);
 void pg_args_release(struct pg_args *a); /* for MH_AUTO */
+/* Whether all columns are of types that are read here; a sum of numbers, which are numeric to a server, needs a CAST. */
+enum mh_status pg_types(const PGresult *r, struct mh_err *err);
 enum db_type pg_type(const PGresult *r, int row, int column);
 int64_t pg_integer(const PGresult *r, int row, int column);
 /* As it came; an integer as its digits, written into number. */

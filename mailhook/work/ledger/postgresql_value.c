@@ -15,9 +15,12 @@
 /* Numbers of types, the same in every server (pg_type.dat). */
 #define OID_BOOL 16
 #define OID_BYTEA 17
+#define OID_NAME 19
 #define OID_INT8 20
 #define OID_INT2 21
 #define OID_INT4 23
+#define OID_TEXT 25
+#define OID_VARCHAR 1043
 
 #define MAX_FIELD_BYTES ((size_t)1 << 30) /* what a server takes in one field */
 
@@ -114,6 +117,28 @@ pg_args_release(struct pg_args *a)
 		buf_release(&a->mended[i]);
 	free(a->block);
 	*a = (struct pg_args){ .n = 0 };
+}
+
+enum mh_status
+pg_types(const PGresult *r, struct mh_err *err)
+{
+	for (int i = 0; i < PQnfields(r); i++) {
+		switch (PQftype(r, i)) {
+		case OID_BOOL:
+		case OID_BYTEA:
+		case OID_INT2:
+		case OID_INT4:
+		case OID_INT8:
+		case OID_NAME:
+		case OID_TEXT:
+		case OID_VARCHAR:
+			break;
+		default:
+			return mh_fail(err, MH_BAD, "ledger: column %d of an answer is of type %u, which is not known",
+			    i, PQftype(r, i));
+		}
+	}
+	return MH_OK;
 }
 
 enum db_type
