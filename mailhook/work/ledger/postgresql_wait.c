@@ -174,7 +174,9 @@ pg_alive(struct pg *pg)
 
 	if (p.fd < 0)
 		return false;
-	if (poll(&p, 1, 0) <= 0)
-		return true;
-	return PQconsumeInput(pg->conn) == 1 && PQstatus(pg->conn) == CONNECTION_OK;
+	/* a server's last words come before the end of the connection, and are read by themselves */
+	for (int i = 0; i < 16 && poll(&p, 1, 0) > 0; i++)
+		if (PQconsumeInput(pg->conn) != 1 || PQstatus(pg->conn) != CONNECTION_OK)
+			return false;
+	return true;
 }

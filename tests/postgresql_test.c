@@ -1,0 +1,445 @@
+/* postgresql_test.c: the engine on PostgreSQL by itself: hostile text, lost and hung connections, calls among nodes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mailhook/clock.h"
+#include "mailhook/work/ledger/ledger.h"
+#include "tests/engines.h"
+
+static struct db *
+opened(const char *address, int busy_ms)
+{
+	const struct db_options o = { .create = true, .busy_ms = busy_ms };
+	struct mh_err err = { 0 };
+	struct db *db = NULL;
+
+	if (ledger_open(engines_engine(), engines_where(address), &o, &db, &err) != MH_OK)
+		fail_msg("%s", err.text);
+	return db;
+}
+
+static int64_t
+number(struct db *db, const char *sql)
+{
+	struct mh_err err = { 0 };
+	int64_t n = -1;
+
+	if (db_one(db, sql, NULL, 0, &n, &err) != MH_OK)
+		fail_msg("%s: %s", sql, err.text);
+	return n;
+}
+
+/* Ends the server's side of it, as a server that goes down does. */
+static void
+kill_session(struct db *other, struct db *victim)
+{
+	struct mh_err err = { 0 };
+	const int64_t pid = number(victim, "SELECT pg_backend_pid()");
+
+	if (db_run(other, "SELECT pg_terminate_backend(CAST($1 AS integer), 5000)", DB_ARGS(db_int(pid)), &err) !=
+	    MH_OK)
+		fail_msg("%s", err.text);
+}
+
+#define SPAN(s)                                                                                                        \
+	{                                                                                                              \
+		s, sizeof(s) - 1                                                                                       \
+	}
+
+static const struct {
+	const char *name;
+	struct mh_span in, out;
+} texts[] = {
+	{ "plain", SPAN("abc"), SPAN("abc") },
+	{ "empty", SPAN(""), SPAN("") },
+	{ "quotes and backslashes", SPAN("a'b\\c\"$1"), SPAN("a'b\\c\"$1") },
+	{ "a NUL", SPAN("a\0b"),
+	    SPAN("a\xEF\xBF\xBD"
+		 "b") },
+	{ "only a NUL", SPAN("\0"), SPAN("\xEF\xBF\xBD") },
+	{ "no UTF-8", SPAN("a\xFF\xC0\xAF"), SPAN("a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD") },
+	{ "a sequence that is cut", SPAN("\xE2\x82"), SPAN("\xEF\xBF\xBD\xEF\xBF\xBD") },
+	{ "a surrogate", SPAN("\xED\xA0\x80"), SPAN("\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD") },
+	{ "four bytes", SPAN("\xF0\x9F\x94\x91 \xF4\x8F\xBF\xBF"), SPAN("\xF0\x9F\x94\x91 \xF4\x8F\xBF\xBF") },
+	{ "beyond Unicode", SPAN("\xF4\x90\x80\x80"), SPAN("\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD") },
+};
+
+static void
+takes_any_text(void **state)
+{
+	struct db *db = opened(*state, 1000);
+	struct mh_err err = { 0 };
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
+
+		if (db_run(db,
+			"INSERT INTO meta (name, value) VALUES ('t', $1) ON CONFLICT (name) DO UPDATE SET value "
+			"= excluded.value",
+			DB_ARGS(db_span(texts[i].in)), &err) != MH_OK)
+			fail_msg("%s: %s", texts[i].name, err.text);
+		assert_int_equal(db_query(db, "SELECT value FROM meta WHERE name = 't'", NULL, 0, &rows, &err), MH_OK);
+		assert_int_equal(db_step(rows, &err), MH_OK);
+		if (!span_eq(db_get_bytes(rows, 0), texts[i].out))
+			fail_msg("%s: came back as another", texts[i].name);
+	}
+	db_close(db);
+}
+
+static void
+keeps_bytes_as_they_are(void **state)
+{
+	static const size_t sizes[] = { 0, 1, 255, 70000, (size_t)8 << 20 };
+	struct db *db = opened(*state, 1000);
+	struct mh_err err = { 0 };
+	char *bytes = malloc((size_t)8 << 20);
+
+	assert_non_null(bytes);
+	for (size_t i = 0; i < (size_t)8 << 20; i++)
+		bytes[i] = (char)(i * 7 + i / 256);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct message_row m = { .digest = "d", .verdict = "failed", .bytes = (int64_t)sizes[i] };
+		struct buf raw;
+		int64_t id = 0;
+
+		assert_int_equal(db_run(db, "DELETE FROM messages", NULL, 0, &err), MH_OK);
+		if (ledger_message_add(db, &m, (struct mh_span){ bytes, sizes[i] }, &id, &err) != MH_OK)
+			fail_msg("%zu bytes: %s", sizes[i], err.text);
+		buf_init(&raw, ((size_t)8 << 20) + 1);
+		assert_int_equal(ledger_message_raw(db, id, &raw, &err), MH_OK);
+		if (raw.n != sizes[i] || (raw.n > 0 && memcmp(raw.p, bytes, raw.n) != 0))
+			fail_msg("%zu bytes came back as others", sizes[i]);
+		buf_release(&raw);
+	}
+	free(bytes);
+	db_close(db);
+}
+
+static const struct {
+	const char *name, *sql;
+	enum mh_status status; /* of the statement or of its row */
+	int64_t value;
+} answers[] = {
+	{ "a boolean", "SELECT 2 > 1", MH_OK, 1 },
+	{ "a small number", "SELECT CAST(-7 AS smallint)", MH_OK, -7 },
+	{ "a number of four bytes", "SELECT CAST(-70000 AS integer)", MH_OK, -70000 },
+	{ "the least of eight", "SELECT CAST(-9223372036854775808 AS bigint)", MH_OK, INT64_MIN },
+	{ "a number as text", "SELECT '42'", MH_OK, 42 },
+	{ "nothing known", "SELECT CAST(NULL AS bigint)", MH_OK, 0 },
+	{ "no row", "SELECT 1 WHERE 1 = 2", MH_SKIP, 0 },
+	{ "a type that is not read", "SELECT CAST(1 AS numeric)", MH_BAD, 0 },
+	{ "wrong SQL", "SELEKT 1", MH_BAD, 0 },
+	{ "a table that is not there", "SELECT 1 FROM nowhere", MH_BAD, 0 },
+	{ "too slow", "SELECT 1 FROM (SELECT pg_sleep(30)) AS x", MH_RETRY, 0 },
+};
+
+static void
+answers_are_read(void **state)
+{
+	struct db *db = opened(*state, 1000);
+	struct mh_err err = { 0 };
+
+	assert_int_equal(db_exec(db, "SET statement_timeout = 300", &err), MH_OK);
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		int64_t n = 0;
+		for (int times = 0; times < 3; times++) { /* asked once, prepared, and prepared before */
+			const enum mh_status status = db_one(db, answers[i].sql, NULL, 0, &n, &err);
+			if (status != answers[i].status || n != answers[i].value)
+				fail_msg("%s: %d, %lld: %s", answers[i].name, (int)status, (long long)n, err.text);
+		}
+	}
+	db_close(db);
+}
+
+/* More texts than it remembers, and each of them twice. */
+static void
+forgets_no_statement(void **state)
+{
+	struct db *db = opened(*state, 1000);
+
+	for (int round = 0; round < 2; round++)
+		for (int i = 0; i < 600; i++) {
+			char sql[40];
+			(void)snprintf(sql, sizeof(sql), "SELECT %d", i);
+			assert_int_equal(number(db, sql), i);
+		}
+	db_close(db);
+}
+
+static void
+lost_outside_a_transaction(void **state)
+{
+	struct db *db = opened(*state, 1000), *other = opened(*state, 1000);
+	struct mh_err err = { 0 };
+	struct db_tx tx = { NULL };
+
+	kill_session(other, db);
+	/* what was closed while nothing was asked is noticed before the next question */
+	assert_int_equal(number(db, "SELECT count(*) FROM cases"), 0);
+	kill_session(other, db);
+	assert_int_equal(db_tx_begin(db, &tx, &err), MH_OK);
+	assert_int_equal(ledger_meta_add(db, "x", 1, &err), MH_OK);
+	assert_int_equal(db_tx_commit(&tx, &err), MH_OK);
+	db_close(db);
+	db_close(other);
+}
+
+static void
+lost_inside_a_transaction(void **state)
+{
+	struct db *db = opened(*state, 1000), *other = opened(*state, 1000);
+	struct mh_err err = { 0 };
+	struct db_tx tx = { NULL };
+	int64_t n = 0;
+
+	assert_int_equal(db_tx_begin(db, &tx, &err), MH_OK);
+	assert_int_equal(ledger_meta_add(db, "x", 1, &err), MH_OK);
+	kill_session(other, db);
+	assert_int_equal(ledger_meta_add(db, "x", 1, &err), MH_RETRY);
+	/* not one statement of it goes to a new connection, where it would be alone */
+	assert_int_equal(db_one(db, "SELECT 1", NULL, 0, &n, &err), MH_RETRY);
+	assert_int_equal(db_run(db, "DELETE FROM meta", NULL, 0, &err), MH_RETRY);
+	assert_int_equal(db_tx_commit(&tx, &err), MH_RETRY);
+	db_tx_drop(&tx);
+	assert_true(db->engine->again(db));
+	assert_int_equal(number(db, "SELECT count(*) FROM meta WHERE name = 'x'"), 0);
+	assert_int_equal(number(db, "SELECT count(*) FROM meta WHERE name = 'schema'"), 1);
+	db_close(db);
+	db_close(other);
+}
+
+/* A failed statement ends the transaction: COMMIT is no success then, though the server calls it no error. */
+static void
+failed_is_not_committed(void **state)
+{
+	struct db *db = opened(*state, 1000);
+	struct mh_err err = { 0 };
+	struct db_tx tx = { NULL };
+
+	assert_int_equal(db_tx_begin(db, &tx, &err), MH_OK);
+	assert_int_equal(ledger_meta_add(db, "x", 1, &err), MH_OK);
+	assert_int_equal(db_run(db, "INSERT INTO meta (name, value) VALUES ('x', 'y')", NULL, 0, &err), MH_BAD);
+	assert_int_equal(db_tx_commit(&tx, &err), MH_RETRY);
+	db_tx_drop(&tx);
+	assert_false(db->engine->again(db));
+	assert_int_equal(number(db, "SELECT count(*) FROM meta WHERE name = 'x'"), 0);
+	db_close(db);
+}
+
+static void
+claims_beside_claims(void **state)
+{
+	struct db *one = opened(*state, 200), *two = opened(*state, 200);
+	struct db_tx a = { NULL }, b = { NULL };
+	struct mh_err err = { 0 };
+
+	assert_int_equal(db_tx_claim(one, &a, &err), MH_OK);
+	assert_int_equal(db_tx_claim(two, &b, &err), MH_OK);
+	db_tx_drop(&b);
+	assert_int_equal(db_tx_begin(two, &b, &err), MH_RETRY);
+	assert_false(two->engine->again(two));
+	db_tx_drop(&a);
+	assert_int_equal(db_tx_begin(two, &b, &err), MH_OK);
+	assert_int_equal(db_tx_claim(one, &a, &err), MH_RETRY);
+	db_tx_drop(&b);
+	db_close(one);
+	db_close(two);
+}
+
+/* Two that wait for each other: one of them is told to begin again. */
+static void
+deadlock_says_again(void **state)
+{
+	struct db *one = opened(*state, 10000);
+	struct mh_err err = { 0 };
+	struct db_tx tx = { NULL };
+	int status = 0, ready[2];
+	char go;
+
+	assert_int_equal(db_run(one, "INSERT INTO meta VALUES ('a', '1'), ('b', '1')", NULL, 0, &err), MH_OK);
+	assert_int_equal(pipe(ready), 0);
+	const pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct db *two = opened(*state, 10000);
+		struct db_tx other = { NULL };
+		enum mh_status s = db_tx_claim(two, &other, &err);
+		if (s == MH_OK)
+			s = db_run(two, "UPDATE meta SET value = '2' WHERE name = 'b'", NULL, 0, &err);
+		(void)!write(ready[1], "x", 1);
+		if (s == MH_OK)
+			s = db_run(two, "UPDATE meta SET value = '2' WHERE name = 'a'", NULL, 0, &err);
+		db_tx_drop(&other);
+		_exit(s == MH_OK ? 0 : s == MH_RETRY && two->engine->again(two) ? 1 : 2);
+	}
+	assert_int_equal(db_tx_claim(one, &tx, &err), MH_OK);
+	assert_int_equal(db_run(one, "UPDATE meta SET value = '3' WHERE name = 'a'", NULL, 0, &err), MH_OK);
+	assert_int_equal(read(ready[0], &go, 1), 1);
+	const enum mh_status ours = db_run(one, "UPDATE meta SET value = '3' WHERE name = 'b'", NULL, 0, &err);
+	const bool again = ours == MH_RETRY && one->engine->again(one);
+	db_tx_drop(&tx);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_true((ours == MH_OK && WEXITSTATUS(status) == 1) || (again && WEXITSTATUS(status) == 0));
+	assert_int_equal(close(ready[0]), 0);
+	assert_int_equal(close(ready[1]), 0);
+	db_close(one);
+}
+
+/* A node that is stopped with the lock in its hand holds up the others until the server ends its session, not longer. */
+static void
+hung_owner_is_ended(void **state)
+{
+	struct db *db = opened(*state, 15000);
+	const int64_t before = clock_monotonic_ms();
+	struct mh_err err = { 0 };
+	struct db_tx tx = { NULL };
+	int status;
+
+	const pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct db *own = opened(*state, 1000);
+		if (db_tx_begin(own, &tx, &err) != MH_OK)
+			_exit(2);
+		(void)raise(SIGSTOP);
+		_exit(db_tx_commit(&tx, &err) == MH_RETRY ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+	assert_true(WIFSTOPPED(status));
+	if (db_tx_begin(db, &tx, &err) != MH_OK)
+		fail_msg("%s", err.text);
+	assert_true(clock_monotonic_ms() - before < 14000);
+	assert_int_equal(kill(child, SIGCONT), 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0); /* it learns that its transaction is lost */
+	db_tx_drop(&tx);
+	db_close(db);
+}
+
+static bool
+heard_soon(struct db *db)
+{
+	struct pollfd p = { .fd = db->engine->ear(db), .events = POLLIN };
+
+	assert_true(p.fd >= 0);
+	if (db->engine->heard(db))
+		return true;
+	return poll(&p, 1, 3000) == 1 && db->engine->heard(db);
+}
+
+static bool
+quiet(struct db *db)
+{
+	struct pollfd p = { .fd = db->engine->ear(db), .events = POLLIN };
+
+	return !db->engine->heard(db) && poll(&p, 1, 100) == 0;
+}
+
+static void
+calls_are_heard(void **state)
+{
+	struct db *one = opened(*state, 1000), *two = opened(*state, 1000);
+	char elsewhere[ENGINES_ADDRESS];
+	struct mh_err err = { 0 };
+	struct db_tx tx = { NULL };
+
+	engines_address("", elsewhere);
+	struct db *third = opened(elsewhere, 1000);
+	(void)one->engine->ear(one);
+	(void)one->engine->heard(one); /* what was before it listened */
+	assert_true(quiet(one));
+	two->engine->call(two);
+	assert_true(heard_soon(one));
+	assert_true(quiet(one));
+
+	assert_int_equal(db_tx_begin(two, &tx, &err), MH_OK);
+	two->engine->call(two);
+	assert_true(quiet(one)); /* not before the commit */
+	assert_int_equal(db_tx_commit(&tx, &err), MH_OK);
+	assert_true(heard_soon(one));
+
+	assert_int_equal(db_tx_begin(two, &tx, &err), MH_OK);
+	two->engine->call(two);
+	db_tx_drop(&tx);
+	assert_true(quiet(one)); /* nor of what was rolled back */
+	one->engine->call(one);
+	assert_true(quiet(one)); /* nor itself */
+	third->engine->call(third);
+	assert_true(quiet(one)); /* nor those of another ledger of the same database */
+
+	kill_session(two, one); /* what was called meanwhile is not known: it counts as a call, once */
+	assert_int_equal(number(one, "SELECT 1"), 1);
+	assert_true(heard_soon(one));
+	assert_true(quiet(one));
+	two->engine->call(two);
+	assert_true(heard_soon(one));
+	db_close(one);
+	db_close(two);
+	db_close(third);
+}
+
+static void
+time_is_the_servers(void **state)
+{
+	struct db *db = opened(*state, 1000);
+	struct mh_err err = { 0 };
+	int64_t now = 0, before = clock_now();
+
+	assert_int_equal(db->engine->now(db, &now, &err), MH_OK);
+	assert_true(now >= before - 1 && now <= clock_now() + 1);
+	db_close(db);
+}
+
+static int
+set_up(void **state)
+{
+	char *address = malloc(ENGINES_ADDRESS);
+
+	assert_non_null(address);
+	assert_true(engines_server());
+	engines_address("", address);
+	*state = address;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	free(*state);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(takes_any_text, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(keeps_bytes_as_they_are, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(answers_are_read, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(forgets_no_statement, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(lost_outside_a_transaction, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(lost_inside_a_transaction, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(failed_is_not_committed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(claims_beside_claims, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(deadlock_says_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(hung_owner_is_ended, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(calls_are_heard, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(time_is_the_servers, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
