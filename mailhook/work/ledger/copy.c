@@ -11,6 +11,7 @@
 #define PIECE_BYTES ((size_t)2 << 20)      /* of values that wait to be written together */
 #define ALONE_BYTES ((size_t)64 << 10)     /* a row of more is written by itself, and not copied before */
 #define STATEMENT_VALUES 1000              /* of one INSERT: below what either engine takes */
+#define LOCAL_VALUES 80                    /* SQLite looks each $N up among those before it */
 #define PAGE_ARENA_BYTES ((size_t)1 << 30) /* mended texts of one page: below PAGE_ROWS of a field's maximum */
 #define SQL_BYTES 65536
 
@@ -322,7 +323,7 @@ writer_new(struct db *db, const struct copy_table *t)
 	w->db = db;
 	w->t = t;
 	w->n_columns = strlen(t->types);
-	w->n_together = STATEMENT_VALUES / w->n_columns;
+	w->n_together = (db->engine->local ? LOCAL_VALUES : STATEMENT_VALUES) / w->n_columns;
 	arena_init(&w->a, 2 * PIECE_BYTES);
 	w->one = insert_sql(t, w->n_columns, 1);
 	w->many = insert_sql(t, w->n_columns, w->n_together);
@@ -408,6 +409,8 @@ copy_rows(struct db *from, struct db *to, const struct copy_watch *watch, int64_
 	/* what a new ledger has been given: from has its own. The row of the schema stays, it is others' lock */
 	enum mh_status status = db_exec(to, "DELETE FROM meta WHERE name IN ('seed', 'identity')", err);
 
+	if (status == MH_OK && to->engine->local) /* keys are random: each row's page of their index is another */
+		status = db_exec(to, "PRAGMA cache_size = -65536", err);
 	for (const struct copy_table *t = copy_tables; t->name != NULL && status == MH_OK; t++)
 		status = copy_table(from, to, t, watch, &mended, err);
 	if (status == MH_OK)
