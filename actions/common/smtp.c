@@ -42,16 +42,23 @@ dots_ok(struct mh_span s)
 	return s.n > 0 && s.p[0] != '.' && s.p[s.n - 1] != '.' && span_find(s, MH_LIT(".."), 0) == SIZE_MAX;
 }
 
+/* Labels between dots: none begins or ends with a hyphen. */
+static bool
+host_ok(struct mh_span s)
+{
+	return chars_ok(s, "-.") && dots_ok(s) && s.p[0] != '-' && s.p[s.n - 1] != '-' &&
+	       span_find(s, MH_LIT("-."), 0) == SIZE_MAX && span_find(s, MH_LIT(".-"), 0) == SIZE_MAX;
+}
+
 bool
 smtp_address_ok(struct mh_span a)
 {
 	const size_t at = span_find(a, MH_LIT("@"), 0);
 
-	if (at == SIZE_MAX || a.n > 254 || at > 64)
+	if (at == SIZE_MAX || a.n > SMTP_MAX_ADDRESS_BYTES || at > SMTP_MAX_LOCAL_BYTES)
 		return false;
-	const struct mh_span local = span_head(a, at), domain = span_from(a, at + 1);
-	return chars_ok(local, "!#$%&'*+-/=?^_`{|}~.") && dots_ok(local) && chars_ok(domain, "-.") && dots_ok(domain) &&
-	       domain.p[0] != '-';
+	const struct mh_span local = span_head(a, at);
+	return chars_ok(local, "!#$%&'*+-/=?^_`{|}~.") && dots_ok(local) && host_ok(span_from(a, at + 1));
 }
 
 /* Writes the text as it goes over the wire: CRLF at each line's end. libcurl does the dots, and no more. */

@@ -34,8 +34,11 @@ struct smtp_mail {
 	struct mh_span bytes; /* 7-bit, lines of at most SMTP_MAX_LINE_BYTES that end with LF or CRLF */
 };
 
-/* True for a plain dot-atom address. What libcurl passes on behind an address ("<a@b> NOTIFY=...") and quoted local
- * parts cannot be one. */
+#define SMTP_MAX_ADDRESS_BYTES 254 /* RFC 5321 4.5.3.1.3, less the angle brackets */
+#define SMTP_MAX_LOCAL_BYTES 64
+
+/* True for a plain address: RFC 5322 3.2.3 dot-atom, "@", host name. What libcurl passes on behind an address ("<a@b>
+ * NOTIFY=...") and quoted local parts cannot be one. */
 bool smtp_address_ok(struct mh_span address);
 
 /* Sends one mail once. A second try after a lost answer may send it twice: its Message-ID is the same then.

@@ -1,16 +1,8 @@
 /* address.c: who may get an automatic mail. Source: RFC 3834 sections 2 and 4. */
 #include <string.h>
 
+#include "actions/common/smtp.h"
 #include "actions/reply/reply.h"
-
-#define MAX_ADDRESS_BYTES 254 /* RFC 5321 4.5.3.1.3, less the angle brackets */
-#define MAX_LOCAL_BYTES 64
-
-static bool
-is_alnum(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
 
 static char
 lower(char c)
@@ -18,48 +10,11 @@ lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* RFC 5322 3.2.3 dot-atom. A leading '-' is lawful there, and an option to programs: refused. */
-static bool
-local_valid(struct mh_span s)
-{
-	char before = '.';
-
-	if (s.n == 0 || s.n > MAX_LOCAL_BYTES || s.p[0] == '-')
-		return false;
-	for (size_t i = 0; i < s.n; i++) {
-		const char c = s.p[i];
-
-		if (c == '.' ? before == '.' : !is_alnum(c) && (c == '\0' || strchr("!#$%&'*+-/=?^_`{|}~", c) == NULL))
-			return false;
-		before = c;
-	}
-	return before != '.';
-}
-
-static bool
-domain_valid(struct mh_span s)
-{
-	char before = '.';
-
-	if (s.n == 0)
-		return false;
-	for (size_t i = 0; i < s.n; i++) {
-		const char c = s.p[i];
-
-		if (c == '.' ? before == '.' || before == '-' : c == '-' ? before == '.' : !is_alnum(c))
-			return false;
-		before = c;
-	}
-	return before != '.' && before != '-';
-}
-
+/* A leading '-' is lawful in an address, and an option to programs. */
 bool
 address_valid(struct mh_span address)
 {
-	const size_t at = span_find(address, MH_LIT("@"), 0);
-
-	return at != SIZE_MAX && address.n <= MAX_ADDRESS_BYTES && local_valid(span_head(address, at)) &&
-	       domain_valid(span_from(address, at + 1));
+	return smtp_address_ok(address) && address.p[0] != '-';
 }
 
 /* domain is name, or ends in ".name": whole labels, so that notaws.com is not aws.com. */
@@ -73,11 +28,11 @@ is_at_or_below(struct mh_span domain, const char *name)
 
 /* Lower case, without the signs that such names are written with: "No-Reply", "no_reply" and "noreply" are one. */
 static struct mh_span
-plain_name(struct mh_span local, char dst[MAX_LOCAL_BYTES])
+plain_name(struct mh_span local, char dst[SMTP_MAX_LOCAL_BYTES])
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < local.n && n < MAX_LOCAL_BYTES; i++)
+	for (size_t i = 0; i < local.n && n < SMTP_MAX_LOCAL_BYTES; i++)
 		if (strchr("-_.", local.p[i]) == NULL)
 			dst[n++] = lower(local.p[i]);
 	return (struct mh_span){ dst, n };
@@ -93,7 +48,7 @@ address_refusal(struct mh_span address)
 	static const char *const tails[] = { "-request", "-bounces", "-owner", "-bounce" };
 	/* mlmmj's list+bounces-1, Google's list+bncX, ezmlm's list-return-1; a "=" stands for the "@" of another address (VERP) */
 	static const char *const marks[] = { "+bounce", "+bnc", "-return-", "=" };
-	char plain[MAX_LOCAL_BYTES];
+	char plain[SMTP_MAX_LOCAL_BYTES];
 
 	if (!address_valid(address))
 		return "its sender's address is not one that can be written to safely";
