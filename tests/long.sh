@@ -24,6 +24,7 @@ MAILHOOK_BUILD=$PWD/build /usr/bin/python3 tests/ledger_copy_test.py --cases 100
 MAILHOOK_LONG=1 MAILHOOK_BUILD=$PWD/build MAILHOOK_SOURCE=$PWD /usr/bin/python3 tests/imap_test.py
 MAILHOOK_BUILD=$PWD/build MAILHOOK_SOURCE=$PWD /usr/bin/python3 tests/imap_kill_test.py --messages 250 --kills 1000
 MAILHOOK_BUILD=$PWD/build MAILHOOK_SOURCE=$PWD /usr/bin/python3 tests/mailbox_nodes_test.py --real # with leases of 30 s
+MAILHOOK_BUILD=$PWD/build MAILHOOK_SOURCE=$PWD /usr/bin/python3 tests/lease_nodes_test.py --long
 MAILHOOK_BUILD=$PWD/build MAILHOOK_SOURCE=$PWD /usr/bin/python3 tests/bench/imap.py # 100,000 messages, and imapfilter
 n=$(find build-fuzz/fuzz -maxdepth 1 -type f -perm -u+x | grep -c .)
 ./tests/fuzz.sh build-fuzz $((n * 1800))
