@@ -114,6 +114,7 @@ class Installation(unittest.TestCase):
         found = {row[5].removeprefix("./"): row for row in rows}
         wanted = PROGRAMS + UNITS + EXAMPLES + [p + ".gz" for p in PAGES] + [
             "share/doc/mailhook/" + d for d in ("README.md", "copyright", "changelog.gz")] + [
+            "libexec/mailhook/ledger-postgresql.so",
             "share/bash-completion/completions/mailhook", "share/zsh/vendor-completions/_mailhook",
             "share/fish/vendor_completions.d/mailhook.fish"]
         for name in ["usr/" + w for w in wanted] + ["etc/mailhook/mailhook.conf"]:
@@ -122,9 +123,10 @@ class Installation(unittest.TestCase):
         for name, row in found.items():
             with self.subTest(name):
                 runs = name.endswith("/") or name.startswith(("usr/bin/", "usr/libexec/")) or "/examples/actions/" in name
+                runs = runs and not name.endswith(".so")
                 self.assertEqual((row[0][1:], row[1]), ("rwxr-xr-x" if runs else "rw-r--r--", "root/root"))
-        self.assertEqual(set(self.depends.replace(",", " ").split()) & {"adduser", "libc6", "libsqlite3-0"},
-                         {"adduser", "libc6", "libsqlite3-0"})
+        self.assertEqual(set(self.depends.replace(",", " ").split()) & {"adduser", "libc6", "libpq5", "libsqlite3-0"},
+                         {"adduser", "libc6", "libpq5", "libsqlite3-0"})
 
     def test_same_bytes(self):
         again = package(self.dir + "/again")
