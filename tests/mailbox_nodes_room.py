@@ -71,17 +71,18 @@ class Node:
         self.boxes = {"ops": nodes.user}
         self.config = nodes.config
 
-    def configure(self, ledger=None):
+    def configure(self, port=None):
+        """port: of the mailboxes' server."""
         for name, user in self.boxes.items():
             path = os.path.join(self.dir, name + ".password")
             with open(path, "w") as f:
                 f.write(self.nodes.place.users[user] + "\n")
             os.chmod(path, 0o600)
         blocks = "".join('mailbox "%s" { url = "imap://localhost:%d/INBOX" user = "%s" password_file = "%s/%s.password" %s }\n' % (
-            box, self.nodes.place.mail.port(), user, self.dir, box, self.config) for box, user in self.boxes.items())
+            box, port or self.nodes.place.mail.port(), user, self.dir, box, self.config) for box, user in self.boxes.items())
         with open(self.conf, "w") as f:
             f.write('state_dir = "%s"\nnode = "%s"\nledger = "%s"\nflood_unlisted = 100000\n%s%s' % (
-                self.state, self.name, ledger or self.nodes.url(self.gate), self.nodes.top, blocks))
+                self.state, self.name, self.nodes.url(self.gate), self.nodes.top, blocks))
         return self
 
     # -- life
@@ -197,7 +198,9 @@ class Nodes:
             if node.gate is not None:
                 node.gate.free()
             node.kill()
+        broken = [n.words() for n in self.all.values() if "ERROR: AddressSanitizer" in n.words() or "runtime error" in n.words()]
         shutil.rmtree(self.dir)
+        assert not broken, broken[0]
 
     def env(self):
         return {"PATH": "/usr/bin:/bin", **({"MAILHOOK_LEASE_S": str(self.lease_s)} if self.lease_s else {})}

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """A mailbox that nodes share: read by one of them at a time, taken over when it dies, hangs or leaves, no message handled twice.
 
-    mailbox_nodes_test.py [--real] [ROW...]    --real: with the lease that users have, of 30 s. The rows run side by side: they
-                                               mostly wait. Exit 77 without the servers or root."""
+    mailbox_nodes_test.py [--real] [--kills N] [--seed N] [ROW...]
+    --real: with the lease that users have, of 30 s. --kills: of the row that kills at random. The rows run side by side: they mostly
+    wait. Exit 77 without the servers or root."""
 import concurrent.futures
 import os
+import random
 import signal
 import sys
 import time
@@ -13,13 +15,21 @@ import traceback
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import mailbox_nodes_room as room  # noqa: E402
+import private  # noqa: E402
 from mailbox_nodes_room import FILED, Nodes, Place  # noqa: E402
 
+
+
+def option(name, otherwise):
+    return int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else otherwise
+
+
 REAL = "--real" in sys.argv
+KILLS, SEED = option("--kills", 12), option("--seed", random.SystemRandom().randrange(1 << 30))
 LEASE_S = 30 if REAL else 6
 MOST_S = 45 if REAL else LEASE_S * 1.5 + 3  # stated in mailhook-imap(8); the rest is for a machine that is busy
 SOON_S = 5
-AT_ONCE = 14
+AT_ONCE = 16
 place = None
 
 
@@ -246,11 +256,73 @@ def one_that_cannot_read_leaves_it():
         equal(n.holders(), ["b"])
 
 
+def killed_at_random():
+    """A supervisor, its other side, a mailbox's process, a whole machine, or the database's sessions: again and again."""
+    chance = random.Random(SEED)
+    hit = {}
+    with nodes() as n:
+        for node in n.all.values():
+            node.start()
+        n.wait("somebody watches it", n.holders)
+        n.keep_sending()
+        for _ in range(KILLS):
+            time.sleep(chance.uniform(0.1, 1.5))
+            node = chance.choice(list(n.all.values()))
+            what = chance.choice(["supervisor", "other side", "mailbox", "machine", "sessions"])
+            below = node.children()
+            if what == "supervisor":
+                node.stop(signal.SIGKILL)
+                node.start()
+            elif what == "machine":
+                node.kill()
+                node.work().start()
+            elif what == "sessions":
+                n.rows("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '%s' AND pid <> pg_backend_pid()" % n.name)
+            else:
+                found = [p for p, x in below.items() if ("leases" in x) == (what == "other side")]
+                if not found:
+                    continue
+                os.kill(found[0], signal.SIGKILL)
+            hit[what] = hit.get(what, 0) + 1
+        n.stop_sending()
+        began = time.monotonic()
+        tell("behind %d kills %s (seed %d)" % (sum(hit.values()), hit, SEED), 0, n.settle())
+        n.wait("one of them watches it", lambda: len(n.holders()) == 1)
+        less(time.monotonic() - began, 2 * MOST_S, "until all is as it should be")
+
+
+def two_hundred():
+    """Renewed by a few statements, whatever their number; nobody answers at their server."""
+    with nodes("ab", work=False) as n:
+        done = n["a"].run("run", "--once")
+        equal(done.returncode, 0, done.stderr.decode())
+        for node in n.all.values():
+            node.boxes = {"box-%03d" % i: n.user for i in range(200)}
+            node.configure(port=private.free_port())
+            node.start()
+        held = "SELECT count(*) FROM mailbox_leases WHERE node <> '' AND until > '2000'"
+        n.wait("all are held", lambda: n.rows(held) == [("200",)])
+        count = "SELECT xact_commit FROM pg_stat_database WHERE datname = '%s'" % n.name
+        time.sleep(1)
+        before = int(n.rows(count)[0][0])
+        time.sleep(2 * LEASE_S)
+        spent = int(n.rows(count)[0][0]) - before
+        tell("%d statements for 200 mailboxes in" % spent, 2 * LEASE_S)
+        less(spent, 2 * 12 * 5 + 10, "2 nodes look 12 times by 3 statements, and asked")
+        equal(n.rows(held), [("200",)])
+        began = time.monotonic()
+        who = n.rows("SELECT node FROM mailbox_leases WHERE mailbox = 'box-000'")[0][0]
+        n[who].stop()
+        n.wait("all are the other's", lambda: n.rows(
+            "SELECT count(*) FROM mailbox_leases WHERE node NOT IN ('', '%s')" % who) == [("200",)])
+        tell("200 mailboxes handed over", time.monotonic() - began)
+
+
 ROWS = [machine_dies, hangs_and_wakes, its_database_is_away, one_that_cannot_read_leaves_it, other_side_dies_or_hangs,
-        supervisor_that_hangs_loses_it, nobody_reaches_the_database, once, each_has_what_it_names, preferred_node_has_it_back,
+        supervisor_that_hangs_loses_it, killed_at_random, nobody_reaches_the_database, once, each_has_what_it_names, preferred_node_has_it_back,
         supervisor_dies, stops_in_order, position_goes_along]
 
-MORE = [its_database_is_silent]  # with --real
+MORE = [its_database_is_silent, two_hundred]  # with --real
 
 
 def run(row):
@@ -269,7 +341,7 @@ def main():
     if not room.available():
         print("no Dovecot, no PostgreSQL, or not root")
         return 77
-    wanted = [a for a in sys.argv[1:] if not a.startswith("--")]
+    wanted = [a for a in sys.argv[1:] if not a.startswith("--") and not a.isdigit()]
     rows = [r for r in ROWS + MORE if r.__name__ in wanted or (not wanted and (REAL or r in ROWS))]
     with Place() as place, concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         done = list(pool.map(run, rows))

@@ -19,6 +19,7 @@
 #define LEAVE_MS 8000      /* so long a mailbox that is to leave may take to its message */
 #define SAVE_EVERY_MS 1000 /* of one mailbox's position */
 #define READ_EVERY_S 60    /* how exactly others know when a mailbox was read */
+#define YIELD_DOUBLES 4
 #define START_FIRST_MS 250 /* before the other side is started again */
 #define START_MOST_MS 4000
 #define CLOSE_MS 8000       /* what is to be said at the end, and the answer: its end */
@@ -35,6 +36,7 @@ struct lease {
 	bool rest;          /* this node cannot read it now: others first */
 	int64_t end_ms;     /* 0: no round has said */
 	int64_t failing_ms; /* since when it could not be read; 0: it can */
+	unsigned yields;    /* how often it was left for that, since it could be read last */
 	int64_t leave_by_ms, save_ms, told_ok;
 };
 
@@ -530,11 +532,16 @@ yield_failing(struct leases *l, int64_t now_ms)
 	for (size_t i = 0; i < l->n; i++) {
 		struct lease *b = &l->boxes[i];
 
-		if (atomic_load(&l->slots[i].watching) != 0)
+		if (atomic_load(&l->slots[i].watching) != 0) {
 			b->failing_ms = 0;
+			b->yields = 0;
+		}
+		/* where no node can, it goes round more and more slowly */
 		if (!b->held || b->leaving || l->once || b->failing_ms == 0 ||
-		    now_ms - b->failing_ms < l->times.yield_ms)
+		    now_ms - b->failing_ms < l->times.yield_ms
+						 << (b->yields < YIELD_DOUBLES ? b->yields : YIELD_DOUBLES))
 			continue;
+		b->yields++;
 		log_event(LOG_NOTICE, "mailbox", NULL,
 		    "mailbox %s: it cannot be read here, so it is left to whichever node can",
 		    l->im->conf->mailboxes[i].name);

@@ -173,7 +173,9 @@ note_read(struct leasing *l, const cJSON *list, struct mh_err *err)
 		return MH_OK;
 	arena_reset(&l->rows);
 	struct mailbox_read *reads = arena_array(&l->rows, (size_t)cJSON_GetArraySize(list), sizeof(*reads));
-	enum mh_status status = reads == NULL ? mh_fail(err, MH_RETRY, "no memory") : need_ledger(l, err);
+	if (reads == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for mailboxes");
+	enum mh_status status = need_ledger(l, err);
 	if (status == MH_OK)
 		status = l->w.db->engine->now(l->w.db, &now, err);
 	if (status != MH_OK)
