@@ -69,9 +69,9 @@ struct mh_err {
 
 /* Words an error and returns its code, so that "return mh_fail(...)" is one line. err may be NULL. */
 enum mh_status mh_fail(struct mh_err *err, enum mh_status code, const char *fmt, ...) MH_PRINTF(3, 4);
-/* The same with ": strerror(errno)" behind it. */
+/* The same with ": strerror(errno)" behind it; absent where that is ENOENT or ENOTDIR. */
 enum mh_status mh_fail_errno(struct mh_err *err, enum mh_status code, const char *fmt, ...) MH_PRINTF(3, 4);
-/* Notes that what the failure in err is about is missing on this machine. Returns code. */
+/* Notes the same of a failure that has no errno. Returns code. */
 enum mh_status mh_absent(struct mh_err *err, enum mh_status code);
 /* Writes bytes from outside for a person: control, non-ASCII and '\\' as \xNN, cut with "..." to fit. Returns dst. */
 const char *mh_escape(char *dst, size_t dst_bytes, struct mh_span s);

@@ -55,6 +55,94 @@ class HandTest(rotation.RotationTest):
         self.assertIn("Both tokens are kept", last["summary"])
         self.assertEqual(len(w.center.tokens), 2)
 
+    def test_sealed_elsewhere(self):
+        """By another machine's key: left alone, at any step, until somebody says that nobody has that key any more."""
+        rows = (("CREATED", lambda w: setattr(w.center, "delay_s", 100)), ("IDP_SAVED", lambda w: w.sync.fault("GET job", 503)),
+                ("saving", lambda w: w.sync.fault("PUT secrets", "lost")))
+        for step, stop in rows:
+            w = self.world(approval="auto")
+            w.others = True
+            stop(w)
+            w.drive(rounds=1)
+            self.assertIn(step, (w.state["step"], w.state["mark"]) + (("IDP_SAVED",) if step == "IDP_SAVED" else ()))
+            key, other = w.state["sealed"][:16], w.write("key", "f" * 64)
+            w.t += 150
+            state, n = dict(w.state), len(w.requests)
+            last = w.run()
+            self.assertEqual((last["outcome"], last.get("elsewhere")), ("retry", True), step)
+            self.assertIn("sealed by key " + key, last["summary"], step)
+            self.assertEqual((w.state, w.requests[n:]), (state, []), step + ": nothing was done")
+            last = w.run("input", typed="", by="alice")
+            self.assertTrue(last["elsewhere"], step + ": nobody is asked for a token")
+            os.unlink(other)
+            last = w.run()
+            self.assertTrue(last["elsewhere"], step)
+            self.assertIn("which is to hold key " + key, last["summary"])
+            w.write("key", "0123456789abcdef" * 4)
+            self.rotated(step, w, w.drive())
+
+    def test_a_lost_key(self):
+        w = self.world(approval="auto")
+        w.others = True
+        w.center.delay_s = 100
+        w.drive(rounds=1)
+        key, first = w.state["sealed"][:16], w.created[0]
+        w.write("key", "f" * 64)
+        self.assertTrue(w.run()["elsewhere"])
+        w.replace("rotate.conf", "approval = ", 'lost_keys = {"%s"}\napproval = ' % key)
+        w.t += 150
+        last = w.drive()
+        self.assertIn(first, [t["TokenId"] for t in w.center.deleted])
+        self.rotated("made anew", w, last, creates=2)
+
+    def test_what_this_machine_lacks(self):
+        """A missing file is left to other machines, where there are any; what a server refuses is not."""
+        def gone(name):
+            return lambda w: os.unlink(os.path.join(w.dir, name))
+        rows = (
+            ("the key", {}, gone("key"), True),
+            ("the configuration", {}, gone("rotate.conf"), True),
+            ("the token's configuration", {}, gone("token.conf"), True),
+            ("the client's secret", {}, gone("client"), True),
+            ("AWS's credentials", {}, lambda w: w.replace("rotate.conf", "console_api {\n", 'console_api {\nprofile = "x"\n'), True),
+            ("a program", {"idp": "exec", "exec": {"save": ["/no/such/program"], "verify": ["/no/such/program"]}}, None, True),
+            ("a wrong secret", {}, lambda w: w.write("client", "wrong"), False),
+            ("a wrong key of AWS", {}, lambda w: w.replace("credentials", "wJalrX", "wJalrY"), False),
+        )
+        for name, options, change, elsewhere in rows:
+            for others in (True, False):
+                w = self.world(approval="auto", **options)
+                w.others = others
+                if change is not None:
+                    change(w)
+                last = w.run()
+                self.assertEqual(bool(last.get("elsewhere")), elsewhere and others, (name, others, last))
+                self.assertEqual(last["outcome"] == "retry", elsewhere and others, (name, others, last))
+                self.assertEqual((len(w.center.tokens), w.claims), (1, {}), name)
+
+    def test_lacking_in_the_middle(self):
+        """No verdict of the provider, however long it lasts: the new token is neither given up nor saved again."""
+        for missing in ("token.conf", "credentials"):
+            w = self.world(approval="auto")
+            w.others = True
+            w.center.delay_s = 100
+            w.drive(rounds=1)
+            w.t += 150
+            path = os.path.join(w.dir, missing)
+            with open(path, encoding="utf-8") as f:
+                text = f.read()
+            os.unlink(path)
+            for _ in range(3):
+                w.t += 2 * rotation.DAY
+                last = w.drive(rounds=1)
+            if missing == "token.conf":  # AWS is not asked before the deletion
+                self.assertTrue(last["elsewhere"], last)
+                self.assertEqual((w.state["step"], w.state.get("refused_since")), ("SCIM_OK", None))
+            self.assertEqual((len(w.center.tokens), w.center.deleted), (2, []), missing)
+            w.write(missing, text)
+            w.guarded = False  # its end came meanwhile
+            self.rotated(missing, w, w.drive())
+
     def test_foreign_state(self):
         w = self.world()
         w.state = {"version": 9, "step": "CREATED"}

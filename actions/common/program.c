@@ -63,9 +63,8 @@ start_child(const char *const *argv, char *const *envp, struct child *ret, struc
 	drop_fd(&ret->in);
 	drop_fd(&ret->out);
 	errno = code;
-	const enum mh_status status = mh_fail_errno(
+	return mh_fail_errno(
 	    err, code == ENOENT || code == EACCES || code == ENOEXEC ? MH_BAD : MH_RETRY, "%.60s", argv[0]);
-	return code == ENOENT ? mh_absent(err, status) : status;
 }
 
 static int

@@ -226,7 +226,7 @@ outcome(struct protocol *p, const struct outcome_line *o, const char *fmt, ...)
 bool
 lacks_here(const struct protocol *p, const struct mh_err *err)
 {
-	return p->others && err->absent;
+	return p->others && err->absent && err->code == MH_BAD; /* what may pass may pass here too */
 }
 
 void

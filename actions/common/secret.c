@@ -138,10 +138,8 @@ open_secret(const char *path, int *ret_fd, struct mh_err *err)
 	/* O_NONBLOCK: a FIFO must not hold us before fstat has refused it. */
 	MH_AUTO(drop_fd) int fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0) {
-		const bool missing = errno == ENOENT || errno == ENOTDIR;
-		const bool lasting = missing || errno == EACCES || errno == ELOOP;
-		const enum mh_status status = mh_fail_errno(err, lasting ? MH_BAD : MH_RETRY, "%s", path);
-		return missing ? mh_absent(err, status) : status;
+		const bool lasting = errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP;
+		return mh_fail_errno(err, lasting ? MH_BAD : MH_RETRY, "%s", path);
 	}
 	if (fstat(fd, &st) < 0)
 		return mh_fail_errno(err, MH_RETRY, "%s", path);
@@ -326,9 +324,8 @@ run(const char *const *argv, int64_t end_ms, char *dst, size_t *ret_n, struct mh
 	const int code = start(argv, out, &pid);
 	if (code != 0) {
 		errno = code;
-		const enum mh_status status = mh_fail_errno(
+		return mh_fail_errno(
 		    err, code == ENOENT || code == EACCES || code == ENOEXEC ? MH_BAD : MH_RETRY, "%s", argv[0]);
-		return code == ENOENT ? mh_absent(err, status) : status;
 	}
 	drop_fd(&out);
 

@@ -42,8 +42,7 @@ slurp(const char *path, struct buf *out, struct mh_err *err)
 
 	const int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT ? mh_absent(err, mh_fail_errno(err, MH_BAD, "%s", path))
-				       : mh_fail_errno(err, errno == EACCES ? MH_BAD : MH_RETRY, "%s", path);
+		return mh_fail_errno(err, errno == ENOENT || errno == EACCES ? MH_BAD : MH_RETRY, "%s", path);
 	do {
 		n = read(fd, block, sizeof(block));
 		if (n > 0)

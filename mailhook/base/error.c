@@ -65,6 +65,7 @@ mh_fail_errno(struct mh_err *err, enum mh_status code, const char *fmt, ...)
 		    strerrordesc_np(number); /* not strerror: that one may be rewritten by another thread */
 		(void)snprintf(why, sizeof(why), ": %s", words == NULL ? "unknown error" : words);
 		(void)snprintf(err->text + used, sizeof(err->text) - used, "%s", why);
+		err->absent = number == ENOENT || number == ENOTDIR;
 	}
 	errno = number;
 	return code;

@@ -165,8 +165,6 @@ spawn_action(const struct launch_spec *spec, struct spawned *ret, struct mh_err 
 		reap(pid);
 		errno = number;
 		(void)mh_fail_errno(err, MH_RETRY, "cannot run %s", spec->program);
-		if (number == ENOENT)
-			(void)mh_absent(err, MH_RETRY);
 		goto out;
 	}
 	/* Before it is told anything: a group in the background that reads a terminal is stopped. */
