@@ -23,7 +23,8 @@ VALGRIND = ["valgrind", "--leak-check=full", "--show-leak-kinds=definite", "--er
             "--num-callers=30", "--trace-children=yes"]
 QUICK = ("golden_test",)
 MORE = ("case_test", "mail_read_test", "mail_html_test", "mail_header_test", "parsers_engine_test", "parsers_date_test",
-        "ledger_test", "accounts_test", "template_test", "conf_test")
+        "ledger_test", "accounts_test", "template_test", "conf_test",
+        "conf_complaints_test")
 COMMANDS = (("list",), ("list", "--json", "--all"), ("list", "--ics"), ("list", "--html"), ("show", "1"),
             ("show", "--json", "1"), ("status",), ("status", "--json"), ("status", "--prometheus"),
             ("ledger", "check", "--json"), ("check", "--show-templates"), ("close", "1"))
