@@ -295,6 +295,28 @@ what_has_ended_is_taken_over_once(void **state)
 	close_pair(&p);
 }
 
+static void
+one_node_judges_a_message(void **state)
+{
+	struct pair p;
+	struct mh_err err = { 0 };
+	struct verification_row of_a, of_b;
+	struct taken taken = { 0 };
+
+	(void)state;
+	open_pair(&p);
+	(void)room_take(&p.r, &(struct say){ 0 }, &taken);
+	assert_int_equal(ledger_verification_add(p.r.w.db, taken.message_id, p.r.now, p.r.now, MH_NONE, &err), MH_OK);
+	assert_int_equal(ledger_verification_due(p.r.w.db, p.r.now, &of_a, &err), MH_OK);
+	assert_int_equal(ledger_verification_due(p.other.db, p.r.now, &of_b, &err), MH_OK);
+	assert_int_equal(ledger_verification_take(p.r.w.db, &of_a, p.r.now + 300, &err), MH_OK);
+	assert_int_equal(ledger_verification_take(p.other.db, &of_b, p.r.now + 300, &err), MH_SKIP);
+	assert_int_equal(ledger_verification_due(p.other.db, p.r.now + 299, &of_b, &err), MH_SKIP);
+	assert_int_equal(ledger_verification_due(p.other.db, p.r.now + 300, &of_b, &err), MH_OK);
+	assert_int_equal(of_b.attempts, of_a.attempts);
+	close_pair(&p);
+}
+
 /* With a ledger of one machine a lease ends with its worker, whatever the clock does; but a terminal's by its time. */
 static void
 a_local_lease_has_no_end(void **state)
@@ -662,6 +684,7 @@ main(void)
 		cmocka_unit_test(what_a_node_leaves_is_the_others),
 		cmocka_unit_test(a_lease_ends_by_its_time),
 		cmocka_unit_test(what_has_ended_is_taken_over_once),
+		cmocka_unit_test(one_node_judges_a_message),
 		cmocka_unit_test(a_local_lease_has_no_end),
 		cmocka_unit_test(nodes_have_names),
 		cmocka_unit_test(nodes_are_looked_at),

@@ -8,6 +8,7 @@
 #include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/job.h"
+#include "mailhook/work/nodes_look.h"
 #include "mailhook/work/upkeep.h"
 
 enum mh_status
@@ -43,7 +44,7 @@ steer_case(const struct options *o, steer_how *how, void *user)
 		work_log("%s", err.text);
 	} else {
 		work_wake(w.conf);
-		if (!lock_held(w.conf->state_dir))
+		if (!nodes_somebody_works(&w))
 			(void)puts("no worker runs: what follows is done by the next 'mailhook run'");
 	}
 	arena_release(&a);

@@ -3,8 +3,11 @@
 
 #include <inttypes.h>
 
+#include "mailhook/work/commands.h"
 #include "mailhook/work/ledger/nodes.h"
 #include "mailhook/work/node.h"
+
+#define LOOK_ARENA_BYTES ((size_t)8 << 20)
 
 static const char *const state_names[] = { "runs", "stopped", "silent" };
 
@@ -109,6 +112,21 @@ nodes_work(const struct node_looks *nodes)
 		if (nodes->items[i].state == NODE_RUNS)
 			return true;
 	return false;
+}
+
+bool
+nodes_somebody_works(struct work *w)
+{
+	struct arena a;
+	struct node_looks nodes = { 0 };
+	struct mh_err err = { 0 };
+
+	if (lock_held(w->conf->state_dir))
+		return true;
+	arena_init(&a, LOOK_ARENA_BYTES);
+	const bool works = nodes_look(w, &a, &nodes, &err) == MH_OK && nodes_work(&nodes);
+	arena_release(&a);
+	return works;
 }
 
 /* -- telling ------------------------------------------------------------------------------------------------------- */

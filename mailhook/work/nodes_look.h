@@ -35,6 +35,8 @@ enum mh_status nodes_look(struct work *w, struct arena *a, struct node_looks *re
 bool nodes_attention(const struct node_looks *nodes);
 /* At least one worker is at work, here or elsewhere. */
 bool nodes_work(const struct node_looks *nodes);
+/* The same, looked at now; this machine's worker counts where the ledger is local too. */
+bool nodes_somebody_works(struct work *w);
 
 /* A line each for a person, and the same as a list "nodes" of j, and as metrics. */
 void nodes_text(const struct node_looks *nodes, FILE *out);

@@ -205,6 +205,10 @@ prove_due(struct work *w, int64_t now, bool *ret_more, struct mh_err *err)
 	if (clock_monotonic_ms() < w->dns_quiet_until_ms)
 		return MH_OK;
 	enum mh_status status = ledger_verification_due(w->db, now, &g.v, err);
+	if (status == MH_OK && !w->db->engine->local) {
+		status = ledger_verification_take(w->db, &g.v, now + PROVE_TAKE_S, err);
+		*ret_more = status == MH_SKIP; /* the next one may be ours */
+	}
 	if (status != MH_OK)
 		return status == MH_SKIP ? MH_OK : status;
 	arena_init(&a, MH_MAX_ARENA_BYTES);

@@ -10,8 +10,9 @@
 #define PROVE_MAX_PENDING 16 /* copies of one message that wait for a verdict */
 #define PROVE_SLOW_MS 1000
 #define PROVE_QUIET_MS                                                                                                 \
-	30000 /* where DNS took longer than that and did not answer, nobody is asked for so long: mail must
+	30000            /* where DNS took longer than that and did not answer, nobody is asked for so long: mail must
 			      * not wait. A quick failure may be one name's alone, and costs nobody time */
+#define PROVE_TAKE_S 300 /* longer than a judgement takes: what a node that died had begun is anybody's then */
 
 /* Judges a message that was read. Waits for the verdict.
  *   errors  MH_RETRY no memory */

@@ -111,6 +111,9 @@ enum mh_status ledger_verification_add(
     struct db *db, int64_t message_id, int64_t received, int64_t due, struct mh_span raw, struct mh_err *err);
 /* The one that is longest due by now. MH_SKIP: none. */
 enum mh_status ledger_verification_due(struct db *db, int64_t now, struct verification_row *ret, struct mh_err *err);
+/* Puts it off, so that others leave it to us. MH_SKIP: another node has done so. */
+enum mh_status ledger_verification_take(
+    struct db *db, const struct verification_row *v, int64_t until, struct mh_err *err);
 /* The next one of that message. MH_SKIP: none. */
 enum mh_status ledger_verification_of(
     struct db *db, int64_t message_id, struct verification_row *ret, struct mh_err *err);

@@ -99,6 +99,18 @@ ledger_verification_raw(struct db *db, int64_t id, struct buf *ret, struct mh_er
 }
 
 enum mh_status
+ledger_verification_take(struct db *db, const struct verification_row *v, int64_t until, struct mh_err *err)
+{
+	char when[MH_TIME_TEXT], before[MH_TIME_TEXT];
+	const enum mh_status status = db_run(db, "UPDATE verifications SET due = $1 WHERE id = $2 AND due = $3",
+	    DB_ARGS(db_time(when, until), db_int(v->id), db_time(before, v->due)), err);
+
+	if (status == MH_OK && db->engine->changed(db) != 1)
+		return mh_fail(err, MH_SKIP, "another node judges the message");
+	return status;
+}
+
+enum mh_status
 ledger_verification_later(struct db *db, int64_t id, int64_t due, int64_t attempts, struct mh_err *err)
 {
 	char when[MH_TIME_TEXT];
