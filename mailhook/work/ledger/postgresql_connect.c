@@ -268,7 +268,7 @@ static enum mh_status
 connect_now(struct pg *pg, struct mh_err *err)
 {
 	MH_AUTO(drop_options) PQconninfoOption *o = NULL;
-	MH_AUTO(secret_release) struct secret password = { NULL };
+	MH_AUTO(secret_release) struct secret password = { 0 };
 	struct parameters p = { .n = 0 };
 	bool here = false;
 
