@@ -52,7 +52,7 @@ int resume_command(const struct options *o);
 int purge_command(const struct options *o);
 int backup_command(const struct options *o);
 int ledger_command(const struct options *o);
-int copy_command(const struct options *o); /* ledger copy FROM TO */
+int copy_command(const struct options *o);   /* ledger copy FROM TO */
 int forget_command(const struct options *o); /* ledger forget NODE */
 int backtest_command(const struct options *o);
 int drill_command(const struct options *o);
