@@ -370,6 +370,14 @@ class FaultTest(SystemTest):
             s.server.answer = lambda r, plain=plain: (lambda a: (a[0], a[1], dict(a[2], **{"Retry-After": "30"})))(plain(r))
             self.expect(s, s.run("opened"), "done", "ticket opened")
 
+    def test_no_secret_on_this_machine(self):
+        for s in self.each("no secret"):
+            os.unlink(s.desk.secret)
+            last = s.run("opened", others=True).last
+            self.assertEqual((last["outcome"], last.get("elsewhere")), ("retry", True), s.name)
+            last = s.run("opened").last
+            self.assertEqual((last["outcome"], last.get("elsewhere")), ("failed", None), s.name)
+
     def test_no_server(self):
         for s in self.each("no server"):
             s.configure(url="http://localhost:1")

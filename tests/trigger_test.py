@@ -442,6 +442,21 @@ class Trigger(unittest.TestCase):
         self.expect("no path", self.run_action(self.conf("", command=["x"])), "failed", "whole path")
         self.expect("both", self.run_action(self.conf("lambda", command=["/bin/true"])), "failed", "one of preset and command")
 
+    def test_what_this_machine_lacks(self):
+        """A missing file is left to other machines, where there are any; what a server refuses is not."""
+        preset, settings, *_ = self.aws_rows()[0]
+        rows = (
+            ("a program", self.conf("", command=["/nonexistent"]), True),
+            ("a secret", self.conf("webhook", url=self.jobs.url + "/hook/", secret_file=self.dir + "/none"), True),
+            ("AWS's profile", self.conf(preset, settings, aws='profile = "none"'), True),
+            ("another's secret", self.conf("webhook", url=self.jobs.url + "/hook/", secret_file=self.write("hook", "whsec_" + "x" * 32)), False),
+        )
+        for name, conf, elsewhere in rows:
+            for others in (True, False):
+                last = self.run_action(conf, others=others).last
+                self.assertEqual(bool(last.get("elsewhere")), elsewhere and others, (name, last))
+                self.assertEqual(last["outcome"], "retry" if elsewhere and others else "failed", (name, last))
+
     # -- dry
 
     def test_describe_and_check(self):
