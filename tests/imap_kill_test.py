@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """SIGKILL of any process, many times, while mailhook reads messages from a mailbox: each is handled, once, and filed.
 
-    imap_kill_test.py [--messages N] [--kills N]   Exit 77 without Dovecot or root."""
+    imap_kill_test.py [--messages N] [--kills N] [--postgresql]   Exit 77 without Dovecot or root, or without PostgreSQL."""
 import fcntl
 import os
 import random
@@ -12,6 +12,7 @@ import time
 
 sys.dont_write_bytecode = True
 import imap_room  # noqa: E402
+import postgresql  # noqa: E402
 from imap_room import BUILD, Room, notice, plain  # noqa: E402
 from machine import descendants  # noqa: E402
 
@@ -33,10 +34,10 @@ def start_worker(r):
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=r.env(), start_new_session=True)
 
 
-def row(name, config, more, messages, kills, seed):
+def row(name, config, more, messages, kills, seed, ledger=""):
     """Kills the supervisor, a mailbox's process, a reading child, or the worker, at times that chance chooses."""
     chance = random.Random(seed)
-    with Room(config, more=more, top="flood_unlisted = 100000") as r:
+    with Room(config, more=more, top="flood_unlisted = 100000\n" + ledger) as r:
         fcntl.flock(r.worker, fcntl.LOCK_UN)
         wanted = ["notice-%d@example.com" % i for i in range(messages)]
         r.fill([mail for i in range(messages) for mail in (notice(i), plain(i))])
@@ -85,6 +86,13 @@ def main():
     print("seed %d" % seed, flush=True)
     # What was not read because the reading child was killed is kept for review: filed like the others here.
     row("with MOVE", 'done = "done"  review = "done"  search = "never"', "", messages, kills, seed)
+    if "--postgresql" in sys.argv:
+        if not postgresql.available():
+            print("no PostgreSQL")
+            return 77
+        with postgresql.Postgresql() as pg:
+            row("on PostgreSQL", 'done = "done"  review = "done"  search = "never"', "", messages, kills, seed,
+                'ledger = "%s"' % pg.fresh())
     return 0
 
 

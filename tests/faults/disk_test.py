@@ -11,7 +11,6 @@ import sys
 
 sys.dont_write_bytecode = True
 import points  # noqa: E402
-from world import World  # noqa: E402
 
 ERRORS = ("ENOSPC", "EIO", "EDQUOT")
 FIRST_CALLS = 8  # of the first pipe: folder, file, bytes, name
@@ -31,9 +30,9 @@ def undisturbed(world):
     return how, words, how == "ended" and set(codes(world).values()) == {0}
 
 
-def one(build, engine, number, error, stays):
+def one(args, number, error, stays):
     """What is wrong where that call fails, and whether anybody heard of it."""
-    with World(build, engine=engine) as w:
+    with args.world() as w:
         how, words = w.kill_at(number, points.script(w, CODE), error=error, stays=stays)
         if how != "ended":
             return [f"it hangs: {how} {words}"], True
@@ -46,13 +45,13 @@ def one(build, engine, number, error, stays):
 
 def main():
     args = points.arguments(__doc__, 30, "faults to take, at most 72")
-    most = points.most_calls(args.build, args.engine, undisturbed)
+    most = points.most_calls(args, undisturbed)
     chosen = [(n, error, stays) for n in range(1, most + 1) for error in ERRORS for stays in (False, True)]
     print(f"{len(chosen)} faults, seed {args.seed}", flush=True)
     if not args.all:  # the first calls are those of `pipe`, few among the worker's many: a third of the sample
         first, third = [x for x in chosen if x[0] <= FIRST_CALLS], args.count // 3
         chosen = args.chance.sample(first, third) + args.chance.sample(chosen[len(first) :], args.count - third)
-    results, bad = points.walk(args, chosen, lambda *x: one(args.build, args.engine, *x),
+    results, bad = points.walk(args, chosen, lambda *x: one(args, *x),
                                lambda x: f"call {x[0]} {x[1]}{' for good' if x[2] else ''}")
     later = sum(1 for _, heard in results if heard)
     print(f"{later} were answered 75")

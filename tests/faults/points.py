@@ -38,12 +38,12 @@ def lost(world, numbers):
     return [f"mail {n} is not in the ledger" for n in numbers if f"<scim-{n}@example.com>" not in known]
 
 
-def most_calls(build, engine, undisturbed):
+def most_calls(args, undisturbed):
     """The most calls that three undisturbed runs make: the worker's second look makes their number vary. undisturbed: runs
     the script of that world and says (how, words, is it well)."""
     most = 0
     for _ in range(3):
-        with World(build, engine=engine) as w:
+        with args.world() as w:
             how, words, well = undisturbed(w)
             if how != "ended" or not well or w.work_to_end():
                 sys.exit(f"the undisturbed run does not end well: {how} {words} {w.wrong()} {w.missing()}")
@@ -70,8 +70,10 @@ def to_good_end(world, answered):
     return found
 
 
-def arguments(words, count, help_count):
+def arguments(words, count, help_count, more=lambda parser: None):
+    """more: adds options to the parser. args.world() is a world as they say."""
     p = argparse.ArgumentParser(description=words.splitlines()[0])
+    more(p)
     p.add_argument("--build")
     p.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
     p.add_argument("--count", type=int, default=count, help=help_count)
@@ -82,6 +84,7 @@ def arguments(words, count, help_count):
     args = p.parse_args()
     args.seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(4), "big")
     args.chance = random.Random(args.seed)
+    args.world = lambda: World(args.build, engine=args.engine)
     if args.engine == "postgresql":
         sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "servers"))
         import postgresql
