@@ -9,52 +9,14 @@
 #include <unistd.h>
 
 #include "mailhook/clock.h"
-#include "mailhook/imap/lease_pipe.h"
-#include "mailhook/imap/lease_times.h"
-#include "mailhook/imap/position.h"
-#include "mailhook/json.h"
+#include "mailhook/imap/leases_impl.h"
 #include "mailhook/work/log.h"
 
-#define FULL_BYTES 65536   /* of what waits to be said: positions wait until it is less */
-#define LEAVE_MS 8000      /* so long a mailbox that is to leave may take to its message */
-#define SAVE_EVERY_MS 1000 /* of one mailbox's position */
-#define READ_EVERY_S 60    /* how exactly others know when a mailbox was read */
+#define FULL_BYTES 65536 /* of what waits to be said: positions wait until it is less */
 #define YIELD_DOUBLES 4
-#define START_FIRST_MS 250 /* before the other side is started again */
 #define START_MOST_MS 4000
 #define CLOSE_MS 8000       /* what is to be said at the end, and the answer: its end */
 #define FIRST_WORD_MS 20000 /* with once: nobody knows whose they are */
-
-struct lease {
-	bool held;    /* it was granted, and not given up since */
-	bool leaving; /* it is to be given up */
-	bool done;    /* with once */
-	bool running; /* its process */
-	bool asked;   /* that process was asked to end, or is being ended: no fault of its own */
-	bool saved;   /* the position of last_saves was said, and nobody has contradicted */
-	uint32_t last_saves;
-	bool rest;          /* this node cannot read it now: others first */
-	int64_t end_ms;     /* 0: no round has said */
-	int64_t failing_ms; /* since when it could not be read; 0: it can */
-	unsigned yields;    /* how often it was left for that, since it could be read last */
-	int64_t leave_by_ms, save_ms, told_ok;
-};
-
-struct leases {
-	const struct imap *im;
-	struct slot *slots;
-	struct lease *boxes; /* own */
-	size_t n;
-	bool once;
-	sigset_t before;
-	struct lease_times times;
-	char life[33];
-	struct lease_pipe pipe; /* own */
-	int64_t start_ms, back_off_ms, began_ms;
-	int64_t asked;     /* the last question */
-	bool known;        /* whose the mailboxes are, since it was asked */
-	char trouble[160]; /* that was logged; "": none */
-};
 
 /* -- its life ------------------------------------------------------------------------------------------------------ */
 
@@ -72,27 +34,6 @@ make_life(char dst[33])
 	}
 	dst[32] = '\0';
 	return true;
-}
-
-/* The whole list, with which a new other side begins. */
-static void
-say_watch(struct leases *l)
-{
-	const struct conf *c = l->im->conf;
-	cJSON *j = cJSON_CreateObject();
-	bool ok = j != NULL && json_add_string(j, "life", l->life);
-	cJSON *list = ok ? cJSON_AddArrayToObject(j, "watch") : NULL;
-
-	ok = list != NULL;
-	for (size_t i = 0; i < c->n_mailboxes && ok; i++) {
-		cJSON *one = cJSON_CreateObject();
-
-		ok = one != NULL && cJSON_AddItemToArray(list, one) &&
-		     json_add_string(one, "name", c->mailboxes[i].name) &&
-		     json_add_string(one, "prefer", l->once ? NULL : c->mailboxes[i].prefer);
-	}
-	lease_pipe_say(&l->pipe, j, ok);
-	l->known = false;
 }
 
 static enum mh_status
@@ -123,7 +64,7 @@ leases_new(const struct imap *im, struct slot *slots, bool once, const sigset_t 
 	l->once = once;
 	l->before = *before;
 	l->times = lease_times();
-	l->back_off_ms = START_FIRST_MS;
+	l->back_off_ms = LEASES_START_FIRST_MS;
 	l->began_ms = clock_boot_ms();
 	lease_pipe_init(&l->pipe);
 	enum mh_status status = make_boxes(l, im, slots, err);
@@ -143,7 +84,7 @@ leases_renew(struct leases *l, const struct imap *im, struct slot *slots, struct
 		return MH_OK;
 	const enum mh_status status = make_boxes(l, im, slots, err);
 	if (status == MH_OK && l->pipe.pid != 0)
-		say_watch(l); /* what is held is granted anew */
+		leases_say_watch(l); /* what is held is granted anew */
 	return status;
 }
 
@@ -176,7 +117,7 @@ start(struct leases *l, int64_t now_ms)
 		log_event(LOG_WARNING, "leases", NULL, "mailhook-work leases cannot be started");
 		return;
 	}
-	say_watch(l);
+	leases_say_watch(l);
 	for (size_t i = 0; i < l->n; i++)
 		l->boxes[i].saved = false;
 }
@@ -187,240 +128,11 @@ leases_reap(struct leases *l, pid_t pid)
 	return l != NULL && lease_pipe_ended(&l->pipe, pid);
 }
 
-/* -- saying -------------------------------------------------------------------------------------------------------- */
-
-static void
-say_position(struct leases *l, size_t i)
-{
-	const struct conf *c = l->im->conf;
-	struct lease *b = &l->boxes[i];
-	struct mh_err err = { 0 };
-	struct buf text;
-
-	b->last_saves = atomic_load(&l->slots[i].saves);
-	b->saved = true;
-	b->save_ms = clock_boot_ms() + SAVE_EVERY_MS;
-	buf_init(&text, MH_IMAP_POSITION_BYTES);
-	const enum mh_status status = position_export(c->state_dir, c->mailboxes[i].name, &text, &err);
-	if (status == MH_OK) {
-		cJSON *j = cJSON_CreateObject();
-
-		lease_pipe_say(&l->pipe, j,
-		    j != NULL && json_add_string(j, "position", c->mailboxes[i].name) &&
-			json_add_span(j, "text", buf_span(&text)));
-	} else if (status != MH_SKIP) {
-		log_event(LOG_WARNING, "mailbox", NULL, "mailbox %s: its position is not handed on: %s",
-		    c->mailboxes[i].name, err.text);
-	}
-	buf_release(&text);
-}
-
-static bool
-add_read(struct leases *l, size_t i, cJSON *list, bool whole)
-{
-	const int64_t last_ok = atomic_load(&l->slots[i].last_ok), age_s = clock_now() - last_ok;
-	struct lease *b = &l->boxes[i];
-
-	if (!b->held || last_ok == 0 || last_ok == b->told_ok || (!whole && last_ok - b->told_ok < READ_EVERY_S))
-		return true;
-	b->told_ok = last_ok;
-	cJSON *one = cJSON_CreateObject();
-	return one != NULL && cJSON_AddItemToArray(list, one) &&
-	       json_add_string(one, "name", l->im->conf->mailboxes[i].name) &&
-	       json_add_integer(one, "age_s",
-		   age_s < 0           ? 0
-		   : age_s < INT32_MAX ? age_s
-				       : INT32_MAX);
-}
-
-/* in: whole: also of those that were read since in the same minute */
-static void
-say_seen(struct leases *l, bool whole)
-{
-	cJSON *j = cJSON_CreateObject();
-	bool ok = j != NULL && json_add_integer(j, "seen", l->asked);
-	cJSON *list = ok ? cJSON_AddArrayToObject(j, "read") : NULL;
-
-	ok = list != NULL;
-	for (size_t i = 0; i < l->n && ok; i++)
-		ok = add_read(l, i, list, whole);
-	lease_pipe_say(&l->pipe, j, ok);
-}
-
-/* Position first: whoever comes next begins with it. */
-static void
-give(struct leases *l, size_t i)
-{
-	struct lease *b = &l->boxes[i];
-	cJSON *j = cJSON_CreateObject();
-	cJSON *list = j == NULL ? NULL : cJSON_AddArrayToObject(j, "give");
-	cJSON *name = cJSON_CreateString(l->im->conf->mailboxes[i].name);
-
-	say_position(l, i);
-	lease_pipe_say(&l->pipe, j,
-	    list != NULL && name != NULL && cJSON_AddItemToArray(list, name) &&
-		json_add_string(j, "again",
-		    b->done   ? "never"
-		    : b->rest ? "late"
-			      : "soon"));
-	b->held = b->leaving = b->rest = false;
-	atomic_store(&l->slots[i].lease_end_ms, 1);
-	atomic_store(&l->slots[i].leave, 0);
-}
-
-/* -- hearing ------------------------------------------------------------------------------------------------------- */
-
-static size_t
-number_of(const struct leases *l, const char *name)
-{
-	size_t i = 0;
-
-	while (i < l->n && (name == NULL || strcmp(l->im->conf->mailboxes[i].name, name) != 0))
-		i++;
-	return i;
-}
-
-static void
-leave(struct leases *l, size_t i)
-{
-	if (l->boxes[i].leaving)
-		return;
-	l->boxes[i].leaving = true;
-	l->boxes[i].leave_by_ms = clock_boot_ms() + LEAVE_MS;
-	atomic_store(&l->slots[i].leave, 1);
-}
-
-static void
-hear_grant(struct leases *l, const cJSON *j)
-{
-	const size_t i = number_of(l, json_string(j, "grant"));
-	const char *text = json_string(j, "position");
-	struct mh_err err = { 0 };
-	bool own = false;
-
-	if (i == l->n || text == NULL || !json_bool(j, "own", &own))
-		return;
-	struct lease *b = &l->boxes[i];
-	if (b->held && clock_boot_ms() < b->end_ms) /* it never ended: another other side only says it again */
-		return;
-	b->held = true;
-	b->end_ms = 0;
-	b->failing_ms = 0;
-	b->told_ok = 0;
-	b->saved = false;
-	if (b->running) { /* it is being ended, for having lost what is ours again now; till then it may write its position */
-		leave(l, i);
-		return;
-	}
-	const enum mh_status status =
-	    position_import(l->im->conf->state_dir, &l->im->conf->mailboxes[i], own, span_of(text), &err);
-	if (status != MH_OK)
-		log_event(LOG_WARNING, "mailbox", NULL, "mailbox %s: where the last node was is not known: %s",
-		    l->im->conf->mailboxes[i].name, err.text);
-}
-
-static bool
-names(const cJSON *list, const char *name)
-{
-	const cJSON *item;
-
-	cJSON_ArrayForEach(item, list)
-	{
-		if (cJSON_IsString(item) && strcmp(item->valuestring, name) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void
-hear_others(struct leases *l, const cJSON *others)
-{
-	const cJSON *item;
-
-	for (size_t i = 0; i < l->n; i++)
-		l->slots[i].elsewhere[0] = '\0';
-	cJSON_ArrayForEach(item, others)
-	{
-		const size_t i = number_of(l, json_string(item, "name"));
-		const char *node = json_string(item, "node");
-
-		if (i < l->n && node != NULL)
-			(void)snprintf(l->slots[i].elsewhere, sizeof(l->slots[i].elsewhere), "%s", node);
-	}
-}
-
-static void
-hear_round(struct leases *l, const cJSON *j)
-{
-	const cJSON *held = json_array(j, "held"), *wanted = json_array(j, "wanted"), *others = json_array(j, "others");
-	int64_t end_ms = 0;
-
-	if (!json_integer(j, "end_ms", 1, INT64_MAX, &end_ms))
-		return;
-	for (size_t i = 0; i < l->n; i++) {
-		struct lease *b = &l->boxes[i];
-		const char *name = l->im->conf->mailboxes[i].name;
-
-		if (!b->held)
-			continue;
-		if (!names(held, name)) { /* it came to its end, and may be another's */
-			b->held = b->leaving = false;
-			atomic_store(&l->slots[i].lease_end_ms, 1);
-			continue;
-		}
-		b->end_ms = end_ms;
-		atomic_store(&l->slots[i].lease_end_ms, end_ms);
-		if (names(wanted, name))
-			leave(l, i);
-	}
-	hear_others(l, others);
-	for (size_t i = 0; i < l->n && l->trouble[0] != '\0'; i++)
-		if (!l->boxes[i].running)
-			l->slots[i].words[0] = '\0';
-	if (l->trouble[0] != '\0')
-		log_event(LOG_NOTICE, "leases", NULL, "it is known again which mailboxes are this node's");
-	l->trouble[0] = '\0';
-	l->known = true;
-	l->back_off_ms = START_FIRST_MS;
-}
-
-static void
-hear_trouble(struct leases *l, const char *words)
-{
-	if (l->trouble[0] == '\0')
-		log_event(LOG_WARNING, "leases", NULL, "mailboxes cannot be held: %s", words);
-	(void)snprintf(l->trouble, sizeof(l->trouble), "%s", words);
-	for (size_t i = 0; i < l->n; i++)
-		if (!l->boxes[i].running &&
-		    clock_boot_ms() >= l->boxes[i].end_ms) /* nobody else writes these words now */
-			(void)snprintf(
-			    l->slots[i].words, sizeof(l->slots[i].words), "no node may be sure of it: %s", words);
-}
-
-static void
-hear_line(void *user, const cJSON *j)
-{
-	struct leases *l = user;
-	const char *trouble = json_string(j, "trouble"), *unsaved = json_string(j, "unsaved");
-	const size_t i = number_of(l, unsaved);
-
-	if (json_string(j, "grant") != NULL)
-		hear_grant(l, j);
-	else if (json_array(j, "held") != NULL)
-		hear_round(l, j);
-	else if (json_integer(j, "ask", 1, INT64_MAX, &l->asked))
-		say_seen(l, false);
-	else if (trouble != NULL)
-		hear_trouble(l, trouble);
-	else if (i < l->n)
-		l->boxes[i].saved = false;
-}
-
 void
 leases_hear(struct leases *l)
 {
 	if (l != NULL)
-		lease_pipe_hear(&l->pipe, hear_line, l);
+		lease_pipe_hear(&l->pipe, leases_hear_line, l);
 }
 
 /* -- one mailbox --------------------------------------------------------------------------------------------------- */
@@ -486,7 +198,7 @@ leases_done(struct leases *l, size_t i)
 	if (l == NULL || !l->boxes[i].held)
 		return;
 	l->boxes[i].done = true;
-	leave(l, i);
+	leases_leave(l, i);
 }
 
 bool
@@ -503,7 +215,7 @@ leases_leave_all(struct leases *l)
 {
 	for (size_t i = 0; l != NULL && i < l->n; i++)
 		if (l->boxes[i].held)
-			leave(l, i);
+			leases_leave(l, i);
 }
 
 size_t
@@ -546,7 +258,7 @@ yield_failing(struct leases *l, int64_t now_ms)
 		    "mailbox %s: it cannot be read here, so it is left to whichever node can",
 		    l->im->conf->mailboxes[i].name);
 		b->rest = true;
-		leave(l, i);
+		leases_leave(l, i);
 	}
 }
 
@@ -564,12 +276,12 @@ say_news(struct leases *l, int64_t now_ms, int64_t *wait_ms)
 		if (!b->held || l->pipe.pid == 0 || l->pipe.out.n >= FULL_BYTES)
 			continue;
 		if (b->told_ok == 0 && l->known && atomic_load(&l->slots[i].last_ok) != 0)
-			say_seen(l, false); /* soon, that others know it */
+			leases_say_seen(l, false); /* soon, that others know it */
 		if (b->leaving && !b->running)
-			give(l, i);
+			leases_give(l, i);
 		else if (!b->saved || b->last_saves != atomic_load(&l->slots[i].saves)) {
 			if (now_ms >= b->save_ms)
-				say_position(l, i);
+				leases_say_position(l, i);
 			else
 				sooner(wait_ms, b->save_ms - now_ms);
 		}
@@ -613,10 +325,10 @@ leases_close(struct leases *l)
 {
 	if (l == NULL || l->pipe.pid == 0)
 		return;
-	say_seen(l, true);
+	leases_say_seen(l, true);
 	for (size_t i = 0; i < l->n; i++)
 		if (l->boxes[i].held)
-			say_position(l, i);
+			leases_say_position(l, i);
 	if (!lease_pipe_close(&l->pipe, CLOSE_MS))
 		log_event(LOG_WARNING, "leases", NULL, "mailboxes are not given up, so they end by time");
 }
