@@ -91,8 +91,8 @@ def main():
             print("no PostgreSQL")
             return 77
         with postgresql.Postgresql() as pg:
-            row("on PostgreSQL", 'done = "done"  review = "done"  search = "never"', "", messages, kills, seed,
-                'ledger = "%s"' % pg.fresh())
+            url = "postgresql://127.0.0.1:%d/%s?user=%s" % (pg.port, pg.fresh_name(), postgresql.USER)  # an @ is the room's
+            row("on PostgreSQL", 'done = "done"  review = "done"  search = "never"', "", messages, kills, seed, 'ledger = "%s"' % url)
     return 0
 
 
