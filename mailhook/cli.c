@@ -49,7 +49,7 @@ const struct command commands[] = {
 		    "With --once it ends when all was read. Exit 0: every mailbox was read to its end.",
 	    .program = "mailhook-imap" },
 	{ .name = "check",
-	    .arguments = "[--online] [--show-templates]",
+	    .arguments = "[--json] [--online] [--show-templates]",
 	    .help = "check the configuration, the definitions and the actions\n"
 		    "With --show-templates it prints what each action would write for a case that is made up." },
 	{ .name = "list",
@@ -65,20 +65,20 @@ const struct command commands[] = {
 		    "With --alarm it says nothing while the work goes on, and mails at most once a day where it does "
 		    "not." },
 	{ .name = "approve",
-	    .arguments = "CASE [--step STEP | --vouch [--account ACCOUNT --expires TIME]]",
+	    .arguments = "[--json] CASE [--step STEP | --vouch [--account ACCOUNT --expires TIME]]",
 	    .help = "let what waits for approval go on\n"
 		    "With --step only what waits with that step, as tickets and 'mailhook show' name it. "
 		    "With --vouch you say that you saw account and expiry in AWS yourself, and nothing need prove the "
 		    "mail." },
 	{ .name = "handover",
-	    .arguments = "CASE",
+	    .arguments = "[--json] CASE",
 	    .help = "give an action what only it may see, such as a new token\n"
 		    "It is typed at the terminal, or read from a pipe; mailhook itself does not read it." },
 	{ .name = "retry",
-	    .arguments = "[--rule] CASE",
+	    .arguments = "[--json] [--rule] CASE",
 	    .help = "try at once what failed or waits\n"
 		    "With --rule the case's rule is chosen anew from the configuration of now." },
-	{ .name = "close", .arguments = "CASE", .help = "close a case" },
+	{ .name = "close", .arguments = "[--json] CASE", .help = "close a case" },
 	{ .name = "requeue",
 	    .arguments = "[--json] [--dry-run] [MESSAGE...]",
 	    .help =
@@ -86,16 +86,18 @@ const struct command commands[] = {
 		"MESSAGE is a number that 'mailhook show' names; without one all that is kept is read. With --dry-run "
 		"nothing is changed. Exit 1: something is still not read." },
 	{ .name = "pause",
-	    .arguments = "[--rule NAME | --action NAME]",
+	    .arguments = "[--json] [--rule NAME | --action NAME]",
 	    .help = "start nothing new: of all, of a rule, of an action\n"
 		    "Mail is taken in all the same, and what runs goes on to its end." },
-	{ .name = "resume", .arguments = "[--rule NAME | --action NAME]", .help = "let go on what was paused" },
+	{ .name = "resume",
+	    .arguments = "[--json] [--rule NAME | --action NAME]",
+	    .help = "let go on what was paused" },
 	{ .name = "purge",
-	    .arguments = "",
+	    .arguments = "[--json]",
 	    .help = "let go what was kept long enough\n"
 		    "The worker does it once a day: keep_mail and keep_cases in mailhook.conf(5) say what." },
 	{ .name = "backup",
-	    .arguments = "FILE",
+	    .arguments = "[--json] FILE",
 	    .help = "copy the ledger into a new file\n"
 		    "The worker goes on meanwhile. It says what else is needed to go on from the copy." },
 	{ .name = "ledger",
@@ -113,7 +115,7 @@ const struct command commands[] = {
 		    "PATH as of parse. Rules and times are those of the configuration; every notice is taken as LEVEL: "
 		    "verified, relayed or unverified." },
 	{ .name = "drill",
-	    .arguments = "[--mailbox NAME]",
+	    .arguments = "[--json] [--mailbox NAME]",
 	    .help = "send a marked test notice through the whole installation\n"
 		    "It says, step by step, what worked, what is slow and what is missing. Nothing is renewed. With "
 		    "--mailbox the notice is put into that mailbox, else given to pipe." },

@@ -59,7 +59,7 @@ show_templates(struct work *w, const struct conf_action *act)
 }
 
 static size_t
-check_actions(struct work *w, const struct options *o)
+check_actions(struct work *w, const struct options *o, struct speech *speech)
 {
 	size_t n = 0;
 
@@ -77,6 +77,11 @@ check_actions(struct work *w, const struct options *o)
 		fit = fit && status == MH_OK;
 		(void)printf("action %s: %s: %s\n", act->name, fit ? "fit" : "not fit",
 		    mh_escape(shown, sizeof(shown), span_of(words)));
+		cJSON *item = speech_item(speech, "actions");
+		if (item != NULL)
+			speech->whole = json_add_string(item, "action", act->name) &&
+					cJSON_AddBoolToObject(item, "fit", fit) != NULL &&
+					json_add_string(item, "words", shown);
 		if (!is_used(w->conf, act->name))
 			(void)printf("action %s: no rule uses it\n", act->name);
 		buf_release(&summary);
@@ -120,6 +125,8 @@ check_command(const struct options *o)
 	struct mh_err err = { 0 };
 	bool right = true;
 	size_t wrong = 0, slow = 0;
+	struct speech speech;
+	int keep = -1;
 	struct mh_err no_ledger = { 0 };
 	enum mh_status status = work_load(&w, o->config, &err);
 
@@ -129,9 +136,10 @@ check_command(const struct options *o)
 		status = definitions_probe(w.definitions, work_complain, NULL, &slow, &err);
 	if (status == MH_OK) /* for the ends of credentials, which actions tell; without one they are only shown */
 		(void)work_open_ledger(&w, false, &no_ledger);
-	if (status != MH_OK) {
-		work_log("%s", err.text);
-	} else {
+	speech_open(&speech, o->json);
+	if (status == MH_OK) /* what is printed there, and by our own programs, comes back as lines */
+		status = speech_listen(&speech, &keep, &err);
+	if (status == MH_OK) {
 		wrong = slow + check_ledger(&w) + check_rules(&w);
 		if (w.conf->embedded)
 			(void)puts(
@@ -140,8 +148,15 @@ check_command(const struct options *o)
 			(void)puts("observe is on: actions only describe what they would do");
 		wrong += check_mailboxes(&w, o->config, o->online) + wrong_accounts(&w);
 		wrong += check_trust(&w, o->online);
-		wrong += check_actions(&w, o);
+		wrong += check_actions(&w, o, &speech);
+		speech_hear(&speech, keep);
+		speech_bool(&speech, "well", right && wrong == 0);
+		speech_integer(&speech, "wrong", (int64_t)wrong);
+		status = speech_end(&speech, &err);
 	}
+	if (status != MH_OK)
+		work_log("%s", err.text);
+	speech_release(&speech);
 	work_release(&w);
 	if (status != MH_OK || !right)
 		return status == MH_OK ? EXIT_USAGE : work_exit(status);

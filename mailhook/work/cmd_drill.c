@@ -39,6 +39,7 @@ struct drill {
 	struct case_row c;
 	bool told[MAX_JOBS];
 	size_t faults;
+	struct speech speech; /* own */
 };
 
 /* -- telling ------------------------------------------------------------------------------------------------------- */
@@ -56,9 +57,13 @@ tell(struct drill *d, const char *verdict, const char *step, const char *fmt, ..
 	(void)vsnprintf(words, sizeof(words), fmt, ap);
 	va_end(ap);
 	d->faults += strcmp(verdict, "FAULT") == 0;
-	(void)printf(
-	    "%-6s %-16s %7" PRId64 " ms  %s\n", verdict, step, ms, mh_escape(shown, sizeof(shown), span_of(words)));
+	(void)mh_escape(shown, sizeof(shown), span_of(words));
+	speech_say(&d->speech, "%-6s %-16s %7" PRId64 " ms  %s", verdict, step, ms, shown);
 	(void)fflush(stdout);
+	cJSON *item = speech_item(&d->speech, "steps");
+	if (item != NULL)
+		d->speech.whole = json_add_string(item, "step", step) && json_add_string(item, "verdict", verdict) &&
+				  json_add_integer(item, "ms", ms) && json_add_string(item, "words", shown);
 }
 
 static const char *
@@ -412,18 +417,24 @@ drill_command(const struct options *o)
 	enum mh_status status = work_load(&d.w, o->config, &err);
 
 	arena_init(&d.a, DRILL_ARENA_BYTES);
+	speech_open(&d.speech, o->json);
 	if (status == MH_OK)
 		status = work_make_folders(&d.w, &err);
 	if (status == MH_OK)
 		status = work_open_ledger(&d.w, true, &err);
 	if (status == MH_OK)
 		status = drill(&d, &err);
+	if (status == MH_OK) {
+		if (d.faults > 0)
+			speech_say(&d.speech, "drill: %zu steps need attention", d.faults);
+		else
+			speech_say(&d.speech, "drill: all went well");
+		speech_bool(&d.speech, "well", d.faults == 0);
+		status = speech_end(&d.speech, &err);
+	}
 	if (status != MH_OK)
 		work_log("%s", err.text);
-	else if (d.faults > 0)
-		(void)printf("drill: %zu steps need attention\n", d.faults);
-	else
-		(void)puts("drill: all went well");
+	speech_release(&d.speech);
 	arena_release(&d.a);
 	work_release(&d.w);
 	return status != MH_OK ? work_exit(status) : d.faults > 0 ? EXIT_ATTENTION : EXIT_OK;

@@ -54,6 +54,7 @@ forget_command(const struct options *o)
 {
 	struct work w = { 0 };
 	struct mh_err err = { 0 };
+	struct speech speech;
 	char by[100], shown[80];
 	const char *name = o->operands[1];
 	enum mh_status status = work_load(&w, o->config, &err);
@@ -70,10 +71,15 @@ forget_command(const struct options *o)
 		if (status == MH_SKIP)
 			status = not_forgotten(&w, name, &err);
 	}
+	speech_open(&speech, o->json);
+	if (status == MH_OK) {
+		speech_say(&speech, "node \"%s\" is forgotten", mh_escape(shown, sizeof(shown), span_of(name)));
+		speech_string(&speech, "forgotten", name);
+		status = speech_end(&speech, &err);
+	}
 	if (status != MH_OK)
 		work_log("%s", err.text);
-	else
-		(void)printf("node \"%s\" is forgotten\n", mh_escape(shown, sizeof(shown), span_of(name)));
+	speech_release(&speech);
 	work_release(&w);
 	return work_exit(status);
 }

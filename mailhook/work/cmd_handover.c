@@ -95,8 +95,12 @@ hand_over(const struct steering *s, struct mh_err *err)
 	terminal_restore(&t);
 	if (status == MH_OK && *ret_taken)
 		status = ledger_event_add(s->w->db, s->c->id, clock_now(), "handover", s->by, j.action, NULL, err);
-	if (status == MH_OK)
-		(void)printf("case %" PRId64 ", %s: %s\n", s->c->id, j.action, summary.p == NULL ? "" : summary.p);
+	if (status == MH_OK) {
+		speech_say(
+		    s->speech, "case %" PRId64 ", %s: %s", s->c->id, j.action, summary.p == NULL ? "" : summary.p);
+		speech_string(s->speech, "action", j.action);
+		speech_bool(s->speech, "taken", *ret_taken);
+	}
 	buf_release(&summary);
 	return status;
 }

@@ -42,14 +42,23 @@ purge_command(const struct options *o)
 	struct work w = { 0 };
 	struct mh_err err = { 0 };
 	struct purged done = { 0 };
+	struct speech speech;
 	enum mh_status status = open_both(&w, o, &err);
 
 	if (status == MH_OK)
 		status = mark_look(&w, clock_now(), &err);
 	if (status == MH_OK)
 		status = upkeep_purge(&w, clock_now(), true, &done, &err);
-	if (status == MH_OK || done.messages + done.cases > 0)
-		(void)printf("purged: the mail of %zu messages, and %zu cases\n", done.messages, done.cases);
+	speech_open(&speech, o->json);
+	if (status == MH_OK || done.messages + done.cases > 0) {
+		struct mh_err own = { 0 };
+		speech_say(&speech, "purged: the mail of %zu messages, and %zu cases", done.messages, done.cases);
+		speech_integer(&speech, "messages", (int64_t)done.messages);
+		speech_integer(&speech, "cases", (int64_t)done.cases);
+		if (speech_end(&speech, &own) != MH_OK && status == MH_OK)
+			status = mh_fail(&err, MH_RETRY, "%s", own.text);
+	}
+	speech_release(&speech);
 	return finish(&w, status, &err);
 }
 
@@ -124,11 +133,22 @@ copy_ledger(struct work *w, struct copy *c, int64_t *ret_cases, struct mh_err *e
 	return status == MH_OK ? durable_name(c->path, err) : status;
 }
 
+/* One thing more that is needed. */
+static void need(struct speech *s, const char *what, const char *fmt, ...) MH_PRINTF(3, 4);
+
 static void
-print_list(const char *name, const char *value)
+need(struct speech *s, const char *what, const char *fmt, ...)
 {
-	if (value != NULL)
-		(void)printf("  %-16s %s\n", name, value);
+	char where[PATH_MAX + 200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(where, sizeof(where), fmt, ap);
+	va_end(ap);
+	speech_say(s, "  %-16s %s", what, where);
+	cJSON *item = speech_item(s, "needs");
+	if (item != NULL)
+		s->whole = json_add_string(item, "what", what) && json_add_string(item, "where", where);
 }
 
 static bool
@@ -141,30 +161,29 @@ seals(const struct conf_action *act)
 
 /* A ledger alone does nothing. */
 static void
-print_needs(const struct conf *c)
+say_needs(struct speech *s, const struct conf *c)
 {
-	(void)puts("to go on from it you need as well:");
-	if (c->file == NULL) {
-		(void)puts("  configuration    none: the built-in one is used");
-	} else {
-		(void)printf("  configuration    %s and %s.d\n", c->file, c->file);
-	}
+	speech_say(s, "to go on from it you need as well:");
+	if (c->file == NULL)
+		need(s, "configuration", "none: the built-in one is used");
+	else
+		need(s, "configuration", "%s and %s.d", c->file, c->file);
 	for (size_t i = 0; i < c->n_actions; i++)
 		if (c->actions[i].config != NULL && access(c->actions[i].config, F_OK) == 0)
-			(void)printf("  action           %s, and the secrets that it names\n", c->actions[i].config);
+			need(s, "action", "%s, and the secrets that it names", c->actions[i].config);
 	for (size_t i = 0; i < c->n_actions; i++)
 		if (c->actions[i].config != NULL && seals(&c->actions[i])) /* which file, the action alone may read */
-			(void)printf(
-			    "  sealing key      the key_file of %s: without it a new token that waits in a rotation "
-			    "cannot be read\n",
+			need(s, "sealing key",
+			    "the key_file of %s: without it a new token that waits in a rotation cannot be read",
 			    c->actions[i].config);
 	for (size_t i = 0; i < c->n_mailboxes; i++)
-		print_list("secret", c->mailboxes[i].password_file);
-	print_list("accounts", c->accounts_file);
+		if (c->mailboxes[i].password_file != NULL)
+			need(s, "secret", "%s", c->mailboxes[i].password_file);
+	if (c->accounts_file != NULL)
+		need(s, "accounts", "%s", c->accounts_file);
 	if (access(c->definitions_dir, F_OK) == 0)
-		print_list("definitions", c->definitions_dir);
-	(void)printf(
-	    "  state            %s: messages not yet taken in, and tickets and replies kept as files\n", c->state_dir);
+		need(s, "definitions", "%s", c->definitions_dir);
+	need(s, "state", "%s: messages not yet taken in, and tickets and replies kept as files", c->state_dir);
 }
 
 int
@@ -173,6 +192,7 @@ backup_command(const struct options *o)
 	struct work w = { 0 };
 	struct mh_err err = { 0 };
 	struct copy c = { .fd = -1 };
+	struct speech speech;
 	int64_t cases = 0;
 	enum mh_status status = open_both(&w, o, &err);
 
@@ -180,10 +200,15 @@ backup_command(const struct options *o)
 		status = open_part(o->operand, &c, &err);
 	if (status == MH_OK)
 		status = copy_ledger(&w, &c, &cases, &err);
+	speech_open(&speech, o->json);
 	if (status == MH_OK) {
-		(void)printf("%s: %" PRId64 " cases, as of this moment\n", c.path, cases);
-		print_needs(w.conf);
+		speech_say(&speech, "%s: %" PRId64 " cases, as of this moment", c.path, cases);
+		speech_string(&speech, "file", c.path);
+		speech_integer(&speech, "cases", cases);
+		say_needs(&speech, w.conf);
+		status = speech_end(&speech, &err);
 	}
+	speech_release(&speech);
 	if (c.fd >= 0)
 		(void)close(c.fd);
 	return finish(&w, status, &err);

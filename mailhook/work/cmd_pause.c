@@ -260,10 +260,12 @@ steer(const struct options *o, bool pause)
 	struct work w = { 0 };
 	struct mh_err err = { 0 };
 	struct scope s = { 0 };
+	struct speech speech;
 	char by[100], what[120];
 	enum mh_status status = work_load(&w, o->config, &err);
 
 	who_steers(by, sizeof(by));
+	speech_open(&speech, o->json);
 	if (status == MH_OK)
 		status = read_scope(o, &s, &err);
 	if (status == MH_OK && pause)
@@ -280,14 +282,18 @@ steer(const struct options *o, bool pause)
 			status =
 			    pause ? pause_in(&w, &s, tries, by, now, &err) : resume_in(&w, &s, tries, by, now, &err);
 		} while (db_again(w.db, status, &tries));
-	if (status != MH_OK) {
-		work_log("%s", err.text);
-	} else {
-		(void)printf(
-		    pause ? "%s is paused: no job of it starts; what runs goes on to its end\n" : "%s goes on\n",
-		    scope_words(s.word, s.name, what, sizeof(what)));
+	if (status == MH_OK) {
+		speech_say(&speech, "%s %s", scope_words(s.word, s.name, what, sizeof(what)),
+		    pause ? "is paused: no job of it starts; what runs goes on to its end" : "goes on");
+		speech_bool(&speech, "paused", pause);
+		speech_string(&speech, "scope", s.word);
+		speech_string(&speech, "name", s.name[0] == '\0' ? NULL : s.name);
 		work_wake(w.conf);
+		status = speech_end(&speech, &err);
 	}
+	if (status != MH_OK)
+		work_log("%s", err.text);
+	speech_release(&speech);
 	work_release(&w);
 	return work_exit(status);
 }

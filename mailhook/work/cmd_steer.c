@@ -19,6 +19,26 @@ steer_open(struct work *w, struct mh_err *err)
 	return status == MH_OK ? mark_look(w, clock_now(), err) : status;
 }
 
+/* The case as it is now, with --json. */
+static enum mh_status
+tell_case(struct work *w, int64_t id, struct arena *a, struct speech *speech, struct mh_err *err)
+{
+	struct case_row c;
+
+	if (!speech->json)
+		return MH_OK;
+	const enum mh_status status = ledger_case_get(w->db, id, a, &c, err);
+	if (status != MH_OK)
+		return status;
+	cJSON *item = cJSON_CreateObject();
+	const bool ok = item != NULL && speech->whole && case_json(item, &c, clock_now()) &&
+			cJSON_AddItemToObject(speech->j, "case", item);
+	if (!ok)
+		cJSON_Delete(item);
+	speech->whole = ok;
+	return speech_end(speech, err);
+}
+
 int
 steer_case(const struct options *o, steer_how *how, void *user)
 {
@@ -26,10 +46,12 @@ steer_case(const struct options *o, steer_how *how, void *user)
 	struct mh_err err = { 0 };
 	struct arena a;
 	struct case_row c;
+	struct speech speech;
 	char by[100];
 	enum mh_status status = work_load(&w, o->config, &err);
 
 	arena_init(&a, WORK_ARENA_BYTES);
+	speech_open(&speech, o->json);
 	who_steers(by, sizeof(by));
 	if (status == MH_OK) {
 		status = steer_open(&w, &err);
@@ -39,14 +61,16 @@ steer_case(const struct options *o, steer_how *how, void *user)
 	if (status == MH_OK)
 		status = ledger_case_find(w.db, o->operand, &a, &c, &err);
 	if (status == MH_OK)
-		status = how(&(struct steering){ &w, o, &c, by, &a, user }, &err);
-	if (status != MH_OK) {
-		work_log("%s", err.text);
-	} else {
+		status = how(&(struct steering){ &w, o, &c, by, &a, &speech, user }, &err);
+	if (status == MH_OK) {
 		work_wake(w.conf);
 		if (!nodes_somebody_works(&w))
-			(void)puts("no worker runs: what follows is done by the next 'mailhook run'");
+			speech_say(&speech, "no worker runs: what follows is done by the next 'mailhook run'");
+		status = tell_case(&w, c.id, &a, &speech, &err);
 	}
+	if (status != MH_OK)
+		work_log("%s", err.text);
+	speech_release(&speech);
 	arena_release(&a);
 	work_release(&w);
 	return work_exit(status);
@@ -58,7 +82,7 @@ do_close(const struct steering *s, struct mh_err *err)
 	const enum mh_status status = case_close(s->w, s->c->id, s->by, clock_now(), err);
 
 	if (status == MH_OK)
-		(void)printf("case %" PRId64 " is closed\n", s->c->id);
+		speech_say(s->speech, "case %" PRId64 " is closed", s->c->id);
 	return status;
 }
 
@@ -81,10 +105,12 @@ read_seen_time(const char *text, struct seen *ret, struct mh_err *err)
 
 /* One line from the terminal. */
 static enum mh_status
-ask(const char *question, char *dst, size_t dst_bytes, struct mh_err *err)
+ask(const struct steering *s, const char *question, char *dst, size_t dst_bytes, struct mh_err *err)
 {
-	(void)printf("%s: ", question);
-	(void)fflush(stdout);
+	FILE *to = s->o->json ? stderr : stdout;
+
+	(void)fprintf(to, "%s: ", question);
+	(void)fflush(to);
 	if (fgets(dst, (int)dst_bytes, stdin) == NULL)
 		return mh_fail(err, MH_BAD, "nothing was answered, so nothing was vouched for");
 	const struct mh_span line = span_trim(span_of(dst));
@@ -107,10 +133,10 @@ do_vouch(const struct steering *s, struct mh_err *err)
 		    "--vouch asks on a terminal, and this is none: say --account ACCOUNT --expires TIME, as AWS shows "
 		    "them");
 	if (when == NULL) {
-		(void)printf("case %" PRId64 ", %s: what does AWS show?\n", s->c->id, s->c->kind);
-		status = ask("account", account, sizeof(account), err);
+		speech_say(s->speech, "case %" PRId64 ", %s: what does AWS show?", s->c->id, s->c->kind);
+		status = ask(s, "account", account, sizeof(account), err);
 		if (status == MH_OK)
-			status = ask("expires (UTC, or the day)", expires, sizeof(expires), err);
+			status = ask(s, "expires (UTC, or the day)", expires, sizeof(expires), err);
 		seen.account = account;
 		when = expires;
 	}
@@ -119,7 +145,7 @@ do_vouch(const struct steering *s, struct mh_err *err)
 	if (status == MH_OK)
 		status = case_vouch(s->w, s->c->id, &seen, s->by, clock_now(), err);
 	if (status == MH_OK)
-		(void)printf("case %" PRId64 ": %s vouches for account %s, expires %s\n", s->c->id, s->by,
+		speech_say(s->speech, "case %" PRId64 ": %s vouches for account %s, expires %s", s->c->id, s->by,
 		    s->c->account, time_text(t, seen.expires));
 	return status;
 }
@@ -157,11 +183,12 @@ do_approve(const struct steering *s, struct mh_err *err)
 		status = case_approve_step(s->w, c->id, s->o->step, s->by, clock_now(), err);
 	if (status != MH_OK)
 		return status;
-	(void)printf("case %" PRId64 " is approved%s%s\n", c->id, s->o->step == NULL ? "" : ": step ",
+	speech_say(s->speech, "case %" PRId64 " is approved%s%s", c->id, s->o->step == NULL ? "" : ": step ",
 	    s->o->step == NULL ? "" : s->o->step);
 	if (case_trust(c) == TRUST_UNVERIFIED)
-		(void)printf("no notice of it is trusted, so actions that need trust go on waiting: 'mailhook approve "
-			     "%" PRId64 " --vouch' says that you saw it in AWS\n",
+		speech_say(s->speech,
+		    "no notice of it is trusted, so actions that need trust go on waiting: 'mailhook approve "
+		    "%" PRId64 " --vouch' says that you saw it in AWS",
 		    c->id);
 	return MH_OK;
 }
@@ -181,7 +208,7 @@ do_retry(const struct steering *s, struct mh_err *err)
 		status = case_choose_again(s->w, s->a, c->id, s->by, clock_now(), &rule, err);
 		chosen = status == MH_OK;
 		if (chosen)
-			(void)printf("case %" PRId64 " has rule \"%s\" now\n", c->id, rule);
+			speech_say(s->speech, "case %" PRId64 " has rule \"%s\" now", c->id, rule);
 		if (status == MH_SKIP)
 			status = MH_OK; /* then what failed is all that there is to try */
 	}
@@ -191,7 +218,7 @@ do_retry(const struct steering *s, struct mh_err *err)
 		return mh_fail(err, MH_BAD, "case %" PRId64 ": %sno job has failed or waits for its next try", c->id,
 		    s->o->choose_rule ? "its rule is the same, and " : "");
 	if (status == MH_OK && n > 0)
-		(void)printf("case %" PRId64 ": %zu jobs are tried again\n", c->id, n);
+		speech_say(s->speech, "case %" PRId64 ": %zu jobs are tried again", c->id, n);
 	return status;
 }
 

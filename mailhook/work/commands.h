@@ -6,6 +6,7 @@
 
 #include "mailhook/json.h"
 #include "mailhook/work/ledger/upkeep.h"
+#include "mailhook/work/speech.h"
 #include "mailhook/work/work.h"
 
 enum work_exit { EXIT_OK = 0, EXIT_ATTENTION = 1, EXIT_USAGE = 2, EXIT_LATER = 75 };
@@ -100,6 +101,7 @@ struct steering { /* of one case by one person */
 	const struct case_row *c;
 	const char *by;
 	struct arena *a;
+	struct speech *speech;
 	void *user;
 };
 typedef enum mh_status steer_how(const struct steering *s, struct mh_err *err);
