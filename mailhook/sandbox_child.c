@@ -31,7 +31,8 @@
 #error "the sandbox knows the system calls of x86_64 and aarch64 only"
 #endif
 
-#define ALLOW(name) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define ALLOW_VALUE(v) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (v), 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define ALLOW(name) ALLOW_VALUE(__NR_##name)
 
 /* x32 calls carry OUR_ARCH and a number of their own (bit 30), which no line here equals, so they are killed too. */
 static const struct sock_filter rules[] = {
@@ -44,7 +45,6 @@ static const struct sock_filter rules[] = {
 	ALLOW(brk),
 	ALLOW(munmap),
 	ALLOW(mremap), /* keeps the protection of what it moves */
-	ALLOW(madvise),
 	ALLOW(exit_group),
 	ALLOW(exit),
 	ALLOW(rt_sigreturn),
@@ -58,11 +58,23 @@ static const struct sock_filter rules[] = {
 	ALLOW(rt_sigprocmask),
 	ALLOW(clock_gettime),
 #endif
-	/* mmap last, for it needs the accumulator: no executable page. The low word holds all protection bits. */
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_mmap, 0, 3),
+	/* Last what needs the accumulator; the low word holds all of the argument. mmap: no executable page. */
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_mmap, 0, 4),
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
-	BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 1, 0),
+	BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	/* madvise: what allocators and the arena say. MADV_REMOVE would empty the messages for the parent too, and
+	 * Linux (6.18) lets who may only read them do that. */
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_madvise, 1, 0),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+	ALLOW_VALUE(MADV_DONTNEED),
+	ALLOW_VALUE(MADV_HUGEPAGE),
+#ifdef MAILHOOK_SANITIZED
+	ALLOW_VALUE(MADV_NOHUGEPAGE),
+	ALLOW_VALUE(MADV_DONTDUMP),
+#endif
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 };
 

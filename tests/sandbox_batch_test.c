@@ -1,6 +1,7 @@
 /* sandbox_batch_test.c: many messages to one reader, hostile ones among them. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -305,6 +306,50 @@ test_batch_is_alone(void **state)
 	arena_release(&a);
 }
 
+static enum mh_status
+erasing_parse(void *state, const struct mail *m, struct arena *a, struct reading *ret, struct mh_err *err)
+{
+	const struct mail_field *f = mail_field(&m->messages[0], "Subject");
+	const uintptr_t page = (uintptr_t)m->raw.p & ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1);
+
+	(void)state;
+	if (f != NULL && span_eq(f->value, MH_LIT("erase"))) {
+		(void)madvise((void *)page, 1, MADV_REMOVE);
+		_exit(0);
+	}
+	ret->verdict = MH_IRRELEVANT;
+	return f == NULL ? MH_OK : arena_copy(a, f->value, &ret->reason, err);
+}
+
+/* Nothing that a child does takes the other messages out of the memory that it shares with us. */
+static void
+test_batch_is_kept(void **state)
+{
+	static const struct mh_parser erasing = { .name = "erasing", .help = "", .parse = erasing_parse };
+	const struct reader r = { .parser = &erasing };
+	struct batch_answer answers[MH_BATCH];
+	struct mh_err err = { 0 };
+	struct sandbox_batch *b;
+	struct arena a;
+	size_t n;
+
+	(void)state;
+	arena_init(&a, MH_MAX_ARENA_BYTES);
+	assert_int_equal(sandbox_batch_new(&r, &b, &err), MH_OK);
+	add_subject(b, "before");
+	add_subject(b, "erase");
+	add_subject(b, "behind");
+	assert_int_equal(sandbox_batch_run(b, &a, answers, &n, &err), MH_OK);
+	assert_int_equal(n, 3);
+	assert_true(span_eq(answers[0].reading.reason, MH_LIT("before")));
+	assert_int_equal(answers[1].reading.verdict, MH_FAILED);
+	assert_true(holds(answers[1].reading.reason, "forbids"));
+	assert_true(span_eq(answers[2].reading.reason, MH_LIT("behind")));
+	sandbox_batch_free(b);
+	arena_release(&a);
+	assert_no_child("erase");
+}
+
 /* How long the message is, and the sum of its bytes. */
 static enum mh_status
 summing_parse(void *state, const struct mail *m, struct arena *a, struct reading *ret, struct mh_err *err)
@@ -373,6 +418,7 @@ main(void)
 		cmocka_unit_test(test_batch_charsets),
 		cmocka_unit_test(test_batches_side_by_side),
 		cmocka_unit_test(test_batch_is_alone),
+		cmocka_unit_test(test_batch_is_kept),
 		cmocka_unit_test(test_batch_big),
 	};
 
