@@ -281,15 +281,15 @@ runner_start(struct runner *r, int64_t now, bool *ret_more, struct mh_err *err)
 {
 	struct work *w = r->w;
 	struct arena a;
-	struct job_rows due = { 0 };
+	bool due = false;
 
 	*ret_more = false;
 	arena_init(&a, RUN_ARENA_BYTES);
 	enum mh_status status = runner_take_back(r, now, &a, err);
 	if (status == MH_OK) /* the usual round: no transaction where nothing is due */
-		status = ledger_jobs_due(w->db, now, 1, &a, &due, err);
+		status = ledger_jobs_any_due(w->db, now, &due, err);
 	/* one at a time: starting one takes its case off the list, and an outcome may put others on it */
-	for (size_t i = 0; i < DUE_AT_ONCE && status == MH_OK && due.n > 0; i++) {
+	for (size_t i = 0; i < DUE_AT_ONCE && status == MH_OK && due; i++) {
 		const int64_t since = clock_monotonic_ms();
 		struct running *p = runner_free_place(r);
 		struct job_row j;

@@ -101,10 +101,17 @@ ledger_jobs_due(struct db *db, int64_t now, size_t max, struct arena *a, struct 
 }
 
 enum mh_status
-ledger_jobs_running(struct db *db, struct arena *a, struct job_rows *ret, struct mh_err *err)
+ledger_jobs_any_due(struct db *db, int64_t now, bool *ret, struct mh_err *err)
 {
-	return many_jobs(
-	    db, "SELECT " JOB_COLUMNS " FROM jobs j WHERE j.state = 'running' ORDER BY j.id", NULL, 0, a, ret, err);
+	char t[MH_TIME_TEXT];
+	int64_t id = 0;
+	const enum mh_status status =
+	    db_one(db, "SELECT id FROM jobs WHERE state IN ('queued', 'waiting') AND due <= $1 LIMIT 1",
+		DB_ARGS(db_time(t, now)), &id, err);
+
+	if (status == MH_OK || status == MH_SKIP)
+		*ret = status == MH_OK;
+	return status == MH_SKIP ? MH_OK : status;
 }
 
 enum mh_status

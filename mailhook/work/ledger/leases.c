@@ -85,7 +85,8 @@ claim(struct leasing *l, struct mh_err *err)
 	    err);
 }
 
-/* The case's row is taken too, so that two nodes do not choose two jobs of one case in the same moment. */
+/* By the index of turns, for which the one of states is hidden: of a long queue only the head is looked at.
+ * The case's row is taken too, so that two nodes do not choose two jobs of one case in the same moment. */
 static enum mh_status
 choose(struct leasing *l, struct mh_err *err)
 {
@@ -93,8 +94,8 @@ choose(struct leasing *l, struct mh_err *err)
 	char sql[2048], now[MH_TIME_TEXT];
 
 	const int n = snprintf(sql, sizeof(sql),
-	    "SELECT j.id FROM jobs j JOIN cases k ON k.id = j.case_id WHERE j.state IN ('queued', 'waiting') "
-	    "AND j.due <= $1 AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.case_id = j.case_id AND r.state = "
+	    "SELECT j.id FROM jobs j JOIN cases k ON k.id = j.case_id WHERE COALESCE(j.state, '') IN ('queued', "
+	    "'waiting') AND j.due <= $1 AND NOT EXISTS (SELECT 1 FROM jobs r WHERE r.case_id = j.case_id AND r.state = "
 	    "'running') " LEDGER_NOT_PAUSED(
 		"j") "AND NOT EXISTS (SELECT 1 FROM refusals f WHERE f.job_id = j.id AND f.node = $2 AND f.until > $3) "
 		     "ORDER BY j.event_id, j.position, j.id LIMIT 1 %s",

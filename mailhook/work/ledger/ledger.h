@@ -221,7 +221,8 @@ enum mh_status ledger_jobs_of_case(
 /* Queued or waiting, due by now, of cases where none is running; in the order of events and "do". */
 enum mh_status ledger_jobs_due(
     struct db *db, int64_t now, size_t max, struct arena *a, struct job_rows *ret, struct mh_err *err);
-enum mh_status ledger_jobs_running(struct db *db, struct arena *a, struct job_rows *ret, struct mh_err *err);
+/* Whether the time of one has come, whether or not it can start now. */
+enum mh_status ledger_jobs_any_due(struct db *db, int64_t now, bool *ret, struct mh_err *err);
 /* The earliest due after now. MH_SKIP: none. */
 enum mh_status ledger_jobs_next_due(struct db *db, int64_t now, int64_t *ret, struct mh_err *err);
 /* Writes state, waiting_for, attempt, due, started, retrying_since, ended, action_state, summary, url; ends the lease. */

@@ -134,6 +134,7 @@ CREATE TABLE jobs (
   step        TEXT                    -- what its outcome asked a person for, or told one, last; NULL: nothing
 ) STRICT;
 CREATE INDEX jobs_due ON jobs (state, due);
+CREATE INDEX jobs_turn ON jobs (event_id, position, id) WHERE due IS NOT NULL; -- in a long queue: whose turn it is
 CREATE INDEX jobs_case ON jobs (case_id);
 CREATE INDEX jobs_event ON jobs (event_id); -- for purge: an event that goes is looked for here
 
