@@ -9,6 +9,7 @@
 
 #define LEAVE_MS 8000      /* so long a mailbox that is to leave may take to its message */
 #define SAVE_EVERY_MS 1000 /* of one mailbox's position */
+#define UNSAVED_MS 5000    /* the same where the ledger is away */
 #define READ_EVERY_S 60    /* how exactly others know when a mailbox was read */
 
 /* -- saying -------------------------------------------------------------------------------------------------------- */
@@ -247,14 +248,16 @@ leases_hear_line(void *user, const cJSON *j)
 	const char *trouble = json_string(j, "trouble"), *unsaved = json_string(j, "unsaved");
 	const size_t i = number_of(l, unsaved);
 
-	if (json_string(j, "grant") != NULL)
+	if (json_string(j, "grant") != NULL) {
 		hear_grant(l, j);
-	else if (json_array(j, "held") != NULL)
+	} else if (json_array(j, "held") != NULL) {
 		hear_round(l, j);
-	else if (json_integer(j, "ask", 1, INT64_MAX, &l->asked))
+	} else if (json_integer(j, "ask", 1, INT64_MAX, &l->asked)) {
 		leases_say_seen(l, false);
-	else if (trouble != NULL)
+	} else if (trouble != NULL) {
 		hear_trouble(l, trouble);
-	else if (i < l->n)
+	} else if (i < l->n) {
 		l->boxes[i].saved = false;
+		l->boxes[i].save_ms = clock_boot_ms() + UNSAVED_MS;
+	}
 }

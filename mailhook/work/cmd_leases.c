@@ -64,7 +64,7 @@ note_read(struct leasing *l, const cJSON *list, struct mh_err *err)
 	int64_t now = 0, age_s;
 	size_t n = 0;
 
-	if (cJSON_GetArraySize(list) == 0)
+	if (cJSON_GetArraySize(list) == 0 || !l->well)
 		return MH_OK;
 	arena_reset(&l->rows);
 	struct mailbox_read *reads = arena_array(&l->rows, (size_t)cJSON_GetArraySize(list), sizeof(*reads));
@@ -91,7 +91,7 @@ hear_position(struct leasing *l, const char *name, const char *text)
 	const struct mailbox_holder who = leasing_holder(l);
 	struct mh_err err = { 0 };
 	struct buf whole;
-	enum mh_status status = leasing_ledger(l, &err);
+	enum mh_status status = l->well ? leasing_ledger(l, &err) : MH_RETRY;
 
 	buf_init(&whole, MH_MAX_JSON_BYTES);
 	buf_printf(&whole, LEASING_FROM "%s\n", l->w.node);
@@ -121,7 +121,8 @@ hear_give(struct leasing *l, const cJSON *list, const char *again)
 			b->granted = false;
 		}
 	}
-	(void)leasing_give_up(l, &err); /* or in the next round, before anything is renewed */
+	if (l->well)
+		(void)leasing_give_up(l, &err); /* or in the next round, before anything is renewed */
 }
 
 static bool

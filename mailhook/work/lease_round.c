@@ -327,6 +327,7 @@ leasing_round(struct leasing *l)
 	if (status == MH_OK)
 		status = grant(l, &rows, now, &err);
 	l->last_ms = clock_boot_ms();
+	l->well = status == MH_OK;
 	if (status != MH_OK) {
 		leasing_say_one("trouble", err.text);
 		l->next_ms = l->last_ms + AGAIN_MS;

@@ -33,6 +33,7 @@ struct leasing {
 	int64_t asked, seen; /* questions to the supervisor, whether it still is */
 	int64_t next_ms, last_ms;
 	bool told, asking, ended, forgot; /* told: what there is to watch */
+	bool well;                        /* the last round reached the ledger: else nobody waits for it in between */
 };
 
 struct mailbox_holder leasing_holder(const struct leasing *l);
