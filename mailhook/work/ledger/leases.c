@@ -28,6 +28,7 @@ struct leasing {
 	struct mh_span state;
 	struct arena *a;
 	struct job_row *ret;
+	bool again; /* not the first try: what the one before did may be done, and only its answer lost */
 	int64_t at; /* the ledger's clock */
 	char at_text[MH_TIME_TEXT], until_text[MH_TIME_TEXT];
 };
@@ -52,8 +53,10 @@ tried(struct leasing *l, enum mh_status (*what)(struct leasing *l, struct mh_err
 {
 	enum mh_status status = once(l, what, err);
 
-	for (int i = 1; i < LEASE_TRIES && status == MH_RETRY && l->db->engine->again(l->db); i++)
+	for (int i = 1; i < LEASE_TRIES && status == MH_RETRY && l->db->engine->again(l->db); i++) {
+		l->again = true;
 		status = once(l, what, err);
+	}
 	return status;
 }
 
@@ -67,6 +70,21 @@ held(const struct leasing *l, enum mh_status status, struct mh_err *err)
 }
 
 /* -- claiming ------------------------------------------------------------------------------------------------------ */
+
+/* Whether the claim before was done after all: the job was nobody's when it was chosen, and no other has our name. */
+static enum mh_status
+claimed(const struct leasing *l, bool *ret, struct mh_err *err)
+{
+	int64_t n = 0;
+	enum mh_status status = MH_OK;
+
+	if (l->again && l->job_id != 0)
+		status =
+		    db_one(l->db, "SELECT count(*) FROM jobs WHERE id = $1 AND state = 'running' AND lease_owner = $2",
+			DB_ARGS(db_int(l->job_id), db_str(l->owner)), &n, err);
+	*ret = n > 0;
+	return status;
+}
 
 /* Looks once more that none of its case runs: another claim may have ended behind the look that chose this job. */
 static enum mh_status
@@ -114,11 +132,14 @@ choose(struct leasing *l, struct mh_err *err)
 static enum mh_status
 next(struct leasing *l, struct mh_err *err)
 {
-	enum mh_status status = choose(l, err);
+	bool done = false;
+	enum mh_status status = claimed(l, &done, err);
 
+	if (status == MH_OK && !done)
+		status = choose(l, err);
 	if (status == MH_OK)
 		status = ledger_job_get(l->db, l->job_id, l->a, l->ret, err);
-	if (status != MH_OK || (l->ret->state == JOB_WAITING && l->ret->waiting_for == JOB_WAIT_AFTER))
+	if (status != MH_OK || done || (l->ret->state == JOB_WAITING && l->ret->waiting_for == JOB_WAIT_AFTER))
 		return status;
 	status = claim(l, err);
 	return status == MH_OK ? ledger_job_get(l->db, l->job_id, l->a, l->ret, err) : status;
@@ -137,12 +158,21 @@ ledger_lease_next(struct db *db, const char *node, const char *owner, int64_t no
 	return status;
 }
 
+static enum mh_status
+claim_one(struct leasing *l, struct mh_err *err)
+{
+	bool done = false;
+	const enum mh_status status = claimed(l, &done, err);
+
+	return status == MH_OK && !done ? claim(l, err) : status;
+}
+
 enum mh_status
 ledger_lease_claim(struct db *db, int64_t job_id, const char *owner, int64_t now, struct mh_err *err)
 {
 	struct leasing l = { .db = db, .owner = owner, .job_id = job_id, .now = now };
 
-	return tried(&l, claim, err);
+	return tried(&l, claim_one, err);
 }
 
 /* -- keeping ------------------------------------------------------------------------------------------------------- */

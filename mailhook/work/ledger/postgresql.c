@@ -39,8 +39,10 @@ rows_of(struct db_rows *rows)
 static enum mh_status
 ready(struct pg *pg, struct mh_err *err)
 {
-	if (!pg->in_tx)
+	if (!pg->in_tx) {
+		pg->lost = pg->repeat = false;
 		return pg_connect(pg, err);
+	}
 	return pg->conn != NULL ? MH_OK
 				: mh_fail(err, MH_RETRY, "ledger: the connection was lost inside a transaction");
 }
@@ -354,7 +356,7 @@ postgresql_begin(struct db *db, enum db_tx_kind kind, struct mh_err *err)
 {
 	struct pg *pg = pg_of(db);
 
-	pg->called = pg->making = pg->no_table = false;
+	pg->called = pg->making = pg->no_table = pg->lost = pg->repeat = false;
 	enum mh_status status = begin(pg, kind, err);
 	if (status == MH_RETRY && pg->lost) /* a connection that died unseen: nothing was done on it yet */
 		status = begin(pg, kind, err);

@@ -122,7 +122,8 @@ fill(struct parameters *p, const PQconninfoOption *o, bool here, const char *pas
 			set(p, defaults[i][0], defaults[i][1]);
 	if (get(o, "sslmode") == NULL)
 		set(p, "sslmode", here ? "prefer" : "verify-full");
-	if (!here && get(o, "sslrootcert") == NULL)
+	if ((!here || strncmp(get(o, "sslmode") == NULL ? "" : get(o, "sslmode"), "verify", 6) == 0) &&
+	    get(o, "sslrootcert") == NULL)
 		set(p, "sslrootcert", CA_FILE);
 	set(p, "password", password);
 }
