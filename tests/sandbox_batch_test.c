@@ -58,7 +58,7 @@ check_add(struct checker *c, const char *subject)
 static void
 test_batch(void **state)
 {
-	const struct reader r = { .parser = &hostile, .cpu_s = 1, .memory_bytes = 64u << 20, .wall_ms = 4000 };
+	const struct reader r = { .parser = &hostile, .cpu_s = 1, .memory_bytes = 64u << 20, .wall_ms = 30000 };
 	const size_t before = count_descriptors();
 	struct mh_err err = { 0 };
 	struct checker c = { 0 };
