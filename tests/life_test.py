@@ -22,7 +22,7 @@ from datetime import datetime, timedelta, timezone
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(HERE, "faults"))
-from world import World  # noqa: E402
+from world import ENGINES, World, database  # noqa: E402
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=timezone.utc)
 ACCOUNTS = {"alder": "111111111111", "birch": "222222222222", "cedar": "333333333333", "dogwood": "444444444444"}
@@ -166,7 +166,7 @@ class Life:
         self.configure("2026-12-31")
 
     def configure(self, token):
-        text = f'state_dir = "{self.w.state}"\n' + CONF.format(page=self.page, token=token)
+        text = self.w.top + CONF.format(page=self.page, token=token)
         self.w.write(self.w.conf, text)
 
     def day(self, day):
@@ -211,17 +211,23 @@ class Life:
         self.answered.add(name)
 
     def copy(self):
+        if self.w.engine == "postgresql":
+            self.w.dump(self.backup)
+            return
         self.die("backup", self.backup)
         if not os.path.exists(self.backup):  # whole or not at all
             self.do("backup", self.backup)
 
     def restore(self):
         """As the README has it: the copy in the ledger's place, a look at it, and on."""
-        for end in ("", "-wal", "-shm"):
-            if os.path.exists(self.w.ledger + end):
-                os.unlink(self.w.ledger + end)
-        shutil.copyfile(self.backup, self.w.ledger)
-        os.chmod(self.w.ledger, 0o600)
+        if self.w.engine == "postgresql":
+            self.w.undump(self.backup)
+        else:
+            for end in ("", "-wal", "-shm"):
+                if os.path.exists(self.w.ledger + end):
+                    os.unlink(self.w.ledger + end)
+            shutil.copyfile(self.backup, self.w.ledger)
+            os.chmod(self.w.ledger, 0o600)
         self.work()
         for words, args in (("mailhook resume", ("status",)), ("aws.identity-center", ("list", "--all")), ("all is well", ("ledger", "check"))):
             said = self.w.do(*args).stdout.decode()
@@ -357,12 +363,16 @@ def every_call(build, jobs):
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--build")
+    p.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
     p.add_argument("--kills", type=int, default=0, help="lives with kills, after the undisturbed one")
     p.add_argument("--share", type=float, default=0.3, help="of the commands, that are killed")
     p.add_argument("--all", action="store_true", help="lives with a kill at each call of each command")
     p.add_argument("--jobs", type=int, default=2, help="of --all")
     p.add_argument("--seed", type=int, default=None)
     args = p.parse_args()
+    os.environ["MAILHOOK_TEST_ENGINE"] = args.engine
+    if args.engine == "postgresql":
+        database()  # by this thread
 
     seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(4), "big")
     chance = random.Random(seed)

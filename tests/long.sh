@@ -30,6 +30,7 @@ done
 /usr/bin/python3 tests/nodes_test.py --build build --engine sqlite --nodes 1 --mailmen 8 --kills 1000 --every 1 --patience 1800
 /usr/bin/python3 tests/life_test.py --kills 50 --share 0.5 --build build # prints its seed
 /usr/bin/python3 tests/life_test.py --all --build build
+/usr/bin/python3 tests/life_test.py --engine postgresql --kills 10 --share 0.5 --build build
 /usr/bin/python3 tests/faults/unsynced_test.py --build build
 /usr/bin/python3 tests/faults/intake_many_test.py --files 100000 --build build
 /usr/bin/python3 tests/valgrind_test.py --all --build build

@@ -204,6 +204,15 @@ class World:
         except sqlite3.OperationalError:  # a file that is being made
             return 0
 
+    def dump(self, path):
+        """As an administrator of the server backs it up; undump brings it back in place of what is there."""
+        with open(path, "wb") as f:
+            f.write(self.server.pg_dump("--schema", self.schema, database=database()[1]))
+
+    def undump(self, path):
+        self.session.rows(f"SET client_min_messages = warning; DROP SCHEMA {self.schema} CASCADE")
+        self.server.psql("-f", path, database=database()[1])
+
     def everything_in_ledger(self):
         """As text: no secret may stand there."""
         if self.engine != "postgresql":

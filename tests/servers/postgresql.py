@@ -293,6 +293,9 @@ class Postgresql:
             raise AssertionError("psql: %s" % done.stderr.decode(errors="replace"))
         return done
 
+    def pg_dump(self, *args, database="postgres"):
+        return self._do("pg_dump", "-h", self.folder, "-p", str(self.port), "-U", SUPERUSER, "-d", database, *args)
+
     def run(self, sql, database="postgres"):
         self.psql("-c", sql, database=database)
 
