@@ -92,7 +92,8 @@ class Room(World):
         return self.do("ledger", "check").returncode == 0
 
     def script(self, *args):
-        return " ".join("'%s'" % x for x in self.command("ledger", "copy", *args))
+        """For the killer: a search for leaks traces the program too, and only one can."""
+        return "ASAN_OPTIONS=detect_leaks=0 " + " ".join("'%s'" % x for x in self.command("ledger", "copy", *args))
 
 
 class Copying(unittest.TestCase):
@@ -308,6 +309,7 @@ class Copying(unittest.TestCase):
         how, words = room.kill_at(at, room.script(room.first, far), after=after, error=error, stays=error is not None)
         where = "%s %s %s %s" % (at, after, error, words)
         first, second = room.usable(room.first), room.usable(far)
+        second = second and room.do("list", "--all", "--json").stdout != b""  # made, and nothing is in it yet
         room.use(room.first)
         self.assertNotEqual((first, second), (True, True), where)
         if how == "ended" and words[0] == "0":
