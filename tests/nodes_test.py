@@ -211,9 +211,6 @@ class Proof:
             if pids:
                 self.room.postgresql.signal_all([self.chance.choice(pids)], 9)
                 self.hits["process"] += 1
-            if m.process is not None and m.process.poll() is not None:  # it was the first one
-                m.kill()
-                self.down[i] = time.monotonic()
         else:
             m.freeze()
             self.hits["frozen"] += 1
@@ -221,6 +218,10 @@ class Proof:
             self.down[i] = time.monotonic() + self.chance.uniform(0.5, 1.5 * self.args.lease)
 
     def raise_up(self, last=False):
+        for i, m in enumerate(self.cluster.machines):
+            if m.process is not None and m.process.poll() is not None:  # its first process was killed
+                m.kill()
+                self.down.setdefault(i, time.monotonic())
         for i, when in list(self.down.items()):
             if last or time.monotonic() >= when:
                 del self.down[i]
@@ -283,6 +284,10 @@ class Proof:
         found += ["job %s" % (row,) for row in open_jobs]
         return found
 
+    def all_stand(self, late):
+        self.raise_up(last=True)
+        return all(i == late or m.run(["true"]) == 0 for i, m in enumerate(self.cluster.machines))
+
     def drain(self):
         """All is well, but for one machine that comes back only when its leases have ended."""
         c, dead, end = self.cluster, set(), time.monotonic() + self.args.patience
@@ -291,7 +296,7 @@ class Proof:
             c.machines[late].kill()
             self.down.pop(late, None)
             dead = {c.names[late]}
-        self.raise_up(last=True)
+        c.wait("machines that stand", lambda: self.all_stand(late), 30)
         by = 0 if late is None else (late + 1) % self.args.nodes
         if late is not None:
             self.quiet(dead)
