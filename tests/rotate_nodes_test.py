@@ -62,13 +62,13 @@ class Room:
         self.tenants = {
             "api": Tenant(account=API, approval="auto", tokens=ends),
             "hand": Tenant(account=HAND, aws="handover", tokens=ends),
-            "pair": Tenant(account=PAIR, approval="auto", tokens=ends),
+            "pair": Tenant(account=PAIR, approval="auto", tokens=ends, timeout_s=25),
         }
         conf = 'max_running = 1\ntrust { resolver = "127.0.0.1:9" }\n'
         actions, more, ports = {}, {WITHOUT: {}, OTHER: {}}, []
         for name, w in self.tenants.items():
             w.guarded, w.broken = True, []
-            conf += 'action "%s" { program = "rotate" }\n' % name
+            conf += 'action "%s" { program = "rotate"  deadline = 120s }\n' % name
             conf += 'rule "%s" { kinds = {"%s"}  accounts = {"%s"}  do = {"%s"} }\n' % (name, KIND, w.account, name)
             with open(w.conf, encoding="utf-8") as f:
                 actions[name] = f.read()
@@ -190,7 +190,7 @@ class NodesTest(unittest.TestCase):
 
         def slow(call):
             """No token before the other case has asked for the tenant too."""
-            end = time.monotonic() + 4
+            end = time.monotonic() + 20
             while w.aws.name(call).endswith(".CreateBearerToken") and not seen and time.monotonic() < end:
                 seen.extend(c.rows("SELECT case_id FROM jobs WHERE action = 'pair' AND step = 'claimed'"))
                 time.sleep(0.02)
