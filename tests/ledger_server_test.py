@@ -187,6 +187,7 @@ class Cuts(unittest.TestCase):
             def messages():
                 return int(pg.rows("SELECT count(*) FROM messages", "t1")[0][0])
             with Service(room) as service:
+                wait_until("the worker", room.somebody_works)  # else a pipe would start one
                 self.assertEqual(room.pipe(notice(1)).returncode, 0)
                 wait_until("the first message", lambda: pg.rows("SELECT to_regclass('messages')", "t1") != [(None,)] and messages() == 1)
                 pg.stop()
