@@ -218,6 +218,34 @@ class Failover(unittest.TestCase):
             self.assertEqual(other.rows("SELECT count(*) FROM pauses", name), [("0",)])
             self.assertEqual(len(room.tickets()), 1)
 
+    def test_unconfirmed(self):
+        """Whoever cancels the wait for a standby has the server say COMMIT: what no standby has is asked for again."""
+        with Postgresql() as pg, World(engine="sqlite") as room:
+            name = pg.fresh_name()
+            room.write(room.conf, 'state_dir = "%s"\nledger = "%s"\n%s' % (room.state, pg.url(name), CONF))
+            self.assertEqual(room.run_once().returncode, 0)
+            room.pipe_alone(notice(1))
+            pg.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+            pg.run("SELECT pg_reload_conf()")
+            wait_until("the setting", lambda: pg.rows("SHOW synchronous_standby_names") == [("nobody",)])
+            waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+            with subprocess.Popen(room.command("run", "--once"), env=room.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL) as run:
+                def stored():
+                    pg.rows("SELECT pg_cancel_backend(pid) " + waiting)
+                    return pg.rows("SELECT count(*) FROM messages", name) == [("1",)]
+                wait_until("the message", stored)
+                wait_until("the next commit", lambda: pg.rows("SELECT count(*) " + waiting) == [("1",)])
+                left = [n for n in os.listdir(os.path.join(room.state, "intake")) if n.endswith(".msg")]
+                pg.run("ALTER SYSTEM RESET synchronous_standby_names")
+                pg.run("SELECT pg_reload_conf()")
+                self.assertIn(run.wait(60), (0, 75))
+            self.assertEqual(len(left), 1)
+            room.run_once()
+            self.assertEqual(os.listdir(os.path.join(room.state, "intake")), [])
+            self.assertEqual(pg.rows("SELECT count(*) FROM messages", name), [("1",)])
+            self.assertEqual(len(room.tickets()), 1)
+
     def test_lagging(self):
         """The standby had not heard of all: what took over is paused, for every node, once."""
         with Postgresql() as pg, World(engine="sqlite") as room, World(engine="sqlite") as second:

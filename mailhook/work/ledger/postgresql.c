@@ -368,7 +368,8 @@ postgresql_begin(struct db *db, enum db_tx_kind kind, struct mh_err *err)
 	return status;
 }
 
-/* The call goes behind the commit in the same breath: a server that refuses it has committed by then. */
+/* The call goes behind the commit in the same breath: a server that refuses it has committed by then. Where somebody cancels
+ * the wait for a synchronous standby, the server says COMMIT beside a warning, and the standby may be promoted without it. */
 static enum mh_status
 postgresql_commit(struct db *db, struct mh_err *err)
 {
@@ -380,7 +381,13 @@ postgresql_commit(struct db *db, struct mh_err *err)
 	if (status != MH_OK)
 		return status;
 	(void)snprintf(sql, sizeof(sql), pg->called ? "COMMIT; NOTIFY %s" : "COMMIT", pg->channel);
+	pg->warned = false;
 	status = pg_simple(pg, sql, &r, err);
+	if (strcmp(pg->first, "COMMIT") == 0 && pg->warned) {
+		pg->in_tx = pg->making = false;
+		pg->repeat = true;
+		return mh_fail(err, MH_RETRY, "ledger: no standby has confirmed a commit");
+	}
 	if (strcmp(pg->first, "COMMIT") == 0) {
 		if (status != MH_OK && pg->conn != NULL)
 			pg->calls = PG_CALLS_REFUSED;

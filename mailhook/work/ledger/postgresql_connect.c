@@ -175,10 +175,12 @@ connect_to(struct parameters *p, const PQconninfoOption *o, size_t nth)
 }
 
 static void
-ignore(void *user, const char *message)
+hear_warning(void *user, const PGresult *r)
 {
-	(void)user;
-	(void)message;
+	struct pg *pg = user;
+
+	(void)r;
+	pg->warned = true;
 }
 
 static bool
@@ -289,7 +291,7 @@ connect_now(struct pg *pg, struct mh_err *err)
 	status = connect_any(pg, &p, o, secret_span(&password), err);
 	if (status != MH_OK)
 		return status;
-	(void)PQsetNoticeProcessor(pg->conn, ignore, NULL);
+	(void)PQsetNoticeReceiver(pg->conn, hear_warning, pg);
 	/* the environment may name a host where the URL names none */
 	if (here && !(is_here(span_of(PQhost(pg->conn))) && is_here(span_of(PQhostaddr(pg->conn)))))
 		status = mh_fail(err, MH_BAD, "ledger: the environment names another machine than the URL");

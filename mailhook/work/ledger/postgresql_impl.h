@@ -45,6 +45,7 @@ struct pg {
 	bool no_table;  /* the last failure was a table that is not there */
 	char first[16]; /* what the last answers began with: "COMMIT", or "" for a failure */
 	bool called;    /* in_tx: call() was made */
+	bool warned;    /* the server said something beside an answer, as that nobody but it has a commit */
 	bool listens, listening, missed; /* listens: somebody asked for the ear; missed: calls may have been */
 	enum pg_calls calls;
 	int64_t failed_ms; /* when it could not be reached last, monotonic; 0: it was */
