@@ -497,6 +497,35 @@ a_life_is_of_its_folder(void **state)
 	close_pair(&p);
 }
 
+/* Whoever runs in the folder that this one was copied from is alive, for all that is known. */
+static void
+a_copy_of_the_folder_has_a_life_of_its_own(void **state)
+{
+	struct pair p;
+	struct mh_err err = { 0 };
+	char path[300], kept[320], text[200], first[WORK_LIFE_BYTES];
+
+	(void)state;
+	open_pair(&p);
+	assert_int_equal(node_name(&p.r.w, &err), MH_OK);
+	assert_int_equal(node_settle(&p.r.w, &err), MH_OK);
+	(void)snprintf(first, sizeof(first), "%s", p.r.w.life);
+	(void)snprintf(path, sizeof(path), "%s/node.id", p.r.w.conf->state_dir);
+	(void)snprintf(kept, sizeof(kept), "%s.kept", path);
+	assert_int_equal(rename(path, kept), 0);
+	FILE *from = fopen(kept, "re"), *to = fopen(path, "we");
+	assert_true(from != NULL && to != NULL);
+	const size_t n = fread(text, 1, sizeof(text), from);
+	assert_true(n > 16 && fwrite(text, 1, n, to) == n);
+	assert_true(fclose(from) == 0 && fclose(to) == 0);
+	assert_int_equal(node_settle(&p.r.w, &err), MH_OK);
+	assert_int_not_equal(strncmp(p.r.w.life, first, 16), 0);
+	(void)snprintf(first, sizeof(first), "%s", p.r.w.life); /* which stays from there */
+	assert_int_equal(node_settle(&p.r.w, &err), MH_OK);
+	assert_int_equal(strncmp(p.r.w.life, first, 16), 0);
+	close_pair(&p);
+}
+
 /* -- the keeper ---------------------------------------------------------------------------------------------------- */
 
 /* A group of two that only a signal ends; *ret_end says by its end of file when both are gone. */
@@ -689,6 +718,7 @@ main(void)
 		cmocka_unit_test(nodes_have_names),
 		cmocka_unit_test(nodes_are_looked_at),
 		cmocka_unit_test(a_life_is_of_its_folder),
+		cmocka_unit_test(a_copy_of_the_folder_has_a_life_of_its_own),
 		cmocka_unit_test(the_keeper_ends_in_time),
 		cmocka_unit_test(the_keeper_ends_for_a_stopped_worker),
 		cmocka_unit_test(who_is_cut_off_ends_its_action_in_time),

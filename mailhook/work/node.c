@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "mailhook/durable.h"
@@ -15,6 +16,7 @@
 #include "mailhook/work/ledger/nodes.h"
 
 #define KIN_DIGITS 16 /* of a life: the state folder's */
+#define PLACE_BYTES 96
 #define NODE_ARENA_BYTES ((size_t)8 << 20)
 #define REPORT_BYTES 65536
 
@@ -85,17 +87,43 @@ node_name(struct work *w, struct mh_err *err)
 	return status;
 }
 
-/* False: there is none, or it is not one. */
+/* Where the file lies: a copy of the folder lies elsewhere, in another file or on a machine that was started at another time,
+ * and a worker that is called the same there may live. */
+static bool
+place_of(int fd, char ret[PLACE_BYTES])
+{
+	char boot[40] = "";
+	struct stat st;
+
+	const int boot_fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	if (boot_fd >= 0 && read(boot_fd, boot, sizeof(boot) - 1) < 0)
+		boot[0] = '\0'; /* then the file alone must do */
+	if (boot_fd >= 0)
+		(void)close(boot_fd);
+	boot[strcspn(boot, "\n")] = '\0';
+	if (fstat(fd, &st) != 0)
+		return false;
+	(void)snprintf(
+	    ret, PLACE_BYTES, "%s %" PRIuMAX " %" PRIuMAX "\n", boot, (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	return true;
+}
+
+/* False: there is none, or it is not this place's. */
 static bool
 read_kin(const char *path, char kin[KIN_DIGITS])
 {
-	char text[KIN_DIGITS + 2];
+	char text[KIN_DIGITS + 1 + PLACE_BYTES], place[PLACE_BYTES];
 	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	const bool known = n > KIN_DIGITS && place_of(fd, place);
 
 	if (fd >= 0)
 		(void)close(fd);
-	if (n != KIN_DIGITS + 1 || text[KIN_DIGITS] != '\n' || strspn(text, "0123456789abcdef") != KIN_DIGITS)
+	if (!known)
+		return false;
+	text[n] = '\0';
+	if (strspn(text, "0123456789abcdef") != KIN_DIGITS || text[KIN_DIGITS] != ' ' ||
+	    strcmp(text + KIN_DIGITS + 1, place) != 0)
 		return false;
 	memcpy(kin, text, KIN_DIGITS);
 	return true;
@@ -104,15 +132,18 @@ read_kin(const char *path, char kin[KIN_DIGITS])
 static enum mh_status
 write_kin(const char *path, const char kin[KIN_DIGITS], struct mh_err *err)
 {
-	char tmp[4096], text[KIN_DIGITS + 2];
+	char tmp[4096], text[KIN_DIGITS + 1 + PLACE_BYTES], place[PLACE_BYTES];
 
 	if ((size_t)snprintf(tmp, sizeof(tmp), "%s.new", path) >= sizeof(tmp))
 		return mh_fail(err, MH_BAD, "node.id: the name of state_dir is too long");
-	const int n = snprintf(text, sizeof(text), "%.*s\n", KIN_DIGITS, kin);
 	const int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return mh_fail_errno(err, MH_RETRY, "%s", tmp);
-	const bool written = write(fd, text, (size_t)n) == n && fsync(fd) == 0;
+	bool written = place_of(fd, place);
+	if (written) {
+		const int n = snprintf(text, sizeof(text), "%.*s %s", KIN_DIGITS, kin, place);
+		written = write(fd, text, (size_t)n) == n && fsync(fd) == 0;
+	}
 	const enum mh_status status = written ? MH_OK : mh_fail_errno(err, MH_RETRY, "%s", tmp);
 	(void)close(fd);
 	if (status == MH_OK && rename(tmp, path) != 0)
