@@ -77,11 +77,11 @@ class Clock:
 
 
 class Cluster:
-    def __init__(self, build, count, conf, actions=None, ports=(), start=None, apart=None, standby=True, settings=None, more=None, engine="postgresql",
-                 lease_s=None):
+    def __init__(self, build, count, conf, actions=None, ports=(), start=None, apart=None, standby=True, settings=None,
+                 more=None, engine="postgresql", lease_s=None):
         """conf: of every machine, after what joins them. actions: name: text of actions/NAME.conf. ports: of our loopback that
         machines reach. start: the time at first; None: it is the real one, without leaps. more: {number: {name: text}}, actions'
-        files that are another's on that machine."""
+        files that are others on that machine. lease_s: as MAILHOOK_LEASE_S."""
         self.build = os.path.abspath(build)
         self.mailhook = os.path.join(self.build, "bin", "mailhook")
         self.dir = tempfile.mkdtemp(prefix="mailhook-nodes.")

@@ -475,7 +475,8 @@ class Proof:
             for (case,) in cases[:most]:
                 text.append(c.do(0, "show", case).stdout.decode(errors="replace"))
                 text += ["job: %s" % (r,) for r in c.rows(
-                    "SELECT id, action, event, state, attempt, due, started, ended, lease_owner, summary FROM jobs WHERE case_id = %s ORDER BY id" % case)]
+                    "SELECT id, action, event, state, attempt, due, started, ended, lease_owner, summary "
+                    "FROM jobs WHERE case_id = %s ORDER BY id" % case)]
                 for machine, log in c.words().items():
                     text += ["%s: %s" % (machine, line) for line in log.splitlines() if "case=%s " % case in line + " "][-20:]
         return "\n".join(dict.fromkeys(text))

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""tests/bench/ledger.py [--engine postgresql] [CASES [ONE_IN...]]: a ledger of a million cases, of which a thousand or 50,000 are open and expire over the
-coming year: how long mailhook takes to list, show and take in. Prints what it measures; fails where the list of what
-expires in 30 days takes 50 ms or more (best of several runs, the start of the program in it)."""
+"""tests/bench/ledger.py [--engine postgresql] [CASES [ONE_IN...]]: a ledger of a million cases, of which a thousand or 50,000
+are open and expire over the coming year: how long mailhook takes to list, show and take in. Prints what it measures; with
+SQLite it fails where the list of what expires in 30 days takes 50 ms or more (best of several runs, the start of the program
+in it)."""
 import contextlib
 import itertools
 import os
