@@ -473,6 +473,64 @@ nodes_are_looked_at(void **state)
 	close_pair(&p);
 }
 
+static enum mh_status
+a_day_behind(struct db *db, int64_t *ret, struct mh_err *err)
+{
+	const enum mh_status status = engines_engine()->now(db, ret, err);
+
+	*ret -= INT64_C(86400);
+	return status;
+}
+
+static enum mh_status
+a_day_and_a_second_ahead(struct db *db, int64_t *ret, struct mh_err *err)
+{
+	const enum mh_status status = engines_engine()->now(db, ret, err);
+
+	*ret += INT64_C(86401);
+	return status;
+}
+
+static void
+a_clock_that_is_off_is_told(void **state)
+{
+	static const struct {
+		const char *name;
+		enum mh_status (*server)(struct db *db, int64_t *ret, struct mh_err *err);
+		const char *trouble; /* of the round itself */
+		const char *told;
+	} rows[] = {
+		{ "one clock", NULL, NULL, NULL },
+		{ "ahead", a_day_behind, NULL, "its clock is 86400 s ahead of the ledger server's" },
+		{ "behind", a_day_and_a_second_ahead, NULL, "its clock is 86401 s behind the ledger server's" },
+		{ "what fails is told first", a_day_behind, "no room", "no room" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pair p;
+		struct arena a;
+		struct mh_err err = { 0 };
+		struct node_looks nodes;
+		int64_t seen, ago;
+		const struct node_report r = { .trouble = rows[i].trouble };
+
+		open_pair(&p);
+		arena_init(&a, 1 << 20);
+		if (rows[i].server != NULL)
+			p.shared.now = rows[i].server;
+		assert_int_equal(node_enter(&p.r.w, &seen, &ago, &err), MH_OK);
+		assert_int_equal(node_beat(&p.r.w, &r, &err), MH_OK);
+		assert_int_equal(nodes_look(&p.r.w, &a, &nodes, &err), MH_OK);
+		const char *told = nodes.items[0].trouble;
+		if ((told == NULL) != (rows[i].told == NULL) || (told != NULL && strcmp(told, rows[i].told) != 0))
+			fail_msg("%s: %s", rows[i].name, told == NULL ? "nothing" : told);
+		assert_int_equal(nodes_attention(&nodes), rows[i].told != NULL);
+		arena_release(&a);
+		close_pair(&p);
+	}
+}
+
 /* The folder's half of a life stays, so that what an earlier worker of it left is known. */
 static void
 a_life_is_of_its_folder(void **state)
@@ -717,6 +775,7 @@ main(void)
 		cmocka_unit_test(a_local_lease_has_no_end),
 		cmocka_unit_test(nodes_have_names),
 		cmocka_unit_test(nodes_are_looked_at),
+		cmocka_unit_test(a_clock_that_is_off_is_told),
 		cmocka_unit_test(a_life_is_of_its_folder),
 		cmocka_unit_test(a_copy_of_the_folder_has_a_life_of_its_own),
 		cmocka_unit_test(the_keeper_ends_in_time),

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mailhook/clock.h"
 #include "mailhook/durable.h"
 #include "mailhook/imap/report.h"
 #include "mailhook/json.h"
@@ -19,6 +20,7 @@
 #define PLACE_BYTES 96
 #define NODE_ARENA_BYTES ((size_t)8 << 20)
 #define REPORT_BYTES 65536
+#define CLOCK_OFF_S 60 /* from the server's: more than a slow answer makes */
 
 int
 node_beat_s(void)
@@ -254,18 +256,33 @@ print_report(const struct work *w, const struct node_report *r, struct arena *a,
 	return ok && buf_ok(out) ? MH_OK : mh_fail(err, MH_RETRY, "no memory for a node's report");
 }
 
+/* Leases do not mind, but what time brings, a reminder or a case of silence, comes for all by whichever clock is first. */
+static bool
+clock_is_off(int64_t ahead_s, char *dst, size_t dst_bytes)
+{
+	if (ahead_s >= -CLOCK_OFF_S && ahead_s <= CLOCK_OFF_S)
+		return false;
+	(void)snprintf(dst, dst_bytes, "its clock is %" PRId64 " s %s the ledger server's",
+	    ahead_s < 0 ? -ahead_s : ahead_s, ahead_s < 0 ? "behind" : "ahead of");
+	return true;
+}
+
 enum mh_status
 node_beat(struct work *w, const struct node_report *r, struct mh_err *err)
 {
 	struct arena a;
 	struct buf out;
+	struct node_report said = *r;
+	char words[120];
 	int64_t now = 0;
 
 	arena_init(&a, NODE_ARENA_BYTES);
 	buf_init(&out, REPORT_BYTES);
-	enum mh_status status = print_report(w, r, &a, &out, err);
+	enum mh_status status = w->db->engine->now(w->db, &now, err);
+	if (status == MH_OK && said.trouble == NULL && clock_is_off(clock_now() - now, words, sizeof(words)))
+		said.trouble = words;
 	if (status == MH_OK)
-		status = w->db->engine->now(w->db, &now, err);
+		status = print_report(w, &said, &a, &out, err);
 	if (status == MH_OK)
 		status = ledger_node_seen(w->db, w->node, w->life, now, out.p, err);
 	buf_release(&out);

@@ -33,7 +33,7 @@ struct node_report {
 	int64_t intake, oldest_s, set_aside, running;
 	const char *trouble; /* NULL: none */
 };
-/* A sign of life. MH_SKIP: the name is another's now. */
+/* A sign of life, which also tells of a clock that is not the ledger's. MH_SKIP: the name is another's now. */
 enum mh_status node_beat(struct work *w, const struct node_report *r, struct mh_err *err);
 enum mh_status node_leave(struct work *w, struct mh_err *err);
 

@@ -261,7 +261,7 @@ nodes_prometheus(const struct node_looks *nodes, struct buf *out)
 		{ "node_intake_messages", "Messages taken there and not yet worked.", intake },
 		{ "node_intake_oldest_seconds", "Age of the oldest of them.", oldest },
 		{ "node_actions_running", "Actions that run there.", running },
-		{ "node_trouble", "Whether its last round failed.", trouble },
+		{ "node_trouble", "Whether its last round failed, or its clock is off.", trouble },
 	};
 
 	for (size_t f = 0; f < sizeof(families) / sizeof(families[0]) && nodes->n > 0; f++) {
