@@ -350,8 +350,8 @@ run_steps(struct run *r)
 	const int64_t needs_s = run_step_s(r);
 
 	if (!run_has_time(r, needs_s)) {
-		say_failed(
-		    r, "the action's deadline_s is too short: %" PRId64 " seconds are needed for one step.", needs_s);
+		say_failed(r, "the deadline of this action is too short: %" PRId64 " seconds are needed for one step.",
+		    needs_s);
 		return;
 	}
 	if (r->rotation.step >= STEP_CREATED && r->rotation.step < STEP_REPORTED && !run_claim(r))
