@@ -21,9 +21,10 @@ struct wanted {
 	bool have;    /* an open case says so already */
 };
 
-/* One that the configuration names. */
+/* One that the configuration names. MH_SKIP: its certificate is not on this machine, but may be on another one. */
 static enum mh_status
-configured(const struct conf_credential *k, struct arena *a, struct wanted *ret, struct mh_err *err)
+configured(
+    const struct work *w, const struct conf_credential *k, struct arena *a, struct wanted *ret, struct mh_err *err)
 {
 	struct case_row c = { .kind = KIND_CREDENTIAL,
 		.resource = k->name,
@@ -36,6 +37,8 @@ configured(const struct conf_credential *k, struct arena *a, struct wanted *ret,
 	struct mh_span reason;
 
 	if (k->certificate_file != NULL && certificate_end(k->certificate_file, &c.expires, &why) != MH_OK) {
+		if (why.absent && !w->db->engine->local)
+			return MH_SKIP;
 		if (arena_copy(a, span_of(why.text), &reason, err) != MH_OK)
 			return MH_RETRY;
 		c.has_expires = false;
@@ -62,6 +65,22 @@ reported(
 		.trust = TRUST_VERIFIED }; /* the service's word, by our own program */
 	*ret = (struct wanted){ .c = c, .thresholds = &conf->thresholds, .endless = !k->has_expires };
 	return MH_OK;
+}
+
+/* Of nodes that share a ledger each knows its own configuration and files only: what is not here may be at another. */
+static bool
+may_be_elsewhere(const struct work *w, const struct case_row *c)
+{
+	const struct mh_span title = span_of(c->resource);
+
+	if (w->db->engine->local)
+		return false;
+	for (size_t i = 0; i < w->conf->n_actions; i++) {
+		const struct mh_span name = span_of(w->conf->actions[i].name);
+		if (span_starts(title, name) && span_starts(span_from(title, name.n), MH_LIT(": ")))
+			return false; /* what it told, it told for all */
+	}
+	return true;
 }
 
 static bool
@@ -110,7 +129,7 @@ close_old(struct work *w, struct arena *a, struct wanted *want, size_t n, int64_
 				now_is = &want[k];
 		if (status == MH_OK && now_is != NULL && same(&c, now_is))
 			now_is->have = true;
-		else if (status == MH_OK)
+		else if (status == MH_OK && (now_is != NULL || !may_be_elsewhere(w, &c)))
 			status = shut(w, a, &c, now_is, now, err);
 	}
 	return status;
@@ -138,11 +157,15 @@ gather(struct work *w, struct arena *a, struct wanted **ret, size_t *ret_n, stru
 
 	if (status == MH_OK && want == NULL)
 		status = mh_fail(err, MH_RETRY, "no memory for credentials");
-	for (; n < w->conf->n_credentials && status == MH_OK; n++)
-		status = configured(&w->conf->credentials[n], a, &want[n], err);
+	for (size_t i = 0; i < w->conf->n_credentials && status == MH_OK; i++) {
+		status = configured(w, &w->conf->credentials[i], a, &want[n], err);
+		n += status == MH_OK;
+		status = status == MH_SKIP ? MH_OK : status;
+	}
 	for (size_t i = 0; i < told.n && status == MH_OK; i++) {
 		if (conf_action(w->conf, told.items[i].action) == NULL) {
-			status = ledger_credentials_forget(w->db, told.items[i].action, INT64_MAX, err);
+			if (w->db->engine->local) /* else another node may have it */
+				status = ledger_credentials_forget(w->db, told.items[i].action, INT64_MAX, err);
 			continue;
 		}
 		status = reported(w->conf, &told.items[i], a, &want[n], err);

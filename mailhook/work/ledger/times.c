@@ -134,7 +134,8 @@ ledger_case_known(struct db *db, const struct case_row *c, bool *ret, struct mh_
 	return counted(db,
 	    "SELECT count(*) FROM cases WHERE id = (SELECT max(id) FROM cases WHERE kind = $1 "
 	    "AND resource IS NOT DISTINCT FROM $2) AND expires IS NOT DISTINCT FROM $3 "
-	    "AND (CAST($3 AS TEXT) IS NOT NULL OR reason IS NOT DISTINCT FROM $4)",
+	    "AND (CAST($3 AS TEXT) IS NOT NULL OR reason IS NOT DISTINCT FROM $4) "
+	    "AND (state = 'open' OR closed_trust IS NOT NULL OR closed_by IS DISTINCT FROM 'mailhook')",
 	    DB_ARGS(db_str(c->kind), db_str(c->resource), c->has_expires ? db_time(expires, c->expires) : db_null(),
 		db_str(c->reason)),
 	    ret, err);

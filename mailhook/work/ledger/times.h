@@ -43,7 +43,8 @@ struct id_rows {
 };
 enum mh_status ledger_open_of_kind(
     struct db *db, const char *kind, struct arena *a, struct id_rows *ret, struct mh_err *err);
-/* The newest case of that kind and resource is of the same expiry and reason; closed or not. */
+/* The newest case of that kind and resource is of the same expiry and reason, and is open or was closed by somebody: what
+ * mailhook closed by itself, because it was not configured any more for instance, is opened anew. */
 enum mh_status ledger_case_known(struct db *db, const struct case_row *c, bool *ret, struct mh_err *err);
 
 #endif
