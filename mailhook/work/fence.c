@@ -16,6 +16,7 @@
 
 #define MAX_GROUPS 64 /* max_running's limit */
 #define LONGEST_MS 60000
+#define LOOK_MS 1000 /* a wait stands still while the machine sleeps, and leases go on */
 
 struct fence {
 	pid_t keeper;
@@ -90,12 +91,15 @@ hear(int fd, struct kept kept[MAX_GROUPS])
 static int
 wait_ms(const struct kept kept[MAX_GROUPS])
 {
-	const int64_t now = clock_monotonic_ms();
+	const int64_t now = clock_boot_ms();
 	int64_t ms = LONGEST_MS;
 
-	for (size_t i = 0; i < MAX_GROUPS; i++)
-		if (kept[i].group != 0 && kept[i].at_ms - now < ms)
-			ms = kept[i].at_ms - now;
+	for (size_t i = 0; i < MAX_GROUPS; i++) {
+		if (kept[i].group == 0)
+			continue;
+		const int64_t left = kept[i].at_ms - now < LOOK_MS ? kept[i].at_ms - now : LOOK_MS;
+		ms = left < ms ? left : ms;
+	}
 	return ms < 0 ? 0 : (int)ms;
 }
 
@@ -119,7 +123,7 @@ keep(int fd)
 		(void)poll(&in, 1, wait_ms(kept));
 		const bool there = hear(STDIN_FILENO, kept);
 		for (size_t i = 0; i < MAX_GROUPS; i++) {
-			if (kept[i].group == 0 || (there && clock_monotonic_ms() < kept[i].at_ms))
+			if (kept[i].group == 0 || (there && clock_boot_ms() < kept[i].at_ms))
 				continue;
 			if (!there) { /* the leader was killed with its parent; what it started was not */
 				(void)close(kept[i].pidfd);

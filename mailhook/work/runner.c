@@ -99,7 +99,7 @@ runner_on_checkpoint(void *user, struct mh_span state)
 	struct running *p = user;
 	struct work *w = p->runner->w;
 	struct mh_err err = { 0 };
-	const int64_t since = clock_monotonic_ms();
+	const int64_t since = clock_boot_ms();
 
 	if (p->observed)
 		return false; /* a checkpoint announces an effect, and there is none in a dry run */
@@ -214,7 +214,7 @@ launch_job(struct running *p, const struct job_row *j, const struct conf_action 
 	return status == MH_OK ? launch_start(&spec, &p->launch, err) : status;
 }
 
-/* The job is ours from here, since that instant of the monotonic clock; whatever goes wrong with the start is an outcome. */
+/* The job is ours from here, since that instant of clock_boot_ms(); whatever goes wrong with the start is an outcome. */
 static enum mh_status
 start_claimed(
     struct running *p, const struct job_row *j, int64_t since_ms, int64_t now, struct arena *a, struct mh_err *err)
@@ -290,7 +290,7 @@ runner_start(struct runner *r, int64_t now, bool *ret_more, struct mh_err *err)
 		status = ledger_jobs_any_due(w->db, now, &due, err);
 	/* one at a time: starting one takes its case off the list, and an outcome may put others on it */
 	for (size_t i = 0; i < DUE_AT_ONCE && status == MH_OK && due; i++) {
-		const int64_t since = clock_monotonic_ms();
+		const int64_t since = clock_boot_ms();
 		struct running *p = runner_free_place(r);
 		struct job_row j;
 
@@ -323,7 +323,7 @@ lease_ms_left(const struct running *p)
 		return INT_MAX;
 	if (fences && p->fence_at_ms < at)
 		at = p->fence_at_ms;
-	const int64_t left = at - clock_monotonic_ms();
+	const int64_t left = at - clock_boot_ms();
 	return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
@@ -400,7 +400,7 @@ step_one(struct running *p, struct mh_err *err)
 		return MH_OK;
 	}
 	if (!p->ended) {
-		if (clock_monotonic_ms() < p->renew_at_ms)
+		if (clock_boot_ms() < p->renew_at_ms)
 			return MH_OK;
 		status = runner_renew(p, err);
 		if (status != MH_SKIP)

@@ -97,7 +97,7 @@ hear_out(struct running *p, struct mh_err *err)
 		struct pollfd fds[4];
 		int timeout = -1;
 		const size_t n = launch_pollfds(p->launch, fds, &timeout);
-		const int64_t renew = p->renew_at_ms - clock_monotonic_ms();
+		const int64_t renew = p->renew_at_ms - clock_boot_ms();
 
 		if (renew <= 0) {
 			status = runner_renew(p, err);

@@ -21,7 +21,7 @@ struct running {
 	bool observed;           /* the verb was describe */
 	bool ended;              /* the answer is there but not yet in the ledger */
 	struct answer_line answer;
-	int64_t renew_at_ms, fence_at_ms; /* monotonic; of a job. fence_at_ms: with a ledger that nodes share */
+	int64_t renew_at_ms, fence_at_ms; /* clock_boot_ms(); of a job. fence_at_ms: with a ledger that nodes share */
 };
 
 struct runner {
@@ -37,7 +37,7 @@ void runner_clear(struct running *p);                /* kills what runs there */
 void runner_tell(enum log_level level, const struct running *p, const char *outcome, const char *fmt, ...)
     MH_PRINTF(4, 5);
 
-/* The lease of a job that runs was ours at that instant of the monotonic clock, and is for its whole time from there.
+/* The lease of a job that runs was ours at that instant of clock_boot_ms(), and is for its whole time from there.
  *   errors  MH_RETRY: nothing would end it in time */
 enum mh_status runner_hold(struct running *p, int64_t since_ms, struct mh_err *err);
 void runner_let_go(struct running *p);                              /* nothing of it runs any more */

@@ -51,13 +51,13 @@ runner_let_go(struct running *p)
 bool
 runner_fenced(const struct running *p)
 {
-	return !p->runner->w->db->engine->local && clock_monotonic_ms() >= p->fence_at_ms;
+	return !p->runner->w->db->engine->local && clock_boot_ms() >= p->fence_at_ms;
 }
 
 enum mh_status
 runner_renew(struct running *p, struct mh_err *err)
 {
-	const int64_t since = clock_monotonic_ms();
+	const int64_t since = clock_boot_ms();
 	const enum mh_status status = ledger_lease_renew(p->runner->w->db, p->job_id, p->runner->w->owner, err);
 
 	if (status == MH_OK)
