@@ -69,7 +69,7 @@ room_open(struct room *r, const char *conf_text)
 	struct buf text;
 	struct mh_err err = { 0 };
 	const struct db_options o = { .create = true, .busy_ms = 0 };
-	char path[200], address[ENGINES_ADDRESS];
+	char path[200];
 
 	*r = (struct room){ .now = ROOM_NOW };
 	(void)snprintf(r->dir, sizeof(r->dir), "/tmp/mailhook-room-XXXXXX");
@@ -87,12 +87,12 @@ room_open(struct room *r, const char *conf_text)
 	buf_printf(&text, "state_dir = \"%s/state\"\n", r->dir);
 	(void)snprintf(path, sizeof(path), "%s/state", r->dir);
 	if (spare[0] == '\0')
-		engines_address(path, address);
+		engines_address(path, r->ledger);
 	else
-		(void)snprintf(address, sizeof(address), "%s", spare);
+		(void)snprintf(r->ledger, sizeof(r->ledger), "%s", spare);
 	spare[0] = '\0';
 	if (strstr(conf_text, "ledger = ") == NULL)
-		buf_printf(&text, "ledger = \"%s\"\n", address);
+		buf_printf(&text, "ledger = \"%s\"\n", r->ledger);
 	expand(&text, conf_text, r->dir);
 	write_file(r->conf, text.p, 0600);
 	buf_release(&text);
@@ -100,7 +100,7 @@ room_open(struct room *r, const char *conf_text)
 		fail_msg("%s", err.text);
 	(void)snprintf(r->w.owner, sizeof(r->w.owner), "test/1");
 	(void)snprintf(r->w.libexec, sizeof(r->w.libexec), "%s/libexec/mailhook", BUILD_DIR);
-	if (ledger_open(engines_engine(), engines_where(address), &o, &r->w.db, &err) != MH_OK ||
+	if (ledger_open(engines_engine(), engines_where(r->ledger), &o, &r->w.db, &err) != MH_OK ||
 	    mark_write(&r->w, &err) != MH_OK) /* as a worker that made it here does */
 		fail_msg("%s", err.text);
 }
@@ -119,7 +119,7 @@ room_close(struct room *r)
 {
 	if (engines_server() && r->w.db != NULL) {
 		engines_renew(r->w.db);
-		(void)snprintf(spare, sizeof(spare), "%s", r->w.conf->ledger);
+		(void)snprintf(spare, sizeof(spare), "%s", r->ledger);
 	}
 	db_close(r->w.db);
 	conf_free(r->w.conf);

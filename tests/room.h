@@ -4,12 +4,14 @@
 
 #include "mailhook/work/case.h"
 #include "mailhook/work/work.h"
+#include "tests/engines.h"
 
 #define ROOM_NOW INT64_C(1762419600) /* 2025-11-06T09:00:00Z */
 #define ROOM_DAY INT64_C(86400)
 
 struct room {
 	char dir[64], conf[128], clock[128];
+	char ledger[ENGINES_ADDRESS]; /* its address, whatever a configuration says that came later */
 	struct work w;
 	int64_t now; /* also in the clock's file, see room_set_time */
 	int mails;   /* made so far, so that each is another */

@@ -179,7 +179,8 @@ an_action_that_is_gone_is_forgotten(void **state)
 	stage(&r, "");
 	told_hear(&r.w, "gone", &c, r.now);
 	turn(&r, &p);
-	assert_int_equal(room_count(&r, "SELECT count(*) FROM credentials"), 0);
+	/* where nodes share the ledger, another one may have it */
+	assert_int_equal(room_count(&r, "SELECT count(*) FROM credentials"), r.w.db->engine->local ? 0 : 1);
 	assert_string_equal(room_text(&r, HISTORY), "");
 	room_close(&r);
 }
