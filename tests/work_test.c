@@ -213,6 +213,9 @@ killed_service_leaves_no_trace(void **state)
 	assert_true(lock_is_service(r.w.conf->state_dir));
 	assert_int_equal(kill(service, SIGKILL), 0);
 	assert_int_equal(ended(service), 128 + SIGKILL);
+	/* where nodes share the ledger, a process that it has just started may not have closed what it inherited yet */
+	while (!r.w.db->engine->local && lock_is_service(r.w.conf->state_dir) && clock_monotonic_ms() < until)
+		(void)poll(NULL, 0, 5);
 	assert_false(lock_is_service(r.w.conf->state_dir));
 	room_close(&r);
 }

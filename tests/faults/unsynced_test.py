@@ -18,7 +18,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True
-from kill_test import MAILS, lost  # noqa: E402
+from points import MAILS, lost  # noqa: E402
 from world import World, notice  # noqa: E402
 
 CONF = """\
