@@ -319,8 +319,8 @@ class Installation(unittest.TestCase):
         rows = [
             ("mailhook par", "parse"), ("mailhook pa", "parse pause"), ("mailhook --v", "--version"),
             ("mailhook status --al", "--alarm"),
-            ("mailhook check --", "--config --help --online --show-templates"), ("mailhook list x", ""),
-            ("mailhook check ", "--config --help --online --show-templates"),
+            ("mailhook check --", "--config --help --json --online --show-templates"), ("mailhook list x", ""),
+            ("mailhook check ", "--config --help --json --online --show-templates"),
             ("mailhook parse --ex", "--explain"), ("mailhook parse %s/mai" % self.dir, self.dir + "/mails"),
             ("mailhook run --config %s/mai" % self.dir, self.dir + "/mails"),
             ("mailhook parse %s/mails/" % self.dir, self.dir + "/mails/in a box"),
