@@ -2,32 +2,16 @@
 #include <stdio.h>
 
 #include "mailhook/clock.h"
+#include "mailhook/work/ago.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/state.h"
 
 #define STATUS_BYTES 65536
 
-/* "5 min", for a person. */
-static const char *
-words(char dst[32], int64_t s)
-{
-	const long long n = (long long)s;
-
-	if (s < 120)
-		(void)snprintf(dst, 32, "%lld s", n);
-	else if (s < 7200)
-		(void)snprintf(dst, 32, "%lld min", n / 60);
-	else if (s < 172800)
-		(void)snprintf(dst, 32, "%lld h", n / 3600);
-	else
-		(void)snprintf(dst, 32, "%lld days", n / 86400);
-	return dst;
-}
-
 static void
 print_ledger(const struct state *s)
 {
-	char t[32];
+	char t[AGO_WORDS];
 
 	(void)printf("cases       %lld open, %lld of them expired, %lld more expire within 7 days, %lld within 30\n",
 	    (long long)s->cases_open, (long long)s->expired, (long long)s->within_7d, (long long)s->within_30d);
@@ -39,10 +23,10 @@ print_ledger(const struct state *s)
 	(void)puts("");
 	if (s->due > 0)
 		(void)printf(
-		    "due         %lld jobs, the oldest for %s\n", (long long)s->due, words(t, s->oldest_due_s));
+		    "due         %lld jobs, the oldest for %s\n", (long long)s->due, ago_words(t, s->oldest_due_s));
 	if (s->approvals > 0)
 		(void)printf("approvals   %lld wait for a person, the oldest for %s\n", (long long)s->approvals,
-		    words(t, s->oldest_approval_s));
+		    ago_words(t, s->oldest_approval_s));
 	if (s->inputs > 0)
 		(void)printf("inputs      %lld wait for what only a person can give\n", (long long)s->inputs);
 	if (s->left > 0)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "mailhook/imap/report.h"
+#include "mailhook/work/ago.h"
 #include "mailhook/work/case_impl.h"
 #include "mailhook/work/job.h"
 #include "mailhook/work/ledger/mailbox_leases.h"
@@ -151,23 +152,10 @@ mailboxes_look(struct work *w, struct arena *a, int64_t now, struct mailbox_rows
 
 /* -- telling ------------------------------------------------------------------------------------------------------- */
 
-static void
-put_span(FILE *out, int64_t s)
-{
-	if (s < 120)
-		(void)fprintf(out, "%" PRId64 " s", s);
-	else if (s < 7200)
-		(void)fprintf(out, "%" PRId64 " min", s / 60);
-	else if (s < 172800)
-		(void)fprintf(out, "%" PRId64 " h", s / 3600);
-	else
-		(void)fprintf(out, "%" PRId64 " days", s / 86400);
-}
-
 void
 mailboxes_text(const struct mailbox_rows *rows, FILE *out)
 {
-	char shown[300];
+	char shown[300], t[AGO_WORDS];
 
 	for (size_t i = 0; i < rows->n; i++) {
 		const struct mailbox_row *r = &rows->items[i];
@@ -175,7 +163,7 @@ mailboxes_text(const struct mailbox_rows *rows, FILE *out)
 		(void)fprintf(out, "mailbox     %s: ", r->box->name);
 		if (r->known) {
 			(void)fputs("last read ", out);
-			put_span(out, r->silence_s);
+			(void)fputs(ago_words(t, r->silence_s), out);
 			(void)fputs(" ago", out);
 		} else {
 			(void)fputs("never read", out);

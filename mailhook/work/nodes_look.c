@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "mailhook/work/ago.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/ledger/nodes.h"
 #include "mailhook/work/node.h"
@@ -131,23 +132,10 @@ nodes_somebody_works(struct work *w)
 
 /* -- telling ------------------------------------------------------------------------------------------------------- */
 
-static void
-put_ago(FILE *out, int64_t s)
-{
-	if (s < 120)
-		(void)fprintf(out, "%" PRId64 " s", s);
-	else if (s < 7200)
-		(void)fprintf(out, "%" PRId64 " min", s / 60);
-	else if (s < 172800)
-		(void)fprintf(out, "%" PRId64 " h", s / 3600);
-	else
-		(void)fprintf(out, "%" PRId64 " days", s / 86400);
-}
-
 void
 nodes_text(const struct node_looks *nodes, FILE *out)
 {
-	char shown[300];
+	char shown[300], t[AGO_WORDS];
 
 	for (size_t i = 0; i < nodes->n; i++) {
 		const struct node_look *n = &nodes->items[i];
@@ -157,12 +145,12 @@ nodes_text(const struct node_looks *nodes, FILE *out)
 		    : n->state == NODE_STOPPED ? "its worker stopped "
 					       : "SILENT, last seen ");
 		if (n->state != NODE_RUNS) {
-			put_ago(out, n->ago_s);
+			(void)fputs(ago_words(t, n->ago_s), out);
 			(void)fputs(" ago", out);
 		}
 		if (n->intake > 0) {
 			(void)fprintf(out, ", %" PRId64 " messages in its intake, the oldest for ", n->intake);
-			put_ago(out, n->oldest_s);
+			(void)fputs(ago_words(t, n->oldest_s), out);
 		}
 		if (n->set_aside > 0)
 			(void)fprintf(out, ", %" PRId64 " files set aside", n->set_aside);
