@@ -169,9 +169,9 @@ class Cluster:
         for m in self.machines[1:]:
             m.boot()
 
-    def pipe(self, i, mail):
+    def pipe(self, i, mail, timeout=60):
         """The exit code; None where the machine died over it."""
-        return self.machines[i].run(self.command(i, "pipe"), mail)
+        return self.machines[i].run(self.command(i, "pipe"), mail, timeout)
 
     def do(self, i, *args, timeout=60):
         """A person's command on that machine, from outside: it goes on when the machine dies."""

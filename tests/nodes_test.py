@@ -28,6 +28,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(HERE, "servers"))
 KIND = "aws.identity-center.scim-token"
 KEY_FIELD = "Case Key"
+FROZEN = 1.5  # leases: the longest that a machine hangs
 CONF = """flood_unlisted = 1000000
 trust { resolver = "127.0.0.1:9" }
 action "desk" { program = "ticket" }
@@ -62,7 +63,7 @@ class Mailman(threading.Thread):
             sent = self.queue.get()
             if sent is None:
                 return
-            code = self.proof.cluster.pipe(self.i, sent.raw)
+            code = self.proof.cluster.pipe(self.i, sent.raw, 60 + FROZEN * self.proof.args.lease)
             sent.answers.append((self.i, code))
             if code not in (0, 75, None):
                 self.odd.append((sent.id, code))
@@ -215,7 +216,7 @@ class Proof:
             m.freeze()
             self.hits["frozen"] += 1
             # perhaps for so long that its leases end: then others go on, and what wakes up must not
-            self.down[i] = time.monotonic() + self.chance.uniform(0.5, 1.5 * self.args.lease)
+            self.down[i] = time.monotonic() + self.chance.uniform(0.5, FROZEN * self.args.lease)
 
     def raise_up(self, last=False):
         for i, m in enumerate(self.cluster.machines):

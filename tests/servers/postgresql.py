@@ -19,6 +19,8 @@
 Options: tls: the folder of pki.make(), then TLS is on with its leaf `server`, and only TLS comes in by TCP; client_certs: only a
 client with a certificate by the CA there; password: asked for by TCP (scram-sha-256); settings: more of postgresql.conf.
 
+MAILHOOK_TEST_POSTGRESQL_BIN: a folder with the initdb and postgres of another version, in place of Debian's.
+
 As a program: postgresql.py COMMAND [ARG...] runs the command with MAILHOOK_TEST_POSTGRESQL, the URL of an empty database, and
 ends as it does.
 """
@@ -51,6 +53,12 @@ def programs():
     """Debian's folder of the newest server's programs, None without one."""
     found = glob.glob("/usr/lib/postgresql/*/bin/postgres")
     return os.path.dirname(max(found, key=lambda p: float(p.split("/")[4]))) if found else None
+
+
+def program(name):
+    """Its path: Debian's, but a server's own may be another version's."""
+    folder = os.environ.get("MAILHOOK_TEST_POSTGRESQL_BIN") if name in ("initdb", "postgres") else None
+    return os.path.join(folder or programs(), name)
 
 
 def available():
@@ -109,7 +117,7 @@ class Postgresql:
     def __init__(self, tls=None, client_certs=False, password=None, settings=None):
         self.tls, self.client_certs, self.password = tls, client_certs, password
         self.settings = {**SETTINGS, **(settings or {})}
-        self.bin, self.who = programs(), _who()
+        self.who = _who()
         self.folder = tempfile.mkdtemp(prefix="mailhook-pg.")
         self.data, self.log = os.path.join(self.folder, "data"), os.path.join(self.folder, "log")
         if self.who:
@@ -128,7 +136,7 @@ class Postgresql:
 
     def _do(self, name, *args, **more):
         """One of the server's programs, as its user."""
-        done = subprocess.run([os.path.join(self.bin, name), *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        done = subprocess.run([program(name), *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, env=self._env(), cwd=self.folder, timeout=120, check=False, **{**self.who, **more})
         if done.returncode != 0:
             raise AssertionError("%s: %d\n%s" % (name, done.returncode, done.stdout.decode(errors="replace")))
@@ -180,7 +188,7 @@ class Postgresql:
             if self.port is None:
                 self.port = private.free_port()
             self._configure()
-            self.daemon = private.Daemon([os.path.join(self.bin, "postgres"), "-D", self.data], self.log, end="INT",
+            self.daemon = private.Daemon([program("postgres"), "-D", self.data], self.log, end="INT",
                                          env=self._env(), cwd=self.folder, **self.who)
             try:
                 private.wait_until("the database's answer", self._ready, 60)
@@ -198,7 +206,7 @@ class Postgresql:
     def _ready(self):
         if not self.runs():
             raise AssertionError("ended at once")
-        return subprocess.run([os.path.join(self.bin, "pg_isready"), "-q", "-h", self.folder, "-p", str(self.port)],
+        return subprocess.run([program("pg_isready"), "-q", "-h", self.folder, "-p", str(self.port)],
                               env=self._env(), check=False).returncode == 0
 
     def runs(self):
@@ -283,7 +291,7 @@ class Postgresql:
         return self.url(self.fresh_name(template))
 
     def psql_argv(self, *args, database="postgres"):
-        return [os.path.join(self.bin, "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port),
+        return [program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port),
                 "-U", SUPERUSER, "-d", database, *args]
 
     def psql(self, *args, database="postgres", stdin=None, check=True):
