@@ -23,12 +23,12 @@ file_of(struct mh_span bytes)
 	return fd;
 }
 
-/* False: it did not end in time, and was killed. */
+/* False: it did not end in time, or its end could not be waited for; it was killed. */
 static bool
 await(pid_t pid, int max_ms, int *ret_wait)
 {
 	struct pollfd ended = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
-	bool in_time = true;
+	bool in_time = false;
 
 	if (ended.fd >= 0) {
 		in_time = poll(&ended, 1, max_ms) > 0;
@@ -56,7 +56,7 @@ child_run(const char *const argv[], struct mh_span input, int max_ms, int *ret_c
 		return mh_fail(err, MH_RETRY, "no memory to start %s", argv[0]);
 	}
 	errno = posix_spawn_file_actions_adddup2(&actions, fd, STDIN_FILENO);
-	if (errno == 0) /* exec takes them as they are, and changes none */
+	if (errno == 0) /* argv is not changed by posix_spawn */
 		errno = posix_spawn(&pid, argv[0], &actions, NULL, (char *const *)(void *)argv, environ);
 	const enum mh_status status = errno == 0 ? MH_OK : mh_fail_errno(err, MH_RETRY, "cannot start %s", argv[0]);
 	(void)posix_spawn_file_actions_destroy(&actions);
