@@ -310,7 +310,7 @@ get_notice(struct mh_span *s, struct arena *a, struct notice *ret, struct mh_err
 	if (ret->kind.p == NULL || precision > MH_DERIVED || ret->days_stated < -1 ||
 	    ret->expires < time_of_civil(1, 1, 1, 0, 0, 0) || ret->expires > time_of_civil(9999, 12, 31, 23, 59, 59))
 		return mh_fail(err, MH_BAD, "a notice of the answer is not of its form");
-	/* Design section 5: a notice of AWS always names its account. */
+	/* A notice of AWS always names its account: mailhook-notice(5). */
 	if (span_starts(ret->kind, MH_LIT("aws.")) && !is_aws_account(ret->account))
 		return mh_fail(err, MH_BAD, "an account of the answer is not 12 digits");
 	ret->precision = (enum mh_precision)precision;

@@ -14,7 +14,7 @@
 enum trust_level { TRUST_UNVERIFIED, TRUST_RELAYED, TRUST_VERIFIED };
 extern const char *const trust_names[]; /* "unverified", "relayed", "verified" */
 
-/* What an action is to the jobs (design section 7). */
+/* What an action is to the jobs. */
 enum action_role {
 	ROLE_TICKET, /* one job for every event of a case, in order */
 	ROLE_EFFECT, /* one job a case, woken by "trusted" and "approved", never doubled: rotate, trigger, a user's program */

@@ -23,7 +23,7 @@
 	(64u << 20) /* all that reading one message may allocate: 100 MB of memory with the raw mail's pages */
 
 /* -- parsing ------------------------------------------------------------------------------------------------------ */
-#define MH_MAX_NOTICES 200           /* contract: the first 200, and "partial" */
+#define MH_MAX_NOTICES 200           /* the first 200 count, and "reason" says "partial" */
 #define MH_MAX_VIEWS 400             /* places in one message where a notice may stand */
 #define MH_MAX_JSON_BYTES (1u << 20) /* one JSON document; cJSON's own depth limit of 1,000 stays below this */
 #define MH_MAX_JSON_DEPTH 100

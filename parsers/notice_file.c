@@ -288,7 +288,7 @@ build(const char *path, cfg_t *block, struct arena *a, const struct definition *
 		return mh_fail(err, MH_LIMIT, "no room for another definition");
 
 	d->require = 1u << FACT_EXPIRES;
-	if (span_starts(span_of(d->info.kind), MH_LIT("aws."))) /* contract: an aws.* notice names its account */
+	if (span_starts(span_of(d->info.kind), MH_LIT("aws."))) /* mailhook-notice(5), "kind" */
 		d->require |= 1u << FACT_ACCOUNT;
 	for (unsigned i = 0; i < cfg_size(block, "require"); i++)
 		for (size_t f = 0; f < FACT_COUNT; f++)

@@ -1,4 +1,4 @@
-/* case.h: which expiry a notice speaks of (design section 7: case identity), and taking in a message. */
+/* case.h: which expiry a notice speaks of, and taking in a message. */
 #ifndef MAILHOOK_WORK_CASE_H
 #define MAILHOOK_WORK_CASE_H
 
