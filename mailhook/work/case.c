@@ -13,7 +13,6 @@
 #include "mailhook/work/ledger/times.h"
 
 #define DAY_S 86400
-#define DERIVED_DAYS 2 /* "in N days" may be counted from either end of two days, and from another zone's date */
 
 /* -- does a notice fit a case? ------------------------------------------------------------------------------------- */
 

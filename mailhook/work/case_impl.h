@@ -1,8 +1,12 @@
-/* case_impl.h: what case.c (identity), take.c (messages) and steer.c (a person's word) share. */
+/* case_impl.h: what case.c (identity), take.c (messages), steer.c (a person's word) and pass.c (time) share. */
 #ifndef MAILHOOK_WORK_CASE_IMPL_H
 #define MAILHOOK_WORK_CASE_IMPL_H
 
 #include "mailhook/work/case.h"
+
+/* So far apart may two dates be and still mean one expiry where a mail gave days only: "in N days" may be counted from
+ * either end of two days, and from another zone's date. */
+#define DERIVED_DAYS 2
 
 struct take { /* one message on its way in, inside its transaction */
 	struct work *w;

@@ -15,7 +15,6 @@
 
 #define DAY_S 86400
 #define PASS_ARENA_BYTES ((size_t)64 << 20)
-#define DERIVED_DAYS 2 /* as in case.c: so far apart two dates may be and still mean one expiry */
 #define META_TIMES "times"
 #define RENEWED_SLACK_S (14 * DAY_S) /* AWS writes weekly at first: two weeks without a word are silence */
 

@@ -10,7 +10,6 @@
 #include "mailhook/work/ledger/refusals.h"
 
 #define STEER_ARENA_BYTES ((size_t)64 << 20) /* every job of a case, and what each keeps */
-#define DERIVED_DAYS 2                       /* as in case.c: a date that was counted from days may be off by so many */
 
 /* -- closing ------------------------------------------------------------------------------------------------------- */
 
