@@ -190,22 +190,6 @@ print_document(struct work *w, const struct options *o, const struct case_rows *
 	return status;
 }
 
-/* What is paused, a line each behind that word. */
-static enum mh_status
-print_paused(struct work *w, struct mh_err *err)
-{
-	struct buf lines;
-	struct mh_span rest, one;
-
-	buf_init(&lines, 65536);
-	const enum mh_status status = w->db == NULL ? MH_OK : pause_lines(w, NULL, &lines, err);
-	rest = buf_span(&lines);
-	while (status == MH_OK && span_line(&rest, &one))
-		(void)printf("%-11s %.*s\n", "paused", (int)one.n, one.p);
-	buf_release(&lines);
-	return status;
-}
-
 static enum mh_status
 print_cases(struct work *w, const struct options *o, const struct wish *wish, struct arena *a, struct mh_err *err)
 {
@@ -220,7 +204,7 @@ print_cases(struct work *w, const struct options *o, const struct wish *wish, st
 	if (o->json)
 		return print_json(w, &cases, now, a, err);
 	print_table(&cases, now, wish->colored);
-	return print_paused(w, err);
+	return pause_print(w, err);
 }
 
 int

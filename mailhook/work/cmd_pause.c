@@ -83,6 +83,21 @@ pause_lines(struct work *w, const struct case_row *c, struct buf *out, struct mh
 	return status;
 }
 
+enum mh_status
+pause_print(struct work *w, struct mh_err *err)
+{
+	struct buf lines;
+	struct mh_span rest, one;
+
+	buf_init(&lines, 65536);
+	const enum mh_status status = w->db == NULL ? MH_OK : pause_lines(w, NULL, &lines, err);
+	rest = buf_span(&lines);
+	while (status == MH_OK && span_line(&rest, &one))
+		(void)printf("%-11s %.*s\n", "paused", (int)one.n, one.p);
+	buf_release(&lines);
+	return status;
+}
+
 bool
 pause_add(const struct pause_rows *pauses, const struct case_row *c, cJSON *j)
 {

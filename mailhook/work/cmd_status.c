@@ -85,22 +85,6 @@ print(struct work *w, const struct options *o, const struct state *s, int64_t no
 	return status;
 }
 
-/* What is paused, a line each behind that word. */
-static enum mh_status
-print_paused(struct work *w, struct mh_err *err)
-{
-	struct buf lines;
-	struct mh_span rest, one;
-
-	buf_init(&lines, 65536);
-	const enum mh_status status = w->db == NULL ? MH_OK : pause_lines(w, NULL, &lines, err);
-	rest = buf_span(&lines);
-	while (status == MH_OK && span_line(&rest, &one))
-		(void)printf("%-11s %.*s\n", "paused", (int)one.n, one.p);
-	buf_release(&lines);
-	return status;
-}
-
 int
 status_command(const struct options *o)
 {
@@ -133,7 +117,7 @@ status_command(const struct options *o)
 	if (status == MH_OK)
 		status = print(&w, o, &s, now, &err);
 	if (status == MH_OK && !o->json && !o->prometheus && s.away[0] == '\0')
-		status = print_paused(&w, &err);
+		status = pause_print(&w, &err);
 	if (status != MH_OK)
 		work_log("%s", err.text);
 	const bool attention = status == MH_OK && state_attention(&s);

@@ -117,6 +117,8 @@ enum mh_status pause_lines(struct work *w, const struct case_row *c, struct buf 
 /* The same as a list "paused" of j; without a ledger it is empty. */
 bool pause_add(const struct pause_rows *pauses, const struct case_row *c, cJSON *j); /* false: no memory */
 enum mh_status pause_json(struct work *w, const struct case_row *c, cJSON *j, struct mh_err *err);
+/* To stdout, whatever is paused, each line behind the word "paused"; without a ledger none. */
+enum mh_status pause_print(struct work *w, struct mh_err *err);
 
 /* -- the lock (lock.c) --------------------------------------------------------------------------------------------- */
 
