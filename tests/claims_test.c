@@ -289,6 +289,7 @@ only_the_lease_counts(void **state)
 		struct runner r = { .w = &s.room.w };
 		struct running p = { .runner = &r,
 			.job_id = 1,
+			.attempt = 1,
 			.case_id = ONE,
 			.action = (char *)(uintptr_t) "turn",
 			.observed = rows[i].observed };

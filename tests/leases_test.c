@@ -40,7 +40,8 @@ struct pair {
 	struct room r;     /* node a */
 	struct work other; /* node b: but for db and names it is a's */
 	struct db_engine shared;
-	bool away; /* a's ledger cannot be reached */
+	bool away;   /* a's ledger cannot be reached */
+	bool silent; /* what it commits is done, but the answer is lost */
 };
 
 static struct pair *now_open; /* for the engine's functions, which know no more than a ledger */
@@ -51,6 +52,14 @@ begin(struct db *db, enum db_tx_kind kind, struct mh_err *err)
 	if (now_open->away && db == now_open->r.w.db)
 		return mh_fail(err, MH_RETRY, "ledger: no way to it");
 	return engines_engine()->begin(db, kind, err);
+}
+
+static enum mh_status
+commit(struct db *db, struct mh_err *err)
+{
+	const enum mh_status status = engines_engine()->commit(db, err);
+
+	return status == MH_OK && now_open->silent ? mh_fail(err, MH_RETRY, "ledger: no answer") : status;
 }
 
 static void
@@ -73,6 +82,7 @@ open_pair(struct pair *p)
 	p->shared = *engines_engine();
 	p->shared.local = false;
 	p->shared.begin = begin;
+	p->shared.commit = commit;
 	p->other = p->r.w;
 	if (ledger_open(engines_engine(), engines_where(p->r.w.conf->ledger), &o, &p->other.db, &err) != MH_OK)
 		fail_msg("%s", err.text);
@@ -139,8 +149,12 @@ static void
 take_back(struct work *w, int64_t job_id, const char *owner, bool lapsed_only, int64_t now)
 {
 	struct mh_err err = { 0 };
+	struct lease_row lease = { job_id, 0, owner };
 
-	if (job_requeue(w, &(const struct lease_row){ job_id, owner }, lapsed_only, "taken back", now, &err) != MH_OK)
+	assert_int_equal(
+	    db_one(w->db, "SELECT attempt FROM jobs WHERE id = $1", DB_ARGS(db_int(job_id)), &lease.attempt, &err),
+	    MH_OK);
+	if (job_requeue(w, &lease, lapsed_only, "taken back", now, &err) != MH_OK)
 		fail_msg("%s", err.text);
 }
 
@@ -240,15 +254,18 @@ a_lease_ends_by_its_time(void **state)
 			struct work *w = &p.r.w;
 			(void)room_take(&p.r, &(struct say){ 0 }, NULL);
 			const int64_t id = next_of(&p, w);
+			const struct lease_row ours = { id, 1, w->owner };
 			later(&p, 20);
-			assert_int_equal(ledger_lease_renew(w->db, id, w->owner, &err), MH_OK);
-			assert_int_equal(ledger_lease_renew(p.other.db, id, p.other.owner, &err), MH_SKIP);
+			assert_int_equal(ledger_lease_renew(w->db, &ours, &err), MH_OK);
+			assert_int_equal(
+			    ledger_lease_renew(p.other.db, &(const struct lease_row){ id, 1, p.other.owner }, &err),
+			    MH_SKIP);
 			later(&p, rows[i].after_s);
 			if (lapsed(&p.other) != rows[i].lapsed)
 				fail_msg("%d s: lapsed: %zu", (int)rows[i].after_s, lapsed(&p.other));
 			const enum mh_status status =
-			    checkpoint ? ledger_lease_checkpoint(w->db, id, w->owner, MH_LIT("{\"step\":1}"), &err)
-				       : ledger_lease_renew(w->db, id, w->owner, &err);
+			    checkpoint ? ledger_lease_checkpoint(w->db, &ours, MH_LIT("{\"step\":1}"), &err)
+				       : ledger_lease_renew(w->db, &ours, &err);
 			if (status != rows[i].owner)
 				fail_msg("%d s: %s: %d", (int)rows[i].after_s, checkpoint ? "checkpoint" : "renewal",
 				    (int)status);
@@ -272,7 +289,8 @@ what_has_ended_is_taken_over_once(void **state)
 	open_pair(&p);
 	(void)room_take(&p.r, &(struct say){ 0 }, NULL);
 	const int64_t id = next_of(&p, &p.r.w);
-	assert_int_equal(ledger_lease_checkpoint(p.r.w.db, id, p.r.w.owner, MH_LIT("{\"step\":7}"), &err), MH_OK);
+	const struct lease_row first = { id, 1, p.r.w.owner };
+	assert_int_equal(ledger_lease_checkpoint(p.r.w.db, &first, MH_LIT("{\"step\":7}"), &err), MH_OK);
 	take_back(&p.other, id, p.r.w.owner, true, p.r.now); /* not yet */
 	assert_true(held_by(&p, id, &p.r.w));
 	later(&p, 61);
@@ -285,13 +303,43 @@ what_has_ended_is_taken_over_once(void **state)
 	assert_true(held_by(&p, id, &p.other));
 	assert_string_equal(room_text(&p.r, "SELECT action_state FROM jobs WHERE state = 'running'"), "{\"step\":7}");
 	/* whoever comes back is told nothing, and writes nothing */
-	assert_int_equal(ledger_lease_checkpoint(p.r.w.db, id, p.r.w.owner, MH_LIT("{}"), &err), MH_SKIP);
-	assert_int_equal(ledger_lease_renew(p.r.w.db, id, p.r.w.owner, &err), MH_SKIP);
-	assert_int_equal(job_outcome(&p.r.w, id, &done, false, p.r.now, &err), MH_SKIP);
+	assert_int_equal(ledger_lease_checkpoint(p.r.w.db, &first, MH_LIT("{}"), &err), MH_SKIP);
+	assert_int_equal(ledger_lease_renew(p.r.w.db, &first, &err), MH_SKIP);
+	assert_int_equal(job_outcome(&p.r.w, &first, &done, false, p.r.now, &err), MH_SKIP);
 	assert_true(held_by(&p, id, &p.other));
 	assert_int_equal(room_count(&p.r, "SELECT count(*) FROM events WHERE detail LIKE '%taken back%'"), 1);
-	assert_int_equal(job_outcome(&p.other, id, &done, false, p.r.now, &err), MH_OK);
+	assert_int_equal(
+	    job_outcome(&p.other, &(const struct lease_row){ id, 2, p.other.owner }, &done, false, p.r.now, &err),
+	    MH_OK);
 	assert_int_equal(room_count(&p.r, "SELECT attempt FROM jobs WHERE state = 'done'"), 2);
+	close_pair(&p);
+}
+
+/* A run of a job that is over has no say any more, though its worker has the job again. */
+static void
+a_run_that_is_over_is_not_the_next(void **state)
+{
+	const struct answer_line again = { .outcome = OUTCOME_RETRY, .summary = "again", .retry_after_s = 5 };
+	struct pair p;
+	struct mh_err err = { 0 };
+	bool is_lapsed = false;
+
+	(void)state;
+	open_pair(&p);
+	struct work *w = &p.r.w;
+	(void)room_take(&p.r, &(struct say){ 0 }, NULL);
+	const int64_t id = next_of(&p, w);
+	const struct lease_row first = { id, 1, w->owner }, second = { id, 2, w->owner };
+	assert_int_equal(job_outcome(w, &first, &again, false, p.r.now, &err), MH_OK);
+	later(&p, 5);
+	assert_int_equal(next_of(&p, w), id);
+	assert_int_equal(ledger_lease_renew(w->db, &first, &err), MH_SKIP);
+	assert_int_equal(ledger_lease_checkpoint(w->db, &first, MH_LIT("{\"step\":1}"), &err), MH_SKIP);
+	assert_int_equal(ledger_lease_look(w->db, &first, &is_lapsed, &err), MH_SKIP);
+	assert_int_equal(job_outcome(w, &first, &again, false, p.r.now, &err), MH_SKIP);
+	assert_int_equal(job_requeue(w, &first, false, "stopped", p.r.now, &err), MH_OK);
+	assert_true(held_by(&p, id, w));
+	assert_int_equal(ledger_lease_renew(w->db, &second, &err), MH_OK);
 	close_pair(&p);
 }
 
@@ -331,10 +379,11 @@ a_local_lease_has_no_end(void **state)
 	p.shared.local = true;
 	(void)room_take(&p.r, &(struct say){ 0 }, NULL);
 	const int64_t id = next_of(&p, &p.r.w);
+	const struct lease_row ours = { id, 1, p.r.w.owner };
 	later(&p, 86400);
 	assert_int_equal(lapsed(&p.other), 0);
 	assert_int_equal(ledger_leases_next(p.r.w.db, p.r.now, &next, &err), MH_SKIP);
-	assert_int_equal(ledger_lease_checkpoint(p.r.w.db, id, p.r.w.owner, MH_LIT("{}"), &err), MH_OK);
+	assert_int_equal(ledger_lease_checkpoint(p.r.w.db, &ours, MH_LIT("{}"), &err), MH_OK);
 	take_back(&p.r.w, id, p.r.w.owner, false, p.r.now);
 	(void)snprintf(owner, sizeof(owner), "%s%s", p.r.w.owner, LEDGER_HANDOVER);
 	assert_int_equal(ledger_lease_claim(p.r.w.db, id, owner, p.r.now, &err), MH_OK);
@@ -762,6 +811,63 @@ who_is_cut_off_ends_its_action_in_time(void **state)
 	(void)unsetenv("MAILHOOK_LEASE_S");
 }
 
+static bool
+works_again(const struct pair *p, const struct runner *r)
+{
+	char path[160];
+
+	(void)r;
+	(void)snprintf(path, sizeof(path), "%s/works-again", p->r.dir);
+	return access(path, F_OK) == 0;
+}
+
+static bool
+unanswered(const struct pair *p, const struct runner *r)
+{
+	struct pair *same = now_open;
+
+	(void)r;
+	assert_ptr_equal(p, same);
+	return room_count(&same->r, "SELECT count(*) FROM jobs WHERE state = 'queued' AND summary = 'again'") == 1;
+}
+
+/* The outcome was written, nobody here knows it, and the job is due again: its next run is not ended by that answer. */
+static void
+an_answer_of_a_run_before_ends_no_run(void **state)
+{
+	struct pair p;
+	struct runner *runner = NULL;
+	struct mh_err err = { 0 };
+	bool more;
+
+	(void)state;
+	open_pair(&p);
+	room_script(&p.r, "turn",
+	    "IFS= read -r q\nif [ -e @/works ]; then :>@/works-again; while IFS= read -r q; do :; done; sleep 60; "
+	    "fi\n:>@/works\n"
+	    "echo '{\"outcome\":\"retry\",\"summary\":\"again\",\"retry_after_s\":5}'\n");
+	(void)room_take(&p.r, &(struct say){ 0 }, NULL);
+	(void)room_count(&p.r, "UPDATE jobs SET state = 'done', due = NULL WHERE action = 'call' RETURNING id");
+	assert_int_equal(runner_new(&p.r.w, &runner, &err), MH_OK);
+	assert_int_equal(runner_start(runner, p.r.now, &more, &err), MH_OK);
+	p.silent = true;
+	(void)step_until(runner, unanswered, &p);
+	p.silent = false;
+	assert_int_equal(runner_running(runner), 1); /* it waits to be written */
+	later(&p, 5);
+	assert_int_equal(runner_start(runner, p.r.now, &more, &err), MH_OK);
+	assert_int_equal(runner_running(runner), 2);
+	assert_int_equal(runner_step(runner, &err), MH_OK);
+	(void)step_until(runner, works_again, &p);
+	assert_int_equal(runner_running(runner), 1);
+	assert_int_equal(room_count(&p.r, "SELECT attempt FROM jobs WHERE state = 'running'"), 2);
+	assert_int_equal(room_count(&p.r, "SELECT count(*) FROM events WHERE what = 'outcome'"), 1);
+	assert_int_equal(runner_stop(runner, &err), MH_OK);
+	assert_int_equal(room_count(&p.r, "SELECT count(*) FROM jobs WHERE state = 'running'"), 0);
+	runner_free(runner);
+	close_pair(&p);
+}
+
 int
 main(void)
 {
@@ -771,6 +877,7 @@ main(void)
 		cmocka_unit_test(what_a_node_leaves_is_the_others),
 		cmocka_unit_test(a_lease_ends_by_its_time),
 		cmocka_unit_test(what_has_ended_is_taken_over_once),
+		cmocka_unit_test(a_run_that_is_over_is_not_the_next),
 		cmocka_unit_test(one_node_judges_a_message),
 		cmocka_unit_test(a_local_lease_has_no_end),
 		cmocka_unit_test(nodes_have_names),
@@ -781,6 +888,7 @@ main(void)
 		cmocka_unit_test(the_keeper_ends_in_time),
 		cmocka_unit_test(the_keeper_ends_for_a_stopped_worker),
 		cmocka_unit_test(who_is_cut_off_ends_its_action_in_time),
+		cmocka_unit_test(an_answer_of_a_run_before_ends_no_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

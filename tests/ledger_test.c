@@ -342,12 +342,15 @@ leases_are_held_by_one(void **state)
 	assert_int_equal(ledger_event_add(db, j.case_id, 0, "opened", "x", "y", &j.event_id, &err), MH_OK);
 	assert_int_equal(ledger_job_add(db, &j, &id, &err), MH_OK);
 	assert_int_equal(ledger_job_add(db, &j, &id, &err), MH_BAD); /* a key is one job's */
+	const struct lease_row one = { id, 1, "one/1" }, two = { id, 1, "two/2" }, none = { id, 0, "one/1" };
 	assert_int_equal(ledger_lease_claim(db, id, "one/1", 100, &err), MH_OK);
 	assert_int_equal(ledger_lease_claim(db, id, "two/2", 100, &err), MH_SKIP);
-	assert_int_equal(ledger_lease_renew(db, id, "two/2", &err), MH_SKIP);
-	assert_int_equal(ledger_lease_checkpoint(db, id, "two/2", MH_LIT("{\"no\":1}"), &err), MH_SKIP);
-	assert_int_equal(ledger_lease_renew(db, id, "one/1", &err), MH_OK);
-	assert_int_equal(ledger_lease_checkpoint(db, id, "one/1", MH_LIT("{\"yes\":1}"), &err), MH_OK);
+	assert_int_equal(ledger_lease_renew(db, &two, &err), MH_SKIP);
+	assert_int_equal(ledger_lease_checkpoint(db, &two, MH_LIT("{\"no\":1}"), &err), MH_SKIP);
+	assert_int_equal(ledger_lease_renew(db, &none, &err), MH_SKIP);
+	assert_int_equal(ledger_lease_checkpoint(db, &none, MH_LIT("{\"no\":1}"), &err), MH_SKIP);
+	assert_int_equal(ledger_lease_renew(db, &one, &err), MH_OK);
+	assert_int_equal(ledger_lease_checkpoint(db, &one, MH_LIT("{\"yes\":1}"), &err), MH_OK);
 	assert_int_equal(number(db, "SELECT action_state = '{\"yes\":1}' AND lease_owner = 'one/1' AND "
 				    "attempt = 1 AND started = '1970-01-01T00:01:40Z' FROM jobs"),
 	    1);
@@ -355,7 +358,7 @@ leases_are_held_by_one(void **state)
 	j.state = JOB_DONE;
 	j.action_state = "{}";
 	assert_int_equal(ledger_job_update(db, &j, &err), MH_OK);
-	assert_int_equal(ledger_lease_renew(db, id, "one/1", &err), MH_SKIP);
+	assert_int_equal(ledger_lease_renew(db, &one, &err), MH_SKIP);
 	db_close(db);
 }
 

@@ -290,7 +290,8 @@ an_escalation_calls_others(void **state)
 	struct mh_err err = { 0 };
 	const struct answer_line done = { .outcome = OUTCOME_DONE, .summary = "called" };
 	assert_int_equal(ledger_lease_claim(r.w.db, 3, r.w.owner, r.now, &err), MH_OK);
-	assert_int_equal(job_outcome(&r.w, 3, &done, false, r.now, &err), MH_OK);
+	const struct lease_row lease = { 3, 1, r.w.owner };
+	assert_int_equal(job_outcome(&r.w, &lease, &done, false, r.now, &err), MH_OK);
 	assert_int_equal(room_count(&r, "SELECT count(*) FROM events WHERE what = 'succeeded'"), 0);
 	bool acted = true;
 	assert_int_equal(ledger_effect_done(r.w.db, 1, &acted, &err), MH_OK);

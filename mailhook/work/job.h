@@ -32,9 +32,10 @@ enum mh_status case_escalate(
 enum mh_status job_settle(struct work *w, int64_t case_id, int64_t now, struct mh_err *err);
 
 /* Ends one run of a job, in one transaction with all that follows from it.
- *   errors  MH_SKIP the lease is not ours any more: nothing was changed */
-enum mh_status job_outcome(
-    struct work *w, int64_t job_id, const struct answer_line *answer, bool observed, int64_t now, struct mh_err *err);
+ *   errors  MH_SKIP that run is over, or its lease is not ours any more: nothing was changed. At a second try it is over
+ *           because the first one's commit was done and only its answer lost, unless the lease may have ended since */
+enum mh_status job_outcome(struct work *w, const struct lease_row *lease, const struct answer_line *answer,
+    bool observed, int64_t now, struct mh_err *err);
 /* A job that its worker runs no more is queued again, at once. Nothing where it is not under that lease any more.
  *   in      lapsed_only: nothing too where the lease has not ended by the ledger's clock */
 enum mh_status job_requeue(

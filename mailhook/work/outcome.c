@@ -286,8 +286,8 @@ note_end(struct work *w, const struct case_row *c, const struct job_row *j, bool
 }
 
 static enum mh_status
-outcome_in(struct work *w, struct arena *a, struct buf *summary, int64_t job_id, const struct answer_line *answer,
-    bool observed, int64_t now, struct mh_err *err)
+outcome_in(struct work *w, struct arena *a, struct buf *summary, const struct lease_row *lease,
+    const struct answer_line *answer, bool observed, int64_t now, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	struct job_row j;
@@ -296,9 +296,9 @@ outcome_in(struct work *w, struct arena *a, struct buf *summary, int64_t job_id,
 	enum mh_status status = db_tx_begin(w->db, &tx, err);
 
 	if (status == MH_OK)
-		status = ledger_job_get(w->db, job_id, a, &j, err);
-	if (status == MH_OK &&
-	    (j.state != JOB_RUNNING || j.lease_owner == NULL || strcmp(j.lease_owner, w->owner) != 0))
+		status = ledger_job_get(w->db, lease->job_id, a, &j, err);
+	if (status == MH_OK && (j.state != JOB_RUNNING || j.attempt != lease->attempt || j.lease_owner == NULL ||
+				   strcmp(j.lease_owner, lease->owner) != 0))
 		status = mh_fail(err, MH_SKIP, "the job's lease is not ours");
 	if (status == MH_OK)
 		status = ledger_case_get(w->db, j.case_id, a, &c, err);
@@ -339,15 +339,15 @@ outcome_in(struct work *w, struct arena *a, struct buf *summary, int64_t job_id,
 }
 
 enum mh_status
-job_outcome(
-    struct work *w, int64_t job_id, const struct answer_line *answer, bool observed, int64_t now, struct mh_err *err)
+job_outcome(struct work *w, const struct lease_row *lease, const struct answer_line *answer, bool observed, int64_t now,
+    struct mh_err *err)
 {
 	struct arena a;
 	struct buf summary;
 
 	arena_init(&a, CASE_ARENA_BYTES);
 	buf_init(&summary, 8192);
-	const enum mh_status status = outcome_in(w, &a, &summary, job_id, answer, observed, now, err);
+	const enum mh_status status = outcome_in(w, &a, &summary, lease, answer, observed, now, err);
 	buf_release(&summary);
 	arena_release(&a);
 	return status;
@@ -363,7 +363,7 @@ requeue_in(struct work *w, struct arena *a, const struct lease_row *lease, bool 
 	enum mh_status status = db_tx_begin(w->db, &tx, err);
 
 	if (status == MH_OK) /* it may have been renewed, or another node was faster */
-		status = ledger_lease_look(w->db, lease->job_id, lease->owner, &lapsed, err);
+		status = ledger_lease_look(w->db, lease, &lapsed, err);
 	if (status != MH_OK || (lapsed_only && !lapsed))
 		return status == MH_SKIP ? MH_OK : status;
 	status = ledger_job_get(w->db, lease->job_id, a, &j, err);

@@ -51,7 +51,7 @@ runner_clear(struct running *p)
 	free(p->action);
 	p->launch = NULL;
 	p->action = NULL;
-	p->ended = false;
+	p->ended = p->tried = false;
 }
 
 void
@@ -99,11 +99,12 @@ runner_on_checkpoint(void *user, struct mh_span state)
 	struct running *p = user;
 	struct work *w = p->runner->w;
 	struct mh_err err = { 0 };
+	const struct lease_row lease = runner_run(p);
 	const int64_t since = clock_boot_ms();
 
 	if (p->observed)
 		return false; /* a checkpoint announces an effect, and there is none in a dry run */
-	enum mh_status status = ledger_lease_checkpoint(w->db, p->job_id, w->owner, state, &err);
+	enum mh_status status = ledger_lease_checkpoint(w->db, &lease, state, &err);
 	if (status == MH_OK)
 		status = runner_hold(p, since, &err);
 	if (status != MH_OK)
@@ -228,6 +229,7 @@ start_claimed(
 	buf_init(&request, REQUEST_MAX_BYTES);
 	buf_init(&raw, MH_MAX_MESSAGE_BYTES + 1);
 	p->job_id = j->id;
+	p->attempt = j->attempt;
 	p->case_id = j->case_id;
 	p->message_id = 0;
 	p->observed = w->conf->observe;
@@ -249,10 +251,11 @@ start_claimed(
 		.summary = why.text,
 		.retry_after_s = -1,
 		.elsewhere = act == NULL || why.absent };
+	const struct lease_row lease = runner_run(p);
 	if (p->action != NULL)
 		runner_tell(LOG_WARNING, p, outcome_names[OUTCOME_RETRY], "%s", why.text);
 	runner_clear(p);
-	status = job_outcome(w, j->id, &answer, false, now, err);
+	status = job_outcome(w, &lease, &answer, false, now, err);
 	return status == MH_SKIP ? MH_OK : status;
 }
 
@@ -409,12 +412,16 @@ step_one(struct running *p, struct mh_err *err)
 		runner_clear(p);
 		return MH_OK;
 	}
-	status = job_outcome(w, p->job_id, &p->answer, p->observed, clock_now(), err);
+	const struct lease_row lease = runner_run(p);
+	status = job_outcome(w, &lease, &p->answer, p->observed, clock_now(), err);
+	if (status == MH_SKIP && p->tried && !runner_fenced(p))
+		status = MH_OK; /* nobody could take it from us yet: what was tried before was done */
 	if (status == MH_SKIP)
 		runner_tell(LOG_WARNING, p, NULL, "its answer came after the job's lease had ended");
-	else if (status != MH_OK && status != MH_BAD)
+	else if (status != MH_OK && status != MH_BAD) {
+		p->tried = true;
 		return status;
-	else if (status == MH_OK)
+	} else if (status == MH_OK)
 		tell_outcome(p);
 	runner_clear(p);
 	return status == MH_SKIP ? MH_OK : status;
@@ -446,13 +453,12 @@ runner_stop(struct runner *r, struct mh_err *err)
 
 	(void)runner_step(r, &own); /* what has ended may be written after all */
 	for (size_t i = 0; i < r->n; i++) {
-		const int64_t job_id = r->places[i].job_id;
+		const struct lease_row lease = runner_run(&r->places[i]);
 		if (r->places[i].launch == NULL)
 			continue;
 		runner_clear(&r->places[i]); /* dead before anybody else may have it */
-		if (status == MH_OK && job_id != 0)
-			status = job_requeue(r->w, &(const struct lease_row){ job_id, r->w->owner }, false,
-			    "stopped with the worker", clock_now(), err);
+		if (status == MH_OK && lease.job_id != 0)
+			status = job_requeue(r->w, &lease, false, "stopped with the worker", clock_now(), err);
 	}
 	return status;
 }

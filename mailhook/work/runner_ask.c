@@ -147,13 +147,14 @@ enum mh_status
 runner_input(
     struct work *w, const struct job_row *j, const char *by, bool *ret_taken, struct buf *out, struct mh_err *err)
 {
-	struct running p = { .job_id = j->id, .case_id = j->case_id };
+	struct running p = { .job_id = j->id, .attempt = j->attempt, .case_id = j->case_id };
 	struct runner r = { .w = w, .places = &p, .n = 1 };
 	struct arena a;
 	struct buf request;
 	struct mh_err why = { 0 };
 
 	p.runner = &r;
+	const struct lease_row lease = runner_run(&p);
 	arena_init(&a, RUN_ARENA_BYTES);
 	buf_init(&request, REQUEST_MAX_BYTES);
 	p.action = strdup(j->action);
@@ -167,7 +168,7 @@ runner_input(
 	if (status == MH_SKIP) /* somebody else has the job: nothing is written of this */
 		*err = why;
 	else
-		status = job_outcome(w, j->id, &p.answer, false, clock_now(), err);
+		status = job_outcome(w, &lease, &p.answer, false, clock_now(), err);
 	buf_release(&request);
 	runner_clear(&p);
 	fence_close(r.fence);

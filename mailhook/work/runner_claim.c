@@ -15,11 +15,12 @@ ask_once(const struct running *p, enum asked what, const char *name, char held[C
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	struct work *w = p->runner->w;
+	const struct lease_row lease = runner_run(p);
 	bool lapsed = false;
 	enum mh_status status = db_tx_begin(w->db, &tx, err);
 
 	if (status == MH_OK)
-		status = ledger_lease_look(w->db, p->job_id, w->owner, &lapsed, err);
+		status = ledger_lease_look(w->db, &lease, &lapsed, err);
 	if (status == MH_SKIP || (status == MH_OK && lapsed))
 		return mh_fail(err, MH_BAD, "the job's lease is not ours any more");
 	if (status == MH_OK && what == ASKED_CLAIM)

@@ -15,11 +15,13 @@ struct running {
 	struct runner *runner;
 	struct launch *launch;   /* own; NULL: this place is free */
 	int64_t job_id, case_id; /* job_id 0: a check */
+	int64_t attempt;         /* of the job: which run of it this is */
 	int64_t message_id;      /* the one that the case stands on; 0: none */
 	int64_t asked;           /* of a check: when it was started */
 	char *action;            /* own */
 	bool observed;           /* the verb was describe */
-	bool ended;              /* the answer is there but not yet in the ledger */
+	bool ended;              /* the answer is there but not yet in the ledger, */
+	bool tried;              /* or nobody knows whether it is */
 	struct answer_line answer;
 	int64_t renew_at_ms, fence_at_ms; /* clock_boot_ms(); of a job. fence_at_ms: with a ledger that nodes share */
 };
@@ -37,6 +39,7 @@ void runner_clear(struct running *p);                /* kills what runs there */
 void runner_tell(enum log_level level, const struct running *p, const char *outcome, const char *fmt, ...)
     MH_PRINTF(4, 5);
 
+struct lease_row runner_run(const struct running *p);
 /* The lease of a job that runs was ours at that instant of clock_boot_ms(), and is for its whole time from there.
  *   errors  MH_RETRY: nothing would end it in time */
 enum mh_status runner_hold(struct running *p, int64_t since_ms, struct mh_err *err);

@@ -11,6 +11,12 @@ lease_ms(void)
 	return INT64_C(1000) * ledger_lease_s();
 }
 
+struct lease_row
+runner_run(const struct running *p)
+{
+	return (struct lease_row){ p->job_id, p->attempt, p->runner->w->owner };
+}
+
 /* The keeper was killed: another one, which is told of all that runs. */
 static enum mh_status
 keep_anew(struct runner *r, struct mh_err *err)
@@ -57,8 +63,9 @@ runner_fenced(const struct running *p)
 enum mh_status
 runner_renew(struct running *p, struct mh_err *err)
 {
+	const struct lease_row lease = runner_run(p);
 	const int64_t since = clock_boot_ms();
-	const enum mh_status status = ledger_lease_renew(p->runner->w->db, p->job_id, p->runner->w->owner, err);
+	const enum mh_status status = ledger_lease_renew(p->runner->w->db, &lease, err);
 
 	if (status == MH_OK)
 		return runner_hold(p, since, err);

@@ -25,7 +25,7 @@ ledger_lease_s(void)
 struct leasing {
 	struct db *db;
 	const char *node, *owner;
-	int64_t job_id, now; /* now: by which a job is due */
+	int64_t job_id, attempt, now; /* now: by which a job is due */
 	struct mh_span state;
 	struct arena *a;
 	struct job_row *ret;
@@ -184,6 +184,12 @@ ledger_lease_claim(struct db *db, int64_t job_id, const char *owner, int64_t now
 
 /* -- keeping ------------------------------------------------------------------------------------------------------- */
 
+static struct leasing
+of_run(struct db *db, const struct lease_row *lease)
+{
+	return (struct leasing){ .db = db, .owner = lease->owner, .job_id = lease->job_id, .attempt = lease->attempt };
+}
+
 /* By when a lease must not have ended for its owner to have it still. */
 static struct db_value
 not_before(const struct leasing *l)
@@ -197,8 +203,9 @@ renew(struct leasing *l, struct mh_err *err)
 	return held(l,
 	    db_run(l->db,
 		"UPDATE jobs SET lease_until = $1 WHERE id = $2 AND state = 'running' AND lease_owner = $3 AND "
-		"lease_until >= $4",
-		DB_ARGS(db_str(l->until_text), db_int(l->job_id), db_str(l->owner), not_before(l)), err),
+		"attempt = $4 AND lease_until >= $5",
+		DB_ARGS(db_str(l->until_text), db_int(l->job_id), db_str(l->owner), db_int(l->attempt), not_before(l)),
+		err),
 	    err);
 }
 
@@ -208,25 +215,27 @@ checkpoint(struct leasing *l, struct mh_err *err)
 	return held(l,
 	    db_run(l->db,
 		"UPDATE jobs SET action_state = $1, lease_until = $2 WHERE id = $3 AND state = 'running' AND "
-		"lease_owner = $4 AND lease_until >= $5",
-		DB_ARGS(db_span(l->state), db_str(l->until_text), db_int(l->job_id), db_str(l->owner), not_before(l)),
+		"lease_owner = $4 AND attempt = $5 AND lease_until >= $6",
+		DB_ARGS(db_span(l->state), db_str(l->until_text), db_int(l->job_id), db_str(l->owner),
+		    db_int(l->attempt), not_before(l)),
 		err),
 	    err);
 }
 
 enum mh_status
-ledger_lease_renew(struct db *db, int64_t job_id, const char *owner, struct mh_err *err)
+ledger_lease_renew(struct db *db, const struct lease_row *lease, struct mh_err *err)
 {
-	struct leasing l = { .db = db, .owner = owner, .job_id = job_id };
+	struct leasing l = of_run(db, lease);
 
 	return tried(&l, renew, err);
 }
 
 enum mh_status
-ledger_lease_checkpoint(struct db *db, int64_t job_id, const char *owner, struct mh_span state, struct mh_err *err)
+ledger_lease_checkpoint(struct db *db, const struct lease_row *lease, struct mh_span state, struct mh_err *err)
 {
-	struct leasing l = { .db = db, .owner = owner, .job_id = job_id, .state = state };
+	struct leasing l = of_run(db, lease);
 
+	l.state = state;
 	return tried(&l, checkpoint, err);
 }
 
@@ -248,7 +257,8 @@ many(struct db *db, const char *sql, const struct db_value *args, size_t n_args,
 		if (list.items == NULL)
 			return rows_full(err);
 		list.items[list.n].job_id = db_get_int(rows, 0);
-		status = db_get_str(rows, 1, a, &list.items[list.n].owner, err);
+		list.items[list.n].attempt = db_get_int(rows, 1);
+		status = db_get_str(rows, 2, a, &list.items[list.n].owner, err);
 		list.n++;
 	}
 	if (status != MH_SKIP)
@@ -264,23 +274,24 @@ ledger_leases_lapsed(struct db *db, struct arena *a, struct lease_rows *ret, str
 	int64_t at = 0;
 	const enum mh_status status = db->engine->now(db, &at, err);
 
-	return status == MH_OK
-		   ? many(db, "SELECT id, lease_owner FROM jobs WHERE " MAY_LAPSE "AND lease_until < $2 ORDER BY id",
-			 DB_ARGS(db_int(db->engine->local), db_time(t, at)), a, ret, err)
-		   : status;
+	return status == MH_OK ? many(db,
+				     "SELECT id, attempt, lease_owner FROM jobs WHERE " MAY_LAPSE
+				     "AND lease_until < $2 ORDER BY id",
+				     DB_ARGS(db_int(db->engine->local), db_time(t, at)), a, ret, err)
+			       : status;
 }
 
 enum mh_status
 ledger_leases_of(struct db *db, struct mh_span owners, struct arena *a, struct lease_rows *ret, struct mh_err *err)
 {
 	return many(db,
-	    "SELECT id, lease_owner FROM jobs WHERE state = 'running' AND substr(lease_owner, 1, CAST($1 AS integer)) "
-	    "= $2 ORDER BY id",
+	    "SELECT id, attempt, lease_owner FROM jobs WHERE state = 'running' AND substr(lease_owner, 1, CAST($1 AS "
+	    "integer)) = $2 ORDER BY id",
 	    DB_ARGS(db_int((int64_t)owners.n), db_span(owners)), a, ret, err);
 }
 
 enum mh_status
-ledger_lease_look(struct db *db, int64_t job_id, const char *owner, bool *ret_lapsed, struct mh_err *err)
+ledger_lease_look(struct db *db, const struct lease_row *lease, bool *ret_lapsed, struct mh_err *err)
 {
 	char t[MH_TIME_TEXT];
 	int64_t at = 0, lapsed = 0;
@@ -289,11 +300,12 @@ ledger_lease_look(struct db *db, int64_t job_id, const char *owner, bool *ret_la
 	if (status == MH_OK)
 		status = db_one(db,
 		    "SELECT CASE WHEN lease_until < $1 THEN 1 ELSE 0 END FROM jobs WHERE id = $2 AND state = 'running' "
-		    "AND lease_owner = $3",
-		    DB_ARGS(db_time(t, at), db_int(job_id), db_str(owner)), &lapsed, err);
+		    "AND lease_owner = $3 AND attempt = $4",
+		    DB_ARGS(db_time(t, at), db_int(lease->job_id), db_str(lease->owner), db_int(lease->attempt)),
+		    &lapsed, err);
 	if (status == MH_OK)
 		*ret_lapsed =
-		    lapsed != 0 && (!db->engine->local || span_iends(span_of(owner), MH_LIT(LEDGER_HANDOVER)));
+		    lapsed != 0 && (!db->engine->local || span_iends(span_of(lease->owner), MH_LIT(LEDGER_HANDOVER)));
 	return status;
 }
 

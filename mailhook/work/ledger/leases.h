@@ -23,16 +23,18 @@ enum mh_status ledger_lease_next(struct db *db, const char *node, const char *ow
     struct job_row *ret, struct mh_err *err);
 /* The same of that one job. MH_SKIP: it is another's, paused, ended, or another of its case runs. */
 enum mh_status ledger_lease_claim(struct db *db, int64_t job_id, const char *owner, int64_t now, struct mh_err *err);
-/* MH_SKIP: the lease is not ours any more, or has ended. */
-enum mh_status ledger_lease_renew(struct db *db, int64_t job_id, const char *owner, struct mh_err *err);
-/* Keeps what an action came to, and renews: the effect that follows has the whole lease. MH_SKIP as above. */
-enum mh_status ledger_lease_checkpoint(
-    struct db *db, int64_t job_id, const char *owner, struct mh_span state, struct mh_err *err);
 
+/* One run of a job. A worker may have a job again before it knows that its last run of it was written: the attempt says
+ * which run it is that is spoken of. */
 struct lease_row {
-	int64_t job_id;
+	int64_t job_id, attempt;
 	const char *owner;
 };
+/* MH_SKIP: the lease is not ours any more, or has ended. */
+enum mh_status ledger_lease_renew(struct db *db, const struct lease_row *lease, struct mh_err *err);
+/* Keeps what an action came to, and renews: the effect that follows has the whole lease. MH_SKIP as above. */
+enum mh_status ledger_lease_checkpoint(
+    struct db *db, const struct lease_row *lease, struct mh_span state, struct mh_err *err);
 struct lease_rows {
 	struct lease_row *items;
 	size_t n, cap;
@@ -43,8 +45,7 @@ enum mh_status ledger_leases_lapsed(struct db *db, struct arena *a, struct lease
 enum mh_status ledger_leases_of(
     struct db *db, struct mh_span owners, struct arena *a, struct lease_rows *ret, struct mh_err *err);
 /* Whether the job runs under that very lease, and whether that has ended. MH_SKIP: it does not. */
-enum mh_status ledger_lease_look(
-    struct db *db, int64_t job_id, const char *owner, bool *ret_lapsed, struct mh_err *err);
+enum mh_status ledger_lease_look(struct db *db, const struct lease_row *lease, bool *ret_lapsed, struct mh_err *err);
 /* The first instant behind now at which one will have ended. MH_SKIP: none. */
 enum mh_status ledger_leases_next(struct db *db, int64_t now, int64_t *ret, struct mh_err *err);
 
