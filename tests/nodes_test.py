@@ -17,6 +17,7 @@ import os
 import queue
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -65,7 +66,7 @@ class Mailman(threading.Thread):
                 return
             code = self.proof.cluster.pipe(self.i, sent.raw, 60 + FROZEN * self.proof.args.lease)
             sent.answers.append((self.i, code))
-            if code not in (0, 75, None):
+            if code not in (0, 75, -signal.SIGKILL, None):  # a strike may have hit it: a mail server asks again, as after a 75
                 self.odd.append((sent.id, code))
             if code != 0:
                 time.sleep(0.05)
