@@ -12,7 +12,7 @@
 
 #define ARENA_BYTES ((size_t)64 << 20)
 /* A SCIM token lives a year and AWS first writes 90 days before its end: 275 days after the last one's, and two weeks. */
-#define EXPECT_SCIM_S (289 * 86400)
+#define EXPECT_SCIM_S (289 * MH_DAY_S)
 #define KIND_SCIM "aws.identity-center.scim-token"
 
 /* -- loading ------------------------------------------------------------------------------------------------------ */

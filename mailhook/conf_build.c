@@ -4,8 +4,6 @@
 
 #include "mailhook/conf_parts.h"
 
-#define DAY_S 86400
-
 /* -- values ------------------------------------------------------------------------------------------------------- */
 
 /* The value of an option in one block; NULL: not given, or wrong. */
@@ -132,7 +130,7 @@ action_defaults(struct conf_action *x)
 						     : ROLE_EFFECT;
 	x->needs = x->role == ROLE_EFFECT ? TRUST_VERIFIED : TRUST_UNVERIFIED;
 	x->deadline_s = 60;
-	x->give_up_s = 3 * DAY_S;
+	x->give_up_s = 3 * MH_DAY_S;
 }
 
 static bool
@@ -296,7 +294,7 @@ mailbox_of(const struct conf_block *b)
 		.poll_s = seconds_of(text_in(b, KEY_POLL), 60),
 		.idle_s = seconds_of(text_in(b, KEY_IDLE), 9 * 60),
 		.timeout_s = seconds_of(text_in(b, KEY_TIMEOUT), 120),
-		.rescan_s = seconds_of(text_in(b, KEY_RESCAN), 90 * DAY_S),
+		.rescan_s = seconds_of(text_in(b, KEY_RESCAN), 90 * MH_DAY_S),
 		.silent_s = seconds_of(text_in(b, KEY_SILENT), 2 * 3600),
 		.max_message_bytes = MH_MAX_MESSAGE_BYTES,
 		.file = b->file,
@@ -452,7 +450,7 @@ build_top(struct conf *c, const struct conf_source *s, const char *dir)
 	c->flood_unlisted = integer_of(text_of(s, KEY_FLOOD_UNLISTED, NULL), 5);
 	c->quarantine_messages = integer_of(text_of(s, KEY_QUARANTINE_MESSAGES, NULL), 200);
 	(void)conf_size(text_of(s, KEY_QUARANTINE_BYTES, "64M"), &c->quarantine_bytes);
-	c->keep_mail_s = seconds_of(text_of(s, KEY_KEEP_MAIL, NULL), 90 * DAY_S);
+	c->keep_mail_s = seconds_of(text_of(s, KEY_KEEP_MAIL, NULL), 90 * MH_DAY_S);
 	c->keep_cases_s = seconds_of(text_of(s, KEY_KEEP_CASES, NULL), 0);
 
 	if (arena_printf(&c->arena, &path, NULL, "%s/intake", c->state_dir) != MH_OK)

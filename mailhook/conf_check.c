@@ -63,7 +63,7 @@ with_unit(const char *text, const char *units, const int64_t *factors, int64_t *
 bool
 conf_duration(const char *text, int64_t *ret_s)
 {
-	static const int64_t factors[] = { 1, 60, 3600, 86400 };
+	static const int64_t factors[] = { 1, 60, 3600, MH_DAY_S };
 
 	return with_unit(text, "smhd", factors, ret_s);
 }
@@ -414,13 +414,13 @@ is_deadline(const char *text)
 static bool
 is_give_up(const char *text)
 {
-	return is_duration(text, 365 * (int64_t)86400);
+	return is_duration(text, 365 * MH_DAY_S);
 }
 
 static bool
 is_lead(const char *text)
 {
-	return is_duration(text, 3650 * (int64_t)86400);
+	return is_duration(text, 3650 * MH_DAY_S);
 }
 
 static bool
@@ -443,7 +443,7 @@ is_keep(const char *text)
 {
 	int64_t s;
 
-	return conf_duration(text, &s) && s >= 86400 && s <= 3650 * (int64_t)86400;
+	return conf_duration(text, &s) && s >= MH_DAY_S && s <= 3650 * MH_DAY_S;
 }
 
 static bool
@@ -472,7 +472,7 @@ is_auth(const char *text)
 static bool
 is_poll(const char *text)
 {
-	return is_duration(text, 86400);
+	return is_duration(text, MH_DAY_S);
 }
 
 /* RFC 2177: a server may end an IDLE after 30 minutes, and says to come again every 29. */

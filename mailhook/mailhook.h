@@ -126,6 +126,7 @@ const char *time_text(char dst[MH_TIME_TEXT], int64_t t);
 enum mh_status time_read(struct mh_span s, int64_t *ret_t, struct mh_err *err);
 int64_t time_of_civil(int year, int month, int day, int hour, int minute, int second); /* proleptic Gregorian */
 void time_to_civil(int64_t t, int *ret_year, int *ret_month, int *ret_day);
+#define MH_DAY_S INT64_C(86400)
 int64_t time_day(int64_t t); /* days since 1970-01-01, rounded down */
 
 /* -- a mail, decoded ---------------------------------------------------------------------------------------------- */

@@ -7,7 +7,6 @@
 #include "parsers/read_view.h"
 
 #define MAX_FOUND (4 * MH_MAX_NOTICES) /* before what was said twice is dropped; compared each with each */
-#define DAY_S 86400
 
 static bool
 read_days(struct mh_span s, int32_t *ret)
@@ -300,7 +299,7 @@ find_expiry(struct view_reader *r, const struct place *p, struct notice *n)
 		return status == MH_OK ? MH_SKIP : status;
 	}
 	const int64_t from = v->has_event_time ? v->event_time : v->date;
-	n->expires = (time_day(from) + n->days_stated + 1) * DAY_S - 1;
+	n->expires = (time_day(from) + n->days_stated + 1) * MH_DAY_S - 1;
 	n->precision = MH_DERIVED;
 	explain(r->e, &(struct decision){ DECISION_DATE, COUNTS, r->slot, r->view_index, p->pattern + 1,
 			  .text = p->facts[FACT_DAYS],

@@ -318,8 +318,7 @@ read_case(const cJSON *c, struct request *r, struct mh_err *err)
 	const char *precision = json_string(c, "precision");
 	const int64_t left_s = r->expiry.expires - r->now;
 	r->expiry.by_the_second = precision == NULL || strcmp(precision, "second") == 0;
-	r->expiry.days_left =
-	    (left_s >= 0 ? left_s : left_s - 86399) / 86400; /* rounded down: the core counts so too */
+	r->expiry.days_left = time_day(left_s); /* the core counts so too */
 	return MH_OK;
 }
 

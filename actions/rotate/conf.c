@@ -71,7 +71,7 @@ check_seconds(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const long s = cfg_opt_getnint(opt, 0);
 
-	if (s < 1 || s > 30 * DAY_S)
+	if (s < 1 || s > 30 * MH_DAY_S)
 		cfg_error(cfg, "%s must be from 1 to 2592000 seconds", cfg_opt_name(opt));
 	return 0;
 }

@@ -137,7 +137,7 @@ fits(const struct run *r, const struct handed *h, struct mh_err *err)
 		return mh_fail(err, MH_BAD, "the old token does not end when the notice says: look again in AWS");
 	if (h->has_old && strcmp(h->old.id, h->fresh.id) == 0)
 		return mh_fail(err, MH_BAD, "the old and the new token have the same id");
-	if (h->fresh.expires <= run_now(r) + DAY_S || (h->has_old && h->fresh.expires <= h->old.expires))
+	if (h->fresh.expires <= run_now(r) + MH_DAY_S || (h->has_old && h->fresh.expires <= h->old.expires))
 		return mh_fail(err, MH_BAD, "a new token that ends at %s is not newer", time_text(t, h->fresh.expires));
 	return MH_OK;
 }

@@ -9,16 +9,15 @@
 #include "actions/rotate/idp.h"
 #include "actions/rotate/seal.h"
 
-#define DAY_S INT64_C(86400)
-#define NOTICE_BEFORE_S (90 * DAY_S) /* AWS writes from 90 days before the end */
-#define MATCH_S DAY_S                /* a token is the notice's where the ends differ by no more */
-#define ALARM_BEFORE_S (2 * DAY_S)   /* not done so long before the old token's end: people are told */
-#define SCIM_PATIENCE_S 600          /* a new token may need some time until AWS takes it */
-#define VALIDATE_PATIENCE_S DAY_S    /* the provider refuses the new token: tried so long */
-#define CREATE_DOUBT_S 120           /* a create without an answer shows in the list by then, or was none */
-#define SKEW_S 5                     /* AWS's clock against ours, for the token of a create without an answer */
-#define MAX_SAVES 8                  /* refusals by conflict or missing consistency */
-#define MAX_RESAVES 3                /* saved, and then it does not work */
+#define NOTICE_BEFORE_S (90 * MH_DAY_S) /* AWS writes from 90 days before the end */
+#define MATCH_S MH_DAY_S                /* a token is the notice's where the ends differ by no more */
+#define ALARM_BEFORE_S (2 * MH_DAY_S)   /* not done so long before the old token's end: people are told */
+#define SCIM_PATIENCE_S 600             /* a new token may need some time until AWS takes it */
+#define VALIDATE_PATIENCE_S MH_DAY_S    /* the provider refuses the new token: tried so long */
+#define CREATE_DOUBT_S 120              /* a create without an answer shows in the list by then, or was none */
+#define SKEW_S 5                        /* AWS's clock against ours, for the token of a create without an answer */
+#define MAX_SAVES 8                     /* refusals by conflict or missing consistency */
+#define MAX_RESAVES 3                   /* saved, and then it does not work */
 #define WHO_BYTES 100
 
 enum approval { APPROVAL_ASK, APPROVAL_AUTO, APPROVAL_TICKET_ONLY };

@@ -7,8 +7,8 @@
 
 #define FORGE_PAGE 30 /* an issue is some 8 kB of JSON: well below HTTP_MAX_BODY_BYTES */
 #define FORGE_PAGES 40
-#define FORGE_OLD_S ((int64_t)500 * 86400) /* no case is older: where a list that is sorted by age may end */
-#define FORGE_LABEL_BYTES 50               /* GitHub refuses a longer one, and the issue with it */
+#define FORGE_OLD_S (500 * MH_DAY_S) /* no case is older: where a list that is sorted by age may end */
+#define FORGE_LABEL_BYTES 50         /* GitHub refuses a longer one, and the issue with it */
 
 /* The text of a new issue: body, the configured fields as a list, and the key and job, hidden.
  *   errors  MH_LIMIT out is full */

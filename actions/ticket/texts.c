@@ -251,7 +251,7 @@ static enum mh_status
 due_day(const struct ticket_conf *c, const struct request *q, struct arena *a, struct mh_span *ret, struct mh_err *err)
 {
 	char text[MH_TIME_TEXT];
-	int64_t t = q->expiry.expires - c->due_before_days * 86400;
+	int64_t t = q->expiry.expires - c->due_before_days * MH_DAY_S;
 
 	*ret = MH_NONE;
 	if (!q->expiry.has_expires)

@@ -1,8 +1,6 @@
 /* instant.c: UTC seconds to and from civil dates and RFC 3339 text; no libc calendar, so no locale and no zone. */
 #include "mailhook/mailhook.h"
 
-#define DAY_S 86400
-
 /* Days since 1970-01-01, counted in eras of 400 years from 1 March, so that the leap day is a year's last. */
 static int64_t
 days_of_civil(int year, int month, int day)
@@ -19,13 +17,13 @@ days_of_civil(int year, int month, int day)
 int64_t
 time_of_civil(int year, int month, int day, int hour, int minute, int second)
 {
-	return days_of_civil(year, month, day) * DAY_S + (int64_t)hour * 3600 + (int64_t)minute * 60 + second;
+	return days_of_civil(year, month, day) * MH_DAY_S + (int64_t)hour * 3600 + (int64_t)minute * 60 + second;
 }
 
 int64_t
 time_day(int64_t t)
 {
-	return (t >= 0 ? t : t - (DAY_S - 1)) / DAY_S;
+	return (t >= 0 ? t : t - (MH_DAY_S - 1)) / MH_DAY_S;
 }
 
 void
@@ -53,7 +51,7 @@ time_text(char dst[MH_TIME_TEXT], int64_t t)
 	t = t < first ? first : t > last ? last : t; /* four digits of year is what RFC 3339 has */
 	time_to_civil(t, &year, &month, &day);
 
-	const int second = (int)(t - time_day(t) * DAY_S);
+	const int second = (int)(t - time_day(t) * MH_DAY_S);
 	const int pairs[] = { year / 100, year % 100, month, day, second / 3600, second / 60 % 60, second % 60 };
 	char *p = dst;
 

@@ -15,7 +15,6 @@
 #include "mailhook/work/log.h"
 #include "parsers/parser.h"
 
-#define DAY_S 86400
 #define NARROW_FROM 500          /* messages at once from which on a server's search is worth its while */
 #define TOKEN_PATIENCE_MS 200000 /* a token, twice, and looking up a name: session_open's other waits */
 #define READING_MS 15000         /* the reading child ends after 6 s */
@@ -265,7 +264,7 @@ take_headers(struct watch *w, const struct uids *u, size_t *at, struct mh_err *e
 		while (k < n && found[k].uid != uid)
 			k++;
 		if (k == n) /* expunged by now, most often */
-			status = position_again(&w->position, uid, clock_now() - DAY_S)
+			status = position_again(&w->position, uid, clock_now() - MH_DAY_S)
 				     ? MH_OK
 				     : mh_fail(err, MH_RETRY, "the server leaves out messages that it has named");
 		else if (likely[k])
@@ -492,7 +491,7 @@ compare(struct watch *w)
 		log_event(LOG_NOTICE, "mailbox", NULL,
 		    "mailbox %s: the folder is another one now (UIDVALIDITY %u, was %u): the last %d days are read "
 		    "again",
-		    w->box->name, now, w->position.uidvalidity, w->box->rescan_s / DAY_S);
+		    w->box->name, now, w->position.uidvalidity, (int)(w->box->rescan_s / MH_DAY_S));
 	position_reset(&w->position, now, clock_now() - w->box->rescan_s);
 }
 

@@ -12,8 +12,6 @@
 #include "mailhook/work/job.h"
 #include "mailhook/work/ledger/times.h"
 
-#define DAY_S 86400
-
 /* -- does a notice fit a case? ------------------------------------------------------------------------------------- */
 
 static bool
@@ -223,7 +221,7 @@ open_for(struct take *t, struct notice_row *n, struct mh_err *err)
 	enum mh_status status = MH_OK;
 
 	if (c.unlisted && n->trust == TRUST_UNVERIFIED) {
-		status = ledger_unlisted_since(t->w->db, time_day(t->now) * DAY_S, &today, err);
+		status = ledger_unlisted_since(t->w->db, time_day(t->now) * MH_DAY_S, &today, err);
 		if (status == MH_OK && today >= t->w->conf->flood_unlisted)
 			return case_flood(t, n, err);
 	}
@@ -388,8 +386,8 @@ case_place(struct take *t, struct notice_row *n, struct mh_err *err)
 
 	if (t->drill)
 		return open_for(t, n, err); /* apart from all that is real */
-	enum mh_status status = ledger_case_candidates(t->w->db, n->kind, n->account, (day - DERIVED_DAYS) * DAY_S,
-	    (day + DERIVED_DAYS + 1) * DAY_S - 1, t->a, &fit, err);
+	enum mh_status status = ledger_case_candidates(t->w->db, n->kind, n->account, (day - DERIVED_DAYS) * MH_DAY_S,
+	    (day + DERIVED_DAYS + 1) * MH_DAY_S - 1, t->a, &fit, err);
 
 	if (status != MH_OK)
 		return status;

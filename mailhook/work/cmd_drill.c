@@ -122,7 +122,7 @@ write_notice(const struct drill *d, struct buf *out)
 	    "\n"
 	    "The SCIM access token used to automatically provision users expires in %d days on ",
 	    d->mark, DRILL_DAYS);
-	put_day(out, now + (int64_t)DRILL_DAYS * 86400);
+	put_day(out, now + DRILL_DAYS * MH_DAY_S);
 	buf_puts(out, " GMT.\n");
 }
 

@@ -10,7 +10,6 @@
 #include "mailhook/work/commands.h"
 #include "mailhook/work/publish.h"
 
-#define DAY_S INT64_C(86400)
 #define MOST_DAYS 36500
 
 /* -- the table ----------------------------------------------------------------------------------------------------- */
@@ -25,7 +24,7 @@ left(char dst[24], const struct case_row *c, int64_t now)
 	else if (s < 0)
 		(void)snprintf(dst, 24, "past");
 	else
-		(void)snprintf(dst, 24, "%lldd", (long long)(s / DAY_S));
+		(void)snprintf(dst, 24, "%lldd", (long long)(s / MH_DAY_S));
 }
 
 static const char *
@@ -44,7 +43,7 @@ tone(const struct case_row *c, int64_t now)
 		return "\033[2m";
 	if (!c->has_expires)
 		return "\033[35m";
-	return s < 0 ? "\033[31m" : s < 7 * DAY_S ? "\033[33m" : s < 30 * DAY_S ? "\033[1m" : "";
+	return s < 0 ? "\033[31m" : s < 7 * MH_DAY_S ? "\033[33m" : s < 30 * MH_DAY_S ? "\033[1m" : "";
 }
 
 /* What a mail said goes to a terminal only escaped. */
@@ -80,7 +79,7 @@ bool
 case_json(cJSON *j, const struct case_row *c, int64_t now)
 {
 	const int64_t s = c->expires - now;
-	const int64_t days = s >= 0 ? s / DAY_S : -((-s + DAY_S - 1) / DAY_S);
+	const int64_t days = time_day(s);
 
 	return json_add_integer(j, "id", c->id) && json_add_string(j, "key", c->key) &&
 	       json_add_string(j, "kind", c->kind) && json_add_string(j, "account", c->account) &&
@@ -150,7 +149,7 @@ read_wish(const struct options *o, struct wish *ret)
 	}
 	ret->within_s = 0;
 	if (o->within != NULL &&
-	    (!conf_duration(o->within, &ret->within_s) || ret->within_s < 1 || ret->within_s > MOST_DAYS * DAY_S)) {
+	    (!conf_duration(o->within, &ret->within_s) || ret->within_s < 1 || ret->within_s > MOST_DAYS * MH_DAY_S)) {
 		work_log("list: --within takes a time, as 30d or 12h, not \"%s\"",
 		    mh_escape(shown, sizeof(shown), span_of(o->within)));
 		return false;

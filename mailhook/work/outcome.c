@@ -134,7 +134,7 @@ apply_answer(struct work *w, struct job_row *j, const struct answer_line *answer
     struct buf *summary)
 {
 	const struct conf_action *act = conf_action(w->conf, j->action);
-	const int64_t give_up_s = act == NULL ? 3 * 86400 : act->give_up_s;
+	const int64_t give_up_s = act == NULL ? 3 * MH_DAY_S : act->give_up_s;
 
 	buf_printf(summary, "%s%s", observed ? "observed: " : "", answer->summary);
 	if (is_left(w, answer)) {

@@ -11,8 +11,6 @@
 #include "mailhook/work/ledger/times.h"
 #include "mailhook/work/pass.h"
 
-#define DAY_S 86400
-
 /* One credential, and what its case must say now. */
 struct wanted {
 	struct case_row c;
@@ -143,7 +141,7 @@ near(const struct wanted *want, int64_t now)
 
 	for (const char *p = want->thresholds->n == 0 ? "" : want->thresholds->items[0]; *p >= '0' && *p <= '9'; p++)
 		days = days * 10 + (*p - '0');
-	return !want->c.has_expires || want->c.expires - days * DAY_S <= now;
+	return !want->c.has_expires || want->c.expires - days * MH_DAY_S <= now;
 }
 
 /* The configuration's first; a block of the same name as what an action tells of holds. */

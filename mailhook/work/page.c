@@ -9,7 +9,6 @@
 #include "mailhook/work/job.h"
 #include "mailhook/work/publish.h"
 
-#define DAY_S INT64_C(86400)
 #define SOON_DAYS 7
 #define NEAR_DAYS 30
 #define ROW_ARENA_BYTES ((size_t)16 << 20)
@@ -115,7 +114,7 @@ tone_of(const struct case_row *c, int64_t now)
 		return TONE_BLANK;
 	if (s < 0)
 		return TONE_PAST;
-	return s < SOON_DAYS * DAY_S ? TONE_SOON : s < NEAR_DAYS * DAY_S ? TONE_NEAR : TONE_CALM;
+	return s < SOON_DAYS * MH_DAY_S ? TONE_SOON : s < NEAR_DAYS * MH_DAY_S ? TONE_NEAR : TONE_CALM;
 }
 
 static void

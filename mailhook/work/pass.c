@@ -13,10 +13,9 @@
 #include "mailhook/work/ledger/upkeep.h"
 #include "mailhook/work/mailboxes.h"
 
-#define DAY_S 86400
 #define PASS_ARENA_BYTES ((size_t)64 << 20)
 #define META_TIMES "times"
-#define RENEWED_SLACK_S (14 * DAY_S) /* AWS writes weekly at first: two weeks without a word are silence */
+#define RENEWED_SLACK_S (14 * MH_DAY_S) /* AWS writes weekly at first: two weeks without a word are silence */
 
 struct passing { /* one case that is looked at */
 	struct work *w;
@@ -72,7 +71,7 @@ crossed(struct passing *p)
 	int64_t lowest = 0;
 
 	for (size_t i = 0; i < thresholds->n; i++) {
-		const int64_t days = days_of(thresholds->items[i]), at = p->c.expires - days * DAY_S;
+		const int64_t days = days_of(thresholds->items[i]), at = p->c.expires - days * MH_DAY_S;
 
 		if (p->t.reminded != 0 && days >= p->t.reminded)
 			continue;
@@ -259,7 +258,7 @@ await(struct passing *p, struct mh_err *err)
 	if (due > p->now)
 		return MH_OK;
 	p->t.awaited = true;
-	status = ledger_case_later(p->w->db, &p->c, p->c.expires + DERIVED_DAYS * DAY_S, &later, err);
+	status = ledger_case_later(p->w->db, &p->c, p->c.expires + DERIVED_DAYS * MH_DAY_S, &later, err);
 	return status == MH_OK && !later ? open_silence(p, due, err) : status;
 }
 

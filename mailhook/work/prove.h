@@ -6,7 +6,7 @@
 #include "mailhook/work/work.h"
 
 #define PROVE_GIVE_UP_S                                                                                                \
-	(INT64_C(3) * 86400) /* since a message was first judged; keys are taken away some time after their use */
+	(3 * MH_DAY_S)       /* since a message was first judged; keys are taken away some time after their use */
 #define PROVE_MAX_PENDING 16 /* copies of one message that wait for a verdict */
 #define PROVE_SLOW_MS 1000
 #define PROVE_QUIET_MS                                                                                                 \

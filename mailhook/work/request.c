@@ -9,8 +9,6 @@
 #include "mailhook/work/job.h"
 #include "mailhook/work/ledger/approvals.h"
 
-#define DAY_S 86400
-
 static bool
 add_time_or_null(cJSON *j, const char *key, bool known, int64_t t)
 {
@@ -45,9 +43,7 @@ add_case(cJSON *parent, struct work *w, const struct case_row *c, size_t notices
 	    !add_time_or_null(j, "expires", c->has_expires, c->expires) ||
 	    !json_add_string(j, "precision", c->has_expires ? mh_precision_names[c->precision] : NULL))
 		return false;
-	if (c->has_expires
-		? !json_add_integer(j, "days_left", left >= 0 ? left / DAY_S : -((-left + DAY_S - 1) / DAY_S))
-		: !json_add_string(j, "days_left", NULL))
+	if (c->has_expires ? !json_add_integer(j, "days_left", time_day(left)) : !json_add_string(j, "days_left", NULL))
 		return false;
 	return json_add_string(j, "reason", case_is_drill(c) ? NULL : c->reason) &&
 	       cJSON_AddBoolToObject(j, "drill", case_is_drill(c)) != NULL &&
@@ -274,7 +270,7 @@ request_sample(
 		.account = "123456789012",
 		.region = "eu-west-1",
 		.has_expires = true,
-		.expires = now + INT64_C(89) * DAY_S,
+		.expires = now + INT64_C(89) * MH_DAY_S,
 		.open = true,
 		.opened = now };
 	MH_AUTO(drop_json) cJSON *r = cJSON_CreateObject();

@@ -13,7 +13,6 @@
 #include "mailhook/work/commands.h"
 #include "mailhook/work/ledger/refusals.h"
 
-#define DAY_S 86400
 #define STATE_ARENA_BYTES ((size_t)8 << 20)
 
 /* -- looking ------------------------------------------------------------------------------------------------------- */
@@ -79,11 +78,11 @@ look_at_cases(struct db *db, int64_t now, struct state *s, struct mh_err *err)
 		status = db_one(db, "SELECT count(*) FROM cases WHERE state = 'open' AND expires < $1",
 		    DB_ARGS(db_time(to, now)), &s->expired, err);
 	if (status == MH_OK)
-		status =
-		    db_one(db, between, DB_ARGS(db_time(from, now), db_time(to, now + 7 * DAY_S)), &s->within_7d, err);
+		status = db_one(
+		    db, between, DB_ARGS(db_time(from, now), db_time(to, now + 7 * MH_DAY_S)), &s->within_7d, err);
 	if (status == MH_OK)
 		status = db_one(
-		    db, between, DB_ARGS(db_time(from, now), db_time(to, now + 30 * DAY_S)), &s->within_30d, err);
+		    db, between, DB_ARGS(db_time(from, now), db_time(to, now + 30 * MH_DAY_S)), &s->within_30d, err);
 	return status;
 }
 

@@ -8,7 +8,7 @@
 #include "mailhook/work/launch.h"
 #include "mailhook/work/work.h"
 
-#define TOLD_ASK_S 86400 /* an action that once told of one is asked again, by its check */
+#define TOLD_ASK_S MH_DAY_S /* an action that once told of one is asked again, by its check */
 
 /* An action said so. Written only where it is news, or was last heard half a day ago; what cannot be written is logged. */
 void told_hear(struct work *w, const char *action, const struct credential_line *c, int64_t now);

@@ -3,7 +3,6 @@
 
 #include "mailhook/work/ledger/upkeep.h"
 
-#define DAY_S 86400
 #define PURGE_AT_ONCE 500      /* rows of one transaction: others wait for it */
 #define VACUUM_FROM_PERCENT 25 /* the worker rewrites the whole file only where that is worth it */
 
@@ -59,7 +58,7 @@ purge_due(struct work *w, int64_t now, bool *ret_known, bool *ret_due, struct mh
 		status = db_step(rows, err);
 	if (status == MH_OK)
 		status = db_get_time(rows, 0, ret_known, &last, err);
-	*ret_due = *ret_known && (now - last >= DAY_S || now < last);
+	*ret_due = *ret_known && (now - last >= MH_DAY_S || now < last);
 	return status == MH_SKIP ? MH_OK : status;
 }
 

@@ -11,7 +11,7 @@
 
 /* What was claimed so long ago was forgotten: the next notice of the same thing comes some 275 days later, whatever became
  * of this one. */
-#define CLAIM_VOID_S (INT64_C(120) * 86400)
+#define CLAIM_VOID_S (120 * MH_DAY_S)
 
 struct claim_row {
 	const char *name, *action;

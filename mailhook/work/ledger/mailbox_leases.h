@@ -10,7 +10,7 @@
 
 #include "mailhook/work/ledger/ledger.h"
 
-#define MAILBOX_FORGET_S (30 * INT64_C(86400)) /* a row that nobody took for so long is of a mailbox that is gone */
+#define MAILBOX_FORGET_S (30 * MH_DAY_S) /* a row that nobody took for so long is of a mailbox that is gone */
 
 struct mailbox_lease_row {
 	const char *mailbox, *node, *life;
