@@ -12,7 +12,8 @@
 #define SIGNED_WITHIN_S 300 /* AWS takes no signature of a clock that differs by more, so no create of ours either */
 #define CLAIMED_AGAIN_S 3600
 
-bool
+/* What a call to the AWS side came to: MH_SKIP turns to handover (true), other errors are said. */
+static bool
 side_failed(struct run *r, enum mh_status status, const struct mh_err *err)
 {
 	switch (side_status(r, status, err)) {

@@ -34,7 +34,9 @@ struct rotate_conf {
 	struct wire wire;
 };
 
-/* Reads the action's own file. check: nothing but faults matters, a missing file is one. */
+/* Reads the action's own file.
+ *   out     ret: rotate_conf_release is due in every case
+ *   errors  MH_BAD "FILE:LINE: what", no such file, no key_file; MH_RETRY not readable, no memory */
 enum mh_status rotate_conf_read(const char *path, struct rotate_conf *ret, struct mh_err *err);
 void rotate_conf_release(struct rotate_conf *c);
 /* Nobody has that key any more: what was sealed by it is made anew. */
@@ -132,9 +134,8 @@ bool run_save(struct run *r);
 
 /* The last line. Where nothing is in flight any more the tenant is let go before it: another case of it may begin. */
 void run_last(struct run *r, const struct outcome_line *o, const char *words);
-/* The same with what stands in the world behind the words.
+/* All say_ below are the last line too; but for say_report what stands in the world follows the words.
  *   in      step: what a person is asked for, or told: tickets hear of it when it is another than before; NULL: nothing */
-void say_done(struct run *r, const char *fmt, ...) MH_PRINTF(2, 3);
 void say_failed(struct run *r, const char *fmt, ...) MH_PRINTF(2, 3);
 void say_retry(struct run *r, const struct mh_err *err); /* retry_after_s of env; elsewhere where a file is missing */
 /* What a call of a side came to. A file that this machine lacks says nothing of the other side: MH_RETRY in its place,
@@ -154,8 +155,6 @@ void run_steps(struct run *r);
 /* create.c */
 bool step_plan(struct run *r);
 bool step_create(struct run *r);
-/* What a call to the AWS side came to: MH_SKIP turns to handover (true), other errors are said. */
-bool side_failed(struct run *r, enum mh_status status, const struct mh_err *err);
 bool run_list(struct run *r, struct aws_tokens *ret); /* true also where the way is by hand from now */
 bool run_remove(struct run *r, const char *id);       /* as run_list */
 bool run_claim(struct run *r);

@@ -15,8 +15,7 @@
 #include "actions/common/wire.h"
 #include "mailhook/mailhook.h"
 
-#define ROTATE_MAX_TOKENS 8 /* AWS keeps two; more is an answer to be refused, not to be cut */
-#define ROTATE_MAX_TENANTS 8
+#define ROTATE_MAX_TOKENS 8        /* AWS keeps two; more is an answer to be refused, not to be cut */
 #define ROTATE_ID_BYTES 200        /* ids of tokens, tenants and stores, with NUL: longer ones are refused */
 #define ROTATE_URL_BYTES 512       /* a SCIM endpoint, with NUL */
 #define ROTATE_TOKEN_MIN_BYTES 100 /* AWS's are 500 to 620 long; what is shorter was cut when it was copied */

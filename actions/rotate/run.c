@@ -104,12 +104,6 @@ finish(struct run *r, const struct outcome_line *o, const char *fmt, va_list ap)
 	} while (0)
 
 void
-say_done(struct run *r, const char *fmt, ...)
-{
-	FINISH(.outcome = "done", .retry_after_s = -1);
-}
-
-void
 say_failed(struct run *r, const char *fmt, ...)
 {
 	FINISH(.outcome = "failed", .retry_after_s = -1);
