@@ -38,7 +38,8 @@ plain_name(struct mh_span local, char dst[SMTP_MAX_LOCAL_BYTES])
 	return (struct mh_span){ dst, n };
 }
 
-const char *
+/* Why no automatic mail may go to that address, in words; NULL: it may. */
+static const char *
 address_refusal(struct mh_span address)
 {
 	static const char *const domains[] = { "amazon.com", "aws.com", "amazonaws.com", "amazonses.com" };

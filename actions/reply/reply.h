@@ -39,8 +39,6 @@ void reply_texts_release(struct reply_texts *t);
 
 /* One addr-spec that needs no quoting anywhere: dot-atom, "@", host name; ASCII; cannot be taken for an option. */
 bool address_valid(struct mh_span address);
-/* Why no automatic mail may go to that address, in words; NULL: it may. */
-const char *address_refusal(struct mh_span address);
 
 struct recipients {
 	const char *items[REPLY_MAX_RECIPIENTS]; /* foreign */

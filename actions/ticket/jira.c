@@ -27,7 +27,7 @@ check_deployment(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
-bool
+static bool
 jira_is_cloud(cfg_t *conf)
 {
 	const char *word = cfg_getstr(conf, "deployment"), *url = cfg_getstr(conf, "url");

@@ -46,8 +46,8 @@ load(struct jira *j, const char *what, const char *doing, cJSON **list, struct m
 	return MH_OK;
 }
 
-enum mh_status
-jira_load_fields(struct jira *j, struct mh_err *err)
+static enum mh_status
+load_fields(struct jira *j, struct mh_err *err)
 {
 	return load(j, "field", "read the fields of Jira", &j->field_list, err);
 }
@@ -196,7 +196,7 @@ add_fields(struct jira *j, const struct ticket_new *t, cJSON *fields, struct mh_
 	if (t->n_fields == 0)
 		return MH_OK;
 	/* a list too long to be taken: the ticket matters more than its fields */
-	const enum mh_status status = jira_load_fields(j, err);
+	const enum mh_status status = load_fields(j, err);
 	if (status != MH_OK && status != MH_LIMIT)
 		return status;
 	for (size_t i = 0; i < t->n_fields; i++) {

@@ -18,7 +18,6 @@ struct jira {
 	cJSON *priority_list;
 };
 
-bool jira_is_cloud(cfg_t *conf);
 /* A call below the API. fmt as rest_path's, which takes one argument here. */
 enum mh_status jira_call(struct jira *j, const struct rest_call *c, const char *fmt, const char *arg,
     struct rest_answer *ret, struct mh_err *err);
@@ -33,7 +32,6 @@ void jira_compare(struct jira *j, const cJSON *written, const cJSON *read);
 cJSON *jira_text(const struct jira *j, struct mh_span text);
 /* The id of a field by its name or id, and its schema; NULL: there is none of that name. */
 const cJSON *jira_field(struct jira *j, const char *name);
-enum mh_status jira_load_fields(struct jira *j, struct mh_err *err);
 enum mh_status jira_load_priorities(struct jira *j, struct mh_err *err);
 /* The highest of ours that is not above the issue's. */
 enum ticket_priority jira_priority(struct jira *j, const char *name);

@@ -19,18 +19,10 @@ static const struct ticket_driver *const drivers[] = {
 };
 
 const struct ticket_driver *
-ticket_driver_nth(size_t i)
-{
-	return i < sizeof(drivers) / sizeof(drivers[0]) ? drivers[i] : NULL;
-}
-
-const struct ticket_driver *
 ticket_driver(const char *name)
 {
-	const struct ticket_driver *d;
-
-	for (size_t i = 0; (d = ticket_driver_nth(i)) != NULL; i++)
-		if (strcmp(d->name, name) == 0)
-			return d;
+	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+		if (strcmp(drivers[i]->name, name) == 0)
+			return drivers[i];
 	return NULL;
 }

@@ -86,8 +86,9 @@ servicenow_value(const cJSON *row, const char *column)
 	return text == NULL ? "" : text;
 }
 
-enum mh_status
-servicenow_rows(struct servicenow *s, const char *table, const char *query, const char *fields, const char *doing,
+/* Rows of a table by a query, which is encoded. MH_SKIP: the table has none such. */
+static enum mh_status
+read_rows(struct servicenow *s, const char *table, const char *query, const char *fields, const char *doing,
     struct rest_answer *ret, const cJSON **ret_rows, struct mh_err *err)
 {
 	struct rest_call c = { .method = "GET", .doing = doing, .statuses = true };
@@ -250,7 +251,7 @@ servicenow_find(void *state, const char *key, struct ticket_ref *ret, struct mh_
 	    arena_printf(s->rest.desk->arena, &query, err, "correlation_id=%s^ORDERBYsys_created_on", key);
 
 	if (status == MH_OK)
-		status = servicenow_rows(s, s->table, query.p, STATE_COLUMNS, "search for the record", &a, &rows, err);
+		status = read_rows(s, s->table, query.p, STATE_COLUMNS, "search for the record", &a, &rows, err);
 	if (status != MH_OK)
 		return status;
 	const cJSON *found = choose(s, rows, key, &n_open);
@@ -287,7 +288,7 @@ servicenow_lookup(struct servicenow *s, const char *table, const char *column, c
 	if (status == MH_OK)
 		status = arena_printf(s->rest.desk->arena, &fields, err, "sys_id,%s", column);
 	if (status == MH_OK)
-		status = servicenow_rows(s, table, query.p, fields.p, "look up a name", &a, &rows, err);
+		status = read_rows(s, table, query.p, fields.p, "look up a name", &a, &rows, err);
 	if (status != MH_OK)
 		return status;
 	cJSON_ArrayForEach(item, rows)
@@ -319,8 +320,7 @@ check_choice(struct servicenow *s, const char *column, const char *wanted, struc
 
 	buf_init(&names, 512);
 	if (status == MH_OK)
-		status = servicenow_rows(
-		    s, "sys_choice", query.p, "element,value,label", "read the choices", &a, &rows, err);
+		status = read_rows(s, "sys_choice", query.p, "element,value,label", "read the choices", &a, &rows, err);
 	if (status == MH_RETRY)
 		return status;
 	cJSON_ArrayForEach(item, rows)
@@ -358,7 +358,7 @@ check_columns(struct servicenow *s, struct mh_err *err)
 	if (!buf_ok(&columns))
 		return mh_fail(err, MH_LIMIT, "too many fields");
 	const enum mh_status status =
-	    servicenow_rows(s, s->table, "ORDERBYDESCsys_created_on", columns.p, "read the table", &a, &rows, err);
+	    read_rows(s, s->table, "ORDERBYDESCsys_created_on", columns.p, "read the table", &a, &rows, err);
 	if (status != MH_OK)
 		return status == MH_SKIP ? MH_OK : status;
 	const cJSON *row = cJSON_GetArrayItem(rows, 0);

@@ -15,9 +15,6 @@ struct servicenow_level { /* what a priority is made of: 1 is the highest */
 
 /* "2/1". False: it is not two numbers from 1 to 3. */
 bool servicenow_level(const char *text, struct servicenow_level *ret);
-/* One row of a table by its sys_id or a query. query: is encoded; MH_SKIP: the table has none such. */
-enum mh_status servicenow_rows(struct servicenow *s, const char *table, const char *query, const char *fields,
-    const char *doing, struct rest_answer *ret, const cJSON **ret_rows, struct mh_err *err);
 /* The sys_id of a group or user by a column's very value; a sys_id stands for itself. MH_SKIP: there is none. */
 enum mh_status servicenow_lookup(struct servicenow *s, const char *table, const char *column, const char *value,
     const char **ret, struct mh_err *err);

@@ -159,7 +159,6 @@ extern const struct ticket_driver ticket_jira;    /* jira.c */
 extern const struct ticket_driver ticket_github, ticket_gitlab, ticket_servicenow, ticket_pagerduty, ticket_http;
 /* NULL: there is none of that name. */
 const struct ticket_driver *ticket_driver(const char *name);
-const struct ticket_driver *ticket_driver_nth(size_t i); /* NULL: past the last */
 
 /* -- plan.c: which event does what. Pure. ------------------------------------------------------------------------- */
 

@@ -7,8 +7,8 @@
 
 #define MAX_SHOWN_BYTES (256u << 10)
 
-struct preset_context
-trigger_context(struct trigger *t)
+static struct preset_context
+context_of(struct trigger *t)
 {
 	return (struct preset_context){ .preset = t->conf->preset,
 		.settings = &t->settings,
@@ -248,7 +248,7 @@ static enum mh_status
 look(struct trigger *t, const char *request, bool *ret_on, struct mh_err *err)
 {
 	MH_AUTO(preset_answer_release) struct preset_answer a = { .taken = NULL };
-	const struct preset_context c = trigger_context(t);
+	const struct preset_context c = context_of(t);
 	struct mh_err why = { 0 };
 
 	const enum mh_status found = preset_ask(&c, request, &a, &why);
@@ -270,7 +270,7 @@ follow(struct trigger *t, struct mh_err *err)
 		bool on = false;
 
 		for (size_t i = 0; i < 2; i++) {
-			const struct preset_context c = trigger_context(t);
+			const struct preset_context c = context_of(t);
 			bool can = false;
 			enum mh_status status = preset_can_ask(&c, requests[i], &can, err);
 
@@ -335,7 +335,7 @@ static enum mh_status
 start_by_preset(struct trigger *t, struct mh_err *err)
 {
 	MH_AUTO(preset_answer_release) struct preset_answer a = { .taken = NULL };
-	const struct preset_context c = trigger_context(t);
+	const struct preset_context c = context_of(t);
 	struct mh_err why = { 0 };
 
 	t->fault = AWS_FINE;
@@ -346,7 +346,7 @@ start_by_preset(struct trigger *t, struct mh_err *err)
 	t->state.asked_at = 0;
 	if (a.state != PRESET_OPEN)
 		return ended(t, a.state == PRESET_DONE, a.words, err);
-	const struct preset_context with = trigger_context(t);
+	const struct preset_context with = context_of(t);
 	bool can = false, can_find = false;
 	status = trigger_save(t, TRIGGER_STARTED, err);
 	if (status == MH_OK)
@@ -427,7 +427,7 @@ trigger_describe(struct trigger *t, struct mh_err *err)
 			buf_printf(&shown, "%s%s", i == 0 ? "" : " ", t->conf->command[i]);
 		buf_printf(&shown, "\n%s", t->state.payload);
 	} else {
-		const struct preset_context c = trigger_context(t);
+		const struct preset_context c = context_of(t);
 
 		status = preset_show(&c, "start", &shown, err);
 	}
@@ -446,7 +446,7 @@ static enum mh_status
 check_online(struct trigger *t, struct mh_err *err)
 {
 	MH_AUTO(preset_answer_release) struct preset_answer a = { .taken = NULL };
-	const struct preset_context c = trigger_context(t);
+	const struct preset_context c = context_of(t);
 	enum mh_status status = MH_OK;
 
 	if (preset_is_aws(t->conf->preset)) {
@@ -469,7 +469,7 @@ trigger_check(struct trigger *t, struct mh_err *err)
 	if (t->conf->preset == NULL) {
 		status = trigger_program_check(t->conf, err);
 	} else {
-		const struct preset_context c = trigger_context(t);
+		const struct preset_context c = context_of(t);
 
 		status = preset_check(&c, err);
 		if (status == MH_OK && preset_is_aws(t->conf->preset))

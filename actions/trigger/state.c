@@ -129,8 +129,9 @@ execution_of(const struct trigger *t, struct mh_span uuid, struct mh_span *ret, 
 	return MH_OK;
 }
 
-enum mh_status
-trigger_vars(struct trigger *t, struct mh_err *err)
+/* The variables of the case and the action's own. */
+static enum mh_status
+read_vars(struct trigger *t, struct mh_err *err)
 {
 	struct template_vars of_case = { NULL, 0 };
 	struct template_var *all = arena_array(t->arena, MAX_VARS, sizeof(*all));
@@ -256,14 +257,14 @@ trigger_state_begin(struct trigger *t, struct mh_err *err)
 
 	if (t->state.payload == NULL) {
 		t->state.since = t->request->now;
-		status = trigger_vars(t, err);
+		status = read_vars(t, err);
 		if (status == MH_OK)
 			status = fill_values(t, err);
 		if (status == MH_OK)
 			status = fill_payload(t, err);
 	}
 	if (status == MH_OK)
-		status = trigger_vars(t, err);
+		status = read_vars(t, err);
 	return status == MH_OK ? use_values(t, err) : status;
 }
 

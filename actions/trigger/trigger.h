@@ -63,14 +63,11 @@ enum mh_status trigger_state_again(struct trigger *t, struct mh_err *err);
 void trigger_state_release(struct trigger_state *s);
 /* Stores it. MH_RETRY: the job is no longer ours. */
 enum mh_status trigger_save(struct trigger *t, enum trigger_step step, struct mh_err *err);
-/* The variables of the case and the action's own. */
-enum mh_status trigger_vars(struct trigger *t, struct mh_err *err);
 
 /* -- run.c: goes as far as it can, and says the outcome */
 enum mh_status trigger_run(struct trigger *t, struct mh_err *err);
 enum mh_status trigger_describe(struct trigger *t, struct mh_err *err);
 enum mh_status trigger_check(struct trigger *t, struct mh_err *err);
-struct preset_context trigger_context(struct trigger *t);
 
 /* -- aws_send.c: preset.h's send, through aws.h */
 enum mh_status trigger_send(
