@@ -11,7 +11,6 @@
 #include "mailhook/clock.h"
 #include "mailhook/fd.h"
 
-#define SUMMARY_MAX_BYTES 1000
 #define NO_DEADLINE INT64_MAX
 
 void
@@ -192,13 +191,13 @@ say(struct protocol *p, const char *fmt, ...)
 void
 outcome(struct protocol *p, const struct outcome_line *o, const char *fmt, ...)
 {
-	char words[SUMMARY_MAX_BYTES + 1];
+	char words[MH_MAX_ACTION_SUMMARY_BYTES + 1];
 	va_list ap;
 
 	va_start(ap, fmt);
 	(void)vsnprintf(words, sizeof(words), fmt, ap);
 	va_end(ap);
-	words[utf8_cut(span_of(words), SUMMARY_MAX_BYTES - 4)] = '\0';
+	words[utf8_cut(span_of(words), MH_MAX_ACTION_SUMMARY_BYTES - 4)] = '\0';
 
 	MH_AUTO(drop_json) cJSON *line = cJSON_CreateObject();
 	bool ok =
