@@ -136,18 +136,6 @@ percent_decode(char *p, size_t n, size_t *ret_n)
 	return out <= MH_MAX_ENVELOPE_BYTES;
 }
 
-/* Takes s up to the next blank, or to its end. */
-static struct mh_span
-word(struct mh_span *s)
-{
-	const char *blank = s->n == 0 ? NULL : memchr(s->p, ' ', s->n);
-	const size_t n = blank == NULL ? s->n : (size_t)(blank - s->p);
-	const struct mh_span w = span_head(*s, n);
-
-	*s = span_from(*s, blank == NULL ? n : n + 1);
-	return w;
-}
-
 static enum mh_status
 read_head(struct buf *file, struct mh_span *ret_raw, struct envelope *ret, struct mh_err *err)
 {
@@ -160,8 +148,8 @@ read_head(struct buf *file, struct mh_span *ret_raw, struct envelope *ret, struc
 		return mh_fail(err, MH_BAD, "the file does not begin as an intake file");
 
 	struct mh_span line = span_head(head, (size_t)(lf - head.p));
-	const struct mh_span mark = word(&line), version = word(&line), when = word(&line);
-	const struct mh_span from = word(&line), cut = word(&line);
+	const struct mh_span mark = span_word(&line), version = span_word(&line), when = span_word(&line);
+	const struct mh_span from = span_word(&line), cut = span_word(&line);
 	if (!span_eq(mark, MH_LIT("mailhook")) || !span_eq(version, MH_LIT("1")) ||
 	    time_read(when, &e.received, NULL) != MH_OK || !span_starts(from, MH_LIT("from=")) || line.n != 0 ||
 	    !(span_eq(cut, MH_LIT("cut=0")) || span_eq(cut, MH_LIT("cut=1"))))

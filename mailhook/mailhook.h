@@ -38,6 +38,7 @@ struct mh_span span_from(struct mh_span s, size_t at); /* s without its first at
 struct mh_span span_head(struct mh_span s, size_t n);  /* the first n bytes; n is cut to s.n */
 /* The first line of *s without its line end (LF or CRLF); *s moves past it. False when *s is empty. */
 bool span_line(struct mh_span *s, struct mh_span *ret_line);
+struct mh_span span_word(struct mh_span *s); /* takes s up to the next blank, or to its end */
 /* Offset of needle in s at or after from, or SIZE_MAX. span_ifind ignores the case of ASCII letters. */
 size_t span_find(struct mh_span s, struct mh_span needle, size_t from);
 size_t span_ifind(struct mh_span s, struct mh_span needle, size_t from);

@@ -103,6 +103,17 @@ span_line(struct mh_span *s, struct mh_span *ret_line)
 	return true;
 }
 
+struct mh_span
+span_word(struct mh_span *s)
+{
+	const char *blank = s->n == 0 ? NULL : memchr(s->p, ' ', s->n);
+	const size_t n = blank == NULL ? s->n : (size_t)(blank - s->p);
+	const struct mh_span w = span_head(*s, n);
+
+	*s = span_from(*s, blank == NULL ? n : n + 1);
+	return w;
+}
+
 size_t
 utf8_sequence(struct mh_span s)
 {

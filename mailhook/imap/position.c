@@ -116,22 +116,10 @@ number(struct mh_span s, uint64_t max, uint64_t *ret)
 	return s.n > 0 && n <= max;
 }
 
-/* Takes s up to the next blank, or to its end. */
-static struct mh_span
-word(struct mh_span *s)
-{
-	const char *blank = s->n == 0 ? NULL : memchr(s->p, ' ', s->n);
-	const size_t n = blank == NULL ? s->n : (size_t)(blank - s->p);
-	const struct mh_span w = span_head(*s, n);
-
-	*s = span_from(*s, blank == NULL ? n : n + 1);
-	return w;
-}
-
 static bool
 read_filing(struct position *p, struct mh_span uid_text, struct mh_span rest)
 {
-	const struct mh_span as = word(&rest);
+	const struct mh_span as = span_word(&rest);
 	uint64_t uid = 0;
 
 	for (size_t i = 0; i < FILINGS; i++) {
@@ -148,7 +136,7 @@ read_filing(struct position *p, struct mh_span uid_text, struct mh_span rest)
 static bool
 read_line(struct position *p, struct mh_span line)
 {
-	const struct mh_span name = word(&line), first = word(&line);
+	const struct mh_span name = span_word(&line), first = span_word(&line);
 	uint64_t a = 0, b = 0, c = 0;
 
 	if (span_eq(name, MH_LIT("file")))
@@ -162,7 +150,7 @@ read_line(struct position *p, struct mh_span line)
 	else if (span_eq(name, MH_LIT("uid")))
 		p->uid = (uint32_t)a;
 	else if (!span_eq(name, MH_LIT("again")) || p->n_again == MH_IMAP_AGAIN ||
-		 !number(word(&line), UINT32_MAX, &b) || !number(line, INT64_MAX, &c))
+		 !number(span_word(&line), UINT32_MAX, &b) || !number(line, INT64_MAX, &c))
 		return false;
 	else
 		p->again[p->n_again++] =

@@ -39,18 +39,6 @@ screen_begin(struct screen *s, const struct screen_limits *limits)
 
 /* -- words and numbers -------------------------------------------------------------------------------------------- */
 
-/* Takes s up to the next blank, or to its end. */
-static struct mh_span
-word(struct mh_span *s)
-{
-	const char *blank = s->n == 0 ? NULL : memchr(s->p, ' ', s->n);
-	const size_t n = blank == NULL ? s->n : (size_t)(blank - s->p);
-	const struct mh_span w = span_head(*s, n);
-
-	*s = span_from(*s, blank == NULL ? n : n + 1);
-	return w;
-}
-
 /* RFC 3501 nz-number and number: 32 bits. libetpan's own reader wraps around. */
 static bool
 is_number(struct mh_span s)
@@ -123,7 +111,7 @@ put_status_text(struct screen *s, struct mh_span text)
 	}
 	(void)mh_escape(s->words, sizeof(s->words), span_trim(rest));
 
-	const struct mh_span name = word(&inside);
+	const struct mh_span name = span_word(&inside);
 	if (name.n == 0) {
 		buf_puts(&s->out, " x\r\n");
 		return;
@@ -156,7 +144,7 @@ static enum mh_status
 tagged(struct screen *s, struct mh_span line, struct mh_err *err)
 {
 	struct mh_span rest = line;
-	const struct mh_span tag = word(&rest), name = word(&rest);
+	const struct mh_span tag = span_word(&rest), name = span_word(&rest);
 	const enum screen_end end = end_of(name);
 	char shown[60];
 
@@ -267,7 +255,7 @@ static enum mh_status
 untagged(struct screen *s, struct mh_span line, int *ret_class, bool *ret_text, struct mh_err *err)
 {
 	struct mh_span rest = span_from(line, 2);
-	const struct mh_span first = word(&rest);
+	const struct mh_span first = span_word(&rest);
 	const enum screen_end end = end_of(first);
 
 	*ret_class = CLASS_HIDDEN;
@@ -285,7 +273,7 @@ untagged(struct screen *s, struct mh_span line, int *ret_class, bool *ret_text, 
 		return mh_fail(err, MH_BAD, "the server lets in without a login, as nobody should");
 	*ret_text = false;
 	if (is_number(first)) {
-		const struct mh_span what = word(&rest);
+		const struct mh_span what = span_word(&rest);
 
 		if (span_ieq(what, MH_LIT("EXISTS"))) {
 			s->news = true;
