@@ -194,17 +194,15 @@ is_bool(const char *text)
 static bool
 names(struct mh_span written, const char *name)
 {
-	static const char digits[] = "0123456789abcdef";
 	size_t i = 0;
 
 	for (; i < written.n && *name != '\0'; name++) {
 		unsigned char c = (unsigned char)written.p[i++];
 		if (c == '%' && i + 2 <= written.n) {
-			const char *high = strchr(digits, written.p[i] | 0x20),
-				   *low = strchr(digits, written.p[i + 1] | 0x20);
-			if (high == NULL || low == NULL)
+			const int high = hex_digit(written.p[i]), low = hex_digit(written.p[i + 1]);
+			if (high < 0 || low < 0)
 				return false;
-			c = (unsigned char)((high - digits) << 4 | (low - digits));
+			c = (unsigned char)(high * 16 + low);
 			i += 2;
 		}
 		if (c != (unsigned char)*name)

@@ -43,6 +43,16 @@ struct mh_span span_word(struct mh_span *s); /* takes s up to the next blank, or
 size_t span_find(struct mh_span s, struct mh_span needle, size_t from);
 size_t span_ifind(struct mh_span s, struct mh_span needle, size_t from);
 
+static inline int
+hex_digit(char c) /* -1: none */
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 bool utf8_valid(struct mh_span s);
 size_t utf8_sequence(struct mh_span s); /* length of the well-formed sequence (Unicode table 3-7) s starts with, or 0 */
 size_t utf8_ascii(struct mh_span s);    /* how many ASCII bytes s starts with */

@@ -42,16 +42,6 @@ static const struct wrapper wrappers[] = {
 	{ "scanmail.trustwave.com", NULL, "u", IN_QUERY },
 };
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Takes one layer of "%3A" off; mark is what stands for "%". */
 static enum mh_status
 decode(struct mh_span s, char mark, struct arena *a, struct mh_span *ret, struct mh_err *err)
@@ -62,8 +52,8 @@ decode(struct mh_span s, char mark, struct arena *a, struct mh_span *ret, struct
 	if (p == NULL)
 		return mh_fail(err, MH_LIMIT, "no room for a link in the message's arena");
 	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == mark && i + 2 < s.n && hex(s.p[i + 1]) >= 0 && hex(s.p[i + 2]) >= 0) {
-			p[n++] = (char)(hex(s.p[i + 1]) * 16 + hex(s.p[i + 2]));
+		if (s.p[i] == mark && i + 2 < s.n && hex_digit(s.p[i + 1]) >= 0 && hex_digit(s.p[i + 2]) >= 0) {
+			p[n++] = (char)(hex_digit(s.p[i + 1]) * 16 + hex_digit(s.p[i + 2]));
 			i += 2;
 		} else {
 			p[n++] = mark == '-' && s.p[i] == '_' ? '/' : s.p[i];

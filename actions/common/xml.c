@@ -34,23 +34,17 @@ static uint32_t
 numeric(struct mh_span digits)
 {
 	const bool hex = digits.n > 0 && digits.p[0] == 'x';
+	const int base = hex ? 16 : 10;
 	uint32_t c = 0;
 
 	if (hex)
 		digits = span_from(digits, 1);
 	for (size_t i = 0; i < digits.n; i++) {
-		const char d = digits.p[i];
-		uint32_t value = 16;
+		const int value = hex_digit(digits.p[i]);
 
-		if (d >= '0' && d <= '9')
-			value = (uint32_t)(d - '0');
-		else if (hex && d >= 'a' && d <= 'f')
-			value = (uint32_t)(d - 'a') + 10;
-		else if (hex && d >= 'A' && d <= 'F')
-			value = (uint32_t)(d - 'A') + 10;
-		if (value > 15 || c > 0x10FFFF)
+		if (value < 0 || value >= base || c > 0x10FFFF)
 			return 0;
-		c = c * (hex ? 16 : 10) + value;
+		c = c * (uint32_t)base + (uint32_t)value;
 	}
 	return c < 0x20 || c > 0x10FFFF || (c >= 0xD800 && c < 0xE000) ? 0 : c;
 }

@@ -27,16 +27,6 @@ put_hex(const unsigned char *bytes, size_t n, char *dst)
 	dst[2 * n] = '\0';
 }
 
-static int
-digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* False: s is not n bytes in hex. */
 static bool
 read_hex(struct mh_span s, unsigned char *dst, size_t n)
@@ -44,7 +34,7 @@ read_hex(struct mh_span s, unsigned char *dst, size_t n)
 	if (s.n != 2 * n)
 		return false;
 	for (size_t i = 0; i < n; i++) {
-		const int high = digit(s.p[2 * i]), low = digit(s.p[2 * i + 1]);
+		const int high = hex_digit(s.p[2 * i]), low = hex_digit(s.p[2 * i + 1]);
 
 		if (high < 0 || low < 0)
 			return false;

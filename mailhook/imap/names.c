@@ -19,15 +19,6 @@ is_loopback(const char *host)
 	return inet_pton(AF_INET6, host, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
 }
 
-static int
-hex_value(char c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-				      : -1;
-}
-
 /* Decodes in place, which never makes it longer. */
 static bool
 percent_decode(char *p, size_t n)
@@ -39,7 +30,7 @@ percent_decode(char *p, size_t n)
 			p[out++] = p[i];
 			continue;
 		}
-		const int high = n - i > 2 ? hex_value(p[i + 1]) : -1, low = n - i > 2 ? hex_value(p[i + 2]) : -1;
+		const int high = n - i > 2 ? hex_digit(p[i + 1]) : -1, low = n - i > 2 ? hex_digit(p[i + 2]) : -1;
 		if (high < 0 || low < 0 || high * 16 + low == 0)
 			return false;
 		p[out++] = (char)(unsigned char)(high * 16 + low);

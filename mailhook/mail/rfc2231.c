@@ -164,16 +164,6 @@ find(const struct content *c, const char *name, int section, bool any_form)
 	return NULL;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Undoes the escapes of one section; returns how many bytes it wrote, never more than value.n. */
 static size_t
 unescape(const struct param *p, struct mh_span value, char *dst)

@@ -17,16 +17,6 @@ base64_digit(unsigned char c)
 	return c == '+' ? 62 : c == '/' ? 63 : JUNK;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 struct base64 {
 	unsigned bits; /* of the digits since the last whole group of four */
 	size_t n_digits;

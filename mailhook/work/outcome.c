@@ -24,7 +24,7 @@ job_backoff_s(const char *job_key, int64_t attempt)
 	const struct mh_span fields[] = { MH_LIT("jitter"), span_of(job_key), span_of(text) };
 	if (digest_fields(fields, 3, hex, NULL) == MH_OK)
 		for (size_t i = 0; i < 6; i++)
-			jitter = jitter * 16 + (hex[i] >= 'a' ? hex[i] - 'a' + 10 : hex[i] - '0');
+			jitter = jitter * 16 + hex_digit(hex[i]);
 	base += jitter % (base / 4 + 1);
 	return base > JOB_RETRY_MAX_S ? JOB_RETRY_MAX_S : base;
 }
