@@ -9,13 +9,17 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "mailhook/clock.h"
 #include "mailhook/work/ledger/ledger.h"
+#include "mailhook/work/ledger/postgresql_impl.h"
 #include "tests/engines.h"
 
 static struct db *
@@ -330,6 +334,155 @@ hung_owner_is_ended(void **state)
 	db_close(db);
 }
 
+#define SLOW_BYTES ((size_t)4 << 20)
+#define SLOW_PIECE 16384 /* of which one goes every 5 ms: 3 MB a second */
+
+static void
+hand_on(int from, int to, size_t most)
+{
+	char bytes[65536];
+	const ssize_t n = read(from, bytes, most);
+
+	if (n <= 0)
+		_exit(0);
+	for (ssize_t at = 0, some; at < n; at += some)
+		if ((some = write(to, bytes + at, (size_t)(n - at))) <= 0)
+			_exit(0);
+}
+
+/* A slow line to the server: what goes there, one connection long, with little room in between. */
+static pid_t
+slow_line(int port, int *ret_port)
+{
+	struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } }, there = here;
+	socklen_t size = sizeof(here);
+	const int little = 65536, ear = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	there.sin_port = htons((uint16_t)port);
+	assert_true(ear >= 0);
+	assert_int_equal(setsockopt(ear, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little)), 0);
+	assert_int_equal(bind(ear, (struct sockaddr *)&here, sizeof(here)), 0);
+	assert_int_equal(listen(ear, 1), 0);
+	assert_int_equal(getsockname(ear, (struct sockaddr *)&here, &size), 0);
+	*ret_port = ntohs(here.sin_port);
+	const pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid > 0) {
+		(void)close(ear);
+		return pid;
+	}
+	struct pollfd fds[2] = { { .fd = accept(ear, NULL, NULL), .events = POLLIN },
+		{ .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .events = POLLIN } };
+	if (fds[0].fd < 0 || connect(fds[1].fd, (struct sockaddr *)&there, sizeof(there)) != 0)
+		_exit(1);
+	for (;;) {
+		(void)poll(fds, 2, -1);
+		if (fds[1].revents != 0)
+			hand_on(fds[1].fd, fds[0].fd, 65536);
+		if (fds[0].revents == 0)
+			continue;
+		hand_on(fds[0].fd, fds[1].fd, SLOW_PIECE);
+		(void)poll(NULL, 0, 5);
+	}
+}
+
+/* The same address by another port. */
+static void
+by_port(const char *address, int port, char dst[ENGINES_ADDRESS], int *ret_port)
+{
+	const char *colon = strrchr(address, '@') == NULL ? NULL : strchr(strrchr(address, '@'), ':');
+	char *end = NULL;
+
+	assert_non_null(colon);
+	*ret_port = (int)strtol(colon + 1, &end, 10);
+	(void)snprintf(dst, ENGINES_ADDRESS, "%.*s:%d%s", (int)(colon - address), address, port, end);
+}
+
+/* A value that is longer on its way than a transaction may be idle, a statement last, or an answer be silent. */
+static void
+slow_lines_bring_large_values(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *set;
+		int answer_ms;
+	} rows[] = {
+		{ "a statement", "SET statement_timeout = 500", PG_ANSWER_MS },
+		{ "idle time", "SET idle_in_transaction_session_timeout = 500",
+		    PG_ANSWER_MS }, /* by now it is prepared */
+		{ "an answer", "SELECT 1", 1000 },
+	};
+	struct mh_err err = { 0 };
+	char address[ENGINES_ADDRESS], *bytes = calloc(1, SLOW_BYTES);
+	const int little = 65536;
+	int port, status;
+
+	assert_non_null(bytes);
+	by_port(*state, 0, address, &port);
+	const pid_t line = slow_line(port, &port);
+	by_port(*state, port, address, &status);
+	struct db *db = opened(address, 1000);
+	assert_true(db->engine->ear(db) >= 0);
+	assert_int_equal(setsockopt(db->engine->ear(db), SOL_SOCKET, SO_SNDBUF, &little, sizeof(little)), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+		const struct message_row m = { .digest = rows[i].name, .verdict = "failed", .bytes = SLOW_BYTES };
+		const int64_t before = clock_monotonic_ms();
+		int64_t id = 0;
+
+		((struct pg *)db)->answer_ms = rows[i].answer_ms;
+		if (db_exec(db, rows[i].set, &err) != MH_OK || db_tx_begin(db, &tx, &err) != MH_OK ||
+		    ledger_message_add(db, &m, (struct mh_span){ bytes, SLOW_BYTES }, &id, &err) != MH_OK ||
+		    db_tx_commit(&tx, &err) != MH_OK)
+			fail_msg("%s: %s", rows[i].name, err.text);
+		assert_true(clock_monotonic_ms() - before > 1100); /* it was slow */
+	}
+	assert_int_equal(number(db, "SELECT count(*) FROM messages"), 3);
+	db_close(db);
+	assert_int_equal(waitpid(line, &status, 0), line);
+	free(bytes);
+}
+
+/* Who holds the lock is bounded again behind a large value, and a copy, which nobody waits for, is not bounded so. */
+static void
+times_are_bounded(void **state)
+{
+	static const struct {
+		const char *name;
+		bool copies;
+		const char *idle, *statement;
+	} rows[] = { { "a node", false, "8s", "20s" }, { "a copy", true, "2min", "2min" } };
+	static char bytes[PG_LARGE_BYTES];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct db_options o = { .create = true, .out_of_use = rows[i].copies, .busy_ms = 1000 };
+		const struct message_row m = { .digest = "d", .verdict = "failed", .bytes = sizeof(bytes) };
+		struct db_tx tx = { NULL };
+		struct mh_err err = { 0 };
+		struct db *db = NULL;
+		int64_t id = 0, fits = 0;
+
+		if (ledger_open(engines_engine(), engines_where(*state), &o, &db, &err) != MH_OK)
+			fail_msg("%s: %s", rows[i].name, err.text);
+		for (int large = 0; large < 2; large++) {
+			assert_int_equal(db_tx_begin(db, &tx, &err), MH_OK);
+			if (large &&
+			    ledger_message_add(db, &m, (struct mh_span){ bytes, sizeof(bytes) }, &id, &err) != MH_OK)
+				fail_msg("%s: %s", rows[i].name, err.text);
+			assert_int_equal(db_one(db,
+					     "SELECT count(*) FROM meta WHERE name = 'schema' AND "
+					     "current_setting('idle_in_transaction_session_timeout') = $1 AND "
+					     "current_setting('statement_timeout') = $2",
+					     DB_ARGS(db_str(rows[i].idle), db_str(rows[i].statement)), &fits, &err),
+			    MH_OK);
+			if (fits != 1)
+				fail_msg("%s%s: other times", rows[i].name, large ? ", behind a large value" : "");
+			db_tx_drop(&tx);
+		}
+		db_close(db);
+	}
+}
+
 static bool
 heard_soon(struct db *db)
 {
@@ -437,6 +590,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(claims_beside_claims, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(deadlock_says_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(hung_owner_is_ended, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(slow_lines_bring_large_values, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(times_are_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(calls_are_heard, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(time_is_the_servers, set_up, tear_down),
 	};

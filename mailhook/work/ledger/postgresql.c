@@ -3,6 +3,7 @@
  * A module of its own, which the worker loads where the configuration names such a server: libpq alone costs more than all
  * else that it starts with. One writer at a time: a row of "meta" is the lock, and it goes with its owner's connection.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,7 @@ postgresql_open(const char *where, const struct db_options *o, struct db **ret, 
 		return mh_fail(err, MH_RETRY, "no memory for the ledger");
 	pg->base.engine = &postgresql_engine;
 	pg->busy_ms = o->busy_ms;
+	pg->answer_ms = PG_ANSWER_MS;
 	pg->out_of_use = o->out_of_use;
 	pg->statements = calloc(PG_STATEMENTS, sizeof(*pg->statements));
 	const bool whole = pg->statements != NULL && copy(where, &pg->url) &&
@@ -160,6 +162,36 @@ ask(struct pg *pg, const char *sql, const struct pg_args *a, size_t n_args, PGre
 	    pg, PQsendQueryPrepared(pg->conn, name, (int)n_args, a->values, a->lengths, a->formats, 1) == 1, ret, err);
 }
 
+static enum mh_status
+limit(struct pg *pg, int64_t idle_ms, int64_t statement_ms, struct mh_err *err)
+{
+	MH_AUTO(pg_result_drop) PGresult *r = NULL;
+	char sql[160];
+
+	(void)snprintf(sql, sizeof(sql),
+	    "SET LOCAL idle_in_transaction_session_timeout = %" PRId64 "; SET LOCAL statement_timeout = %" PRId64,
+	    idle_ms, statement_ms);
+	return pg_simple(pg, sql, &r, err);
+}
+
+/* The server's clocks run while a large value is on its way: without more time a slow line would never bring it. */
+static enum mh_status
+ask_patiently(struct pg *pg, const char *sql, const struct pg_args *a, size_t n_args, size_t bytes, PGresult **ret,
+    struct mh_err *err)
+{
+	const int64_t more = (int64_t)(bytes / 512), idle = PG_IDLE_MS + more, statement = PG_STATEMENT_MS + more;
+
+	if (bytes < PG_LARGE_BYTES || !pg->in_tx || !pg->limited || pg->out_of_use)
+		return ask(pg, sql, a, n_args, ret, err);
+	enum mh_status status =
+	    limit(pg, idle < PG_LARGE_MS ? idle : PG_LARGE_MS, statement < PG_LARGE_MS ? statement : PG_LARGE_MS, err);
+	if (status == MH_OK)
+		status = ask(pg, sql, a, n_args, ret, err);
+	if (status == MH_OK)
+		status = limit(pg, PG_IDLE_MS, PG_STATEMENT_MS, err);
+	return status;
+}
+
 static void
 postgresql_rows_free(struct db_rows *rows)
 {
@@ -174,6 +206,7 @@ postgresql_query(struct db *db, const char *sql, const struct db_value *args, si
 {
 	struct pg *pg = pg_of(db);
 	MH_AUTO(pg_args_release) struct pg_args a = { .n = 0 };
+	size_t bytes = 0;
 
 	if (n_args > PG_STATEMENT_ARGS)
 		return mh_fail(err, MH_BAD, "ledger: a statement with %zu parameters", n_args);
@@ -182,12 +215,14 @@ postgresql_query(struct db *db, const char *sql, const struct db_value *args, si
 		return mh_fail(err, MH_RETRY, "no memory for a question to the ledger");
 	rows->base.db = db;
 	rows->row = -1;
+	for (size_t i = 0; i < n_args; i++)
+		bytes += args[i].bytes.n;
 
 	enum mh_status status = ready(pg, err);
 	if (status == MH_OK)
 		status = pg_args_set(&a, args, n_args, err);
 	if (status == MH_OK)
-		status = ask(pg, sql, &a, n_args, &rows->result, err);
+		status = ask_patiently(pg, sql, &a, n_args, bytes, &rows->result, err);
 	if (status == MH_OK)
 		status = pg_types(rows->result, err);
 	if (status != MH_OK) {

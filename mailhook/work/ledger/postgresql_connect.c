@@ -198,19 +198,23 @@ settle(struct pg *pg, struct mh_err *err)
 	MH_AUTO(pg_result_drop) PGresult *r = NULL;
 	static const char schema[] = "SELECT current_schema(), current_setting('synchronous_commit')";
 	char lines[4][80], all[sizeof(lines) + sizeof(schema) + 8];
+	bool taken[4] = { true, true, true, true };
 
 	/* 0 would be without limit */
 	(void)snprintf(lines[0], sizeof(lines[0]), "SET lock_timeout = %d", pg->busy_ms < 1 ? 1 : pg->busy_ms);
-	(void)snprintf(lines[1], sizeof(lines[1]), "SET statement_timeout = %d", PG_STATEMENT_MS);
-	(void)snprintf(lines[2], sizeof(lines[2]), "SET idle_in_transaction_session_timeout = %d", PG_IDLE_MS);
+	(void)snprintf(
+	    lines[1], sizeof(lines[1]), "SET statement_timeout = %d", pg->out_of_use ? PG_COPY_MS : PG_STATEMENT_MS);
+	(void)snprintf(lines[2], sizeof(lines[2]), "SET idle_in_transaction_session_timeout = %d",
+	    pg->out_of_use ? PG_COPY_MS : PG_IDLE_MS);
 	(void)snprintf(lines[3], sizeof(lines[3]), "SET client_min_messages = warning");
 	(void)snprintf(all, sizeof(all), "%s;%s;%s;%s;%s", lines[0], lines[1], lines[2], lines[3], schema);
 	if (pg_simple(pg, all, &r, err) != MH_OK) {
 		for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-			(void)runs(pg, lines[i]);
+			taken[i] = runs(pg, lines[i]);
 		if (pg->conn == NULL || pg_simple(pg, "SELECT current_schema(), 'on'", &r, err) != MH_OK)
 			return MH_RETRY;
 	}
+	pg->limited = taken[1] && taken[2];
 	if (PQntuples(r) != 1 || PQgetisnull(r, 0, 0))
 		return mh_fail(
 		    err, MH_RETRY, "ledger: the server has no schema for us: what search_path names is not there");

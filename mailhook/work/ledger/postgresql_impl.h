@@ -1,7 +1,7 @@
 /* postgresql_impl.h: what the files of the engine on PostgreSQL share. Only they include libpq-fe.h.
  *
- * One connection a ledger, never shared by threads. It is not blocking: every wait has an end (PG_ANSWER_MS), whatever the
- * server or the network does.
+ * One connection a ledger, never shared by threads. It is not blocking: every wait has an end (PG_ANSWER_MS, and all waits of
+ * one answer PG_LONGEST_MS), whatever the server or the network does.
  */
 #ifndef MAILHOOK_WORK_LEDGER_POSTGRESQL_IMPL_H
 #define MAILHOOK_WORK_LEDGER_POSTGRESQL_IMPL_H
@@ -13,8 +13,12 @@
 #define PG_CONNECT_S "5"       /* for each host of the URL */
 #define PG_PAUSE_MS 1000       /* of one that cannot be reached: many calls of a round must not wait for it each */
 #define PG_STATEMENT_MS 20000  /* the server ends a longer statement: all of ours look at few rows, or at one index */
-#define PG_ANSWER_MS 25000     /* no answer by then: the connection is given up. Well below what a lease lasts */
+#define PG_ANSWER_MS 25000     /* not a byte by then: the connection is given up. Well below what a lease lasts */
 #define PG_IDLE_MS 8000        /* a transaction whose owner hangs is ended by then: less than others wait for it */
+#define PG_LARGE_BYTES 1048576 /* values of more have a millisecond more for each 512 bytes (4 Mbit/s): to the server */
+#define PG_LARGE_MS 60000 /* their way is idle time, or time of the statement. Not more, for the others stand still */
+#define PG_COPY_MS 120000 /* both times of who copies a ledger, which nobody else uses meanwhile */
+#define PG_LONGEST_MS (PG_COPY_MS + PG_ANSWER_MS)
 #define PG_STATEMENTS 512      /* texts known; some 200 are used by all of mailhook. A power of two */
 #define PG_STATEMENT_ARGS 1024 /* a copy of a ledger writes many rows in one; no other statement has more than 32 */
 #define PG_PASSWORD_MS 10000   /* for the program that tells the password */
@@ -33,8 +37,9 @@ struct pg {
 	struct db base;
 	PGconn *conn;                                 /* own; NULL: lost, or not there yet */
 	char *url, *password_file, *password_command; /* own */
-	int busy_ms;
+	int busy_ms, answer_ms;                       /* answer_ms: PG_ANSWER_MS, or what a test asks for */
 	bool out_of_use;
+	bool limited;                    /* the server knows the limits of time */
 	struct pg_statement *statements; /* own, PG_STATEMENTS of them */
 	size_t n_statements;
 	int64_t changed, connections;

@@ -112,14 +112,23 @@ wait_for(struct pg *pg, short events, int64_t until_ms)
 	return (p.revents & ~POLLOUT) == 0 || PQconsumeInput(pg->conn) == 1;
 }
 
+/* What sends or hears something does not hang: only a silence counts, but for the end of all. */
+static int64_t
+until(const struct pg *pg, int64_t last_ms)
+{
+	const int64_t ms = clock_monotonic_ms() + pg->answer_ms;
+
+	return ms < last_ms ? ms : last_ms;
+}
+
 static bool
-send_all(struct pg *pg, int64_t until_ms)
+send_all(struct pg *pg, int64_t last_ms)
 {
 	int left;
 
 	/* a server that is answering reads no more: both ways are watched */
 	while ((left = PQflush(pg->conn)) == 1)
-		if (!wait_for(pg, POLLIN | POLLOUT, until_ms))
+		if (!wait_for(pg, POLLIN | POLLOUT, until(pg, last_ms)))
 			return false;
 	return left == 0;
 }
@@ -128,15 +137,15 @@ enum mh_status
 pg_answer(struct pg *pg, bool sent, PGresult **ret, struct mh_err *err)
 {
 	MH_AUTO(pg_result_drop) PGresult *kept = NULL;
-	const int64_t until_ms = clock_monotonic_ms() + PG_ANSWER_MS;
+	const int64_t last_ms = clock_monotonic_ms() + PG_LONGEST_MS;
 	bool failed = false;
 
 	pg->first[0] = '\0';
-	if (!sent || !send_all(pg, until_ms))
+	if (!sent || !send_all(pg, last_ms))
 		return pg_word(pg, NULL, err);
 	for (;;) {
 		while (PQisBusy(pg->conn))
-			if (!wait_for(pg, POLLIN, until_ms))
+			if (!wait_for(pg, POLLIN, until(pg, last_ms)))
 				return pg_word(pg, NULL, err);
 		PGresult *r = PQgetResult(pg->conn);
 		if (r == NULL)
