@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mailhook/cli.h"
 #include "mailhook/fd.h"
 #include "mailhook/json.h"
 #include "mailhook/verify/ask.h"
@@ -17,8 +18,6 @@
 #include "mailhook/verify/verify.h"
 
 #define MAIL_FD 3
-#define EXIT_WRONG 2
-#define EXIT_LATER 75
 
 struct judge {
 	struct arena arena;
@@ -205,7 +204,7 @@ judge(struct judge *d, struct buf *out)
 		r = (struct verify_result){
 			.temporary = status == MH_RETRY, .steps = { span_of(err.text) }, .n_steps = 1
 		};
-	return render(&r, out) && write_line(out) ? 0 : EXIT_LATER;
+	return render(&r, out) && write_line(out) ? CLI_OK : CLI_LATER;
 }
 
 int
@@ -232,7 +231,7 @@ judge_main(void)
 		status = map_mail(&d, &err);
 	if (status == MH_OK && !judge_shut_in())
 		status = mh_fail_errno(&err, MH_RETRY, "the verifier cannot be shut in");
-	const int code = status == MH_OK ? judge(&d, &answer) : status == MH_BAD ? EXIT_WRONG : EXIT_LATER;
+	const int code = status == MH_OK ? judge(&d, &answer) : status == MH_BAD ? CLI_USAGE : CLI_LATER;
 	if (status != MH_OK)
 		(void)fprintf(stderr, "mailhook: verify: %s\n", err.text);
 	if (d.opener.pid > 0)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mailhook/cli.h"
 #include "mailhook/clock.h"
 #include "mailhook/front.h"
 #include "mailhook/json.h"
@@ -15,8 +16,6 @@
 #include "mailhook/verify/dns.h"
 #include "mailhook/verify/judge.h"
 #include "parsers/parser.h"
-
-enum { EXIT_DONE = 0, EXIT_ATTENTION = 1, EXIT_USAGE = 2, EXIT_LATER = 75 };
 
 struct verify {
 	struct conf *conf;               /* own */
@@ -93,7 +92,7 @@ add(void *user, size_t n, const char *source)
 	if (one(v, raw, source, &err) == MH_OK)
 		return true;
 	complain(NULL, err.text);
-	v->code = EXIT_LATER;
+	v->code = CLI_LATER;
 	return false;
 }
 
@@ -104,7 +103,7 @@ trouble(void *user, const char *path, const struct mh_err *err)
 	char name[1024];
 
 	(void)fprintf(stderr, "mailhook: %s: %s\n", mh_escape(name, sizeof(name), span_of(path)), err->text);
-	v->code = EXIT_ATTENTION;
+	v->code = CLI_ATTENTION;
 }
 
 static bool
@@ -119,7 +118,7 @@ prepare(struct verify *v, const char *config, struct mh_err *err)
 	v->self[n] = '\0';
 	const enum mh_status status = conf_load(config, complain, NULL, &v->conf, err);
 	if (status != MH_OK) {
-		v->code = EXIT_USAGE;
+		v->code = CLI_USAGE;
 		return false;
 	}
 	v->definitions = definitions_new();
@@ -137,7 +136,7 @@ prepare(struct verify *v, const char *config, struct mh_err *err)
 static int
 verify_command(int argc, char **argv)
 {
-	struct verify v = { .code = EXIT_DONE };
+	struct verify v = { .code = CLI_OK };
 	const struct front_sink sink = { .room = room, .add = add, .trouble = trouble, .user = &v };
 	struct front_options o;
 	struct mh_err err = { 0 };
@@ -145,13 +144,13 @@ verify_command(int argc, char **argv)
 
 	if (front_options(argc, argv, "p", &o, &err) != MH_OK) {
 		complain(NULL, err.text);
-		return EXIT_USAGE;
+		return CLI_USAGE;
 	}
 	arena_init(&v.arena, 2 * (size_t)MH_MAX_ANSWER_BYTES);
 	if (!prepare(&v, o.config, &err)) {
-		if (v.code != EXIT_USAGE || err.code == MH_RETRY)
+		if (v.code != CLI_USAGE || err.code == MH_RETRY)
 			complain(NULL, err.text);
-		v.code = v.code == EXIT_USAGE ? EXIT_USAGE : EXIT_LATER;
+		v.code = v.code == CLI_USAGE ? CLI_USAGE : CLI_LATER;
 		go_on = false;
 	}
 	if (go_on && o.n_paths == 0)
@@ -187,7 +186,7 @@ probe_resolver(const char *resolver)
 	else
 		(void)printf("trust: the resolver answers, but does not know %s: is it the right one?\n", known);
 	arena_release(&a);
-	return right ? EXIT_DONE : EXIT_ATTENTION;
+	return right ? CLI_OK : CLI_ATTENTION;
 }
 
 int
@@ -201,5 +200,5 @@ main(int argc, char **argv)
 	if ((argc == 2 || argc == 3) && strcmp(argv[1], "resolver") == 0)
 		return probe_resolver(argv[2]);
 	complain(NULL, "mailhook-verify is started by mailhook: mailhook verify --help");
-	return EXIT_USAGE;
+	return CLI_USAGE;
 }

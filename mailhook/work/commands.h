@@ -4,12 +4,13 @@
 
 #include <sys/types.h>
 
+#include "mailhook/cli.h"
 #include "mailhook/json.h"
 #include "mailhook/work/ledger/upkeep.h"
 #include "mailhook/work/speech.h"
 #include "mailhook/work/work.h"
 
-enum work_exit { EXIT_OK = 0, EXIT_ATTENTION = 1, EXIT_USAGE = 2, EXIT_LATER = 75 };
+enum work_exit { EXIT_OK = CLI_OK, EXIT_ATTENTION = CLI_ATTENTION, EXIT_USAGE = CLI_USAGE, EXIT_LATER = CLI_LATER };
 
 struct options {
 	const char *config; /* NULL: the default */
