@@ -94,7 +94,7 @@ done_is_done(void **state)
 	(void)state;
 	room_open(&r, RULES);
 	const int64_t id = room_take(&r, &(struct say){ .trust = TRUST_RELAYED }, NULL);
-	assert_int_equal(case_approve(&r.w, id, "alice", r.now, &err), MH_OK);
+	assert_int_equal(case_approve(&r.w, id, NULL, "alice", r.now, &err), MH_OK);
 	assert_int_equal(db_exec(r.w.db, "UPDATE cases SET state = 'closed', closed_by = 'turn'", &err), MH_OK);
 	assert_int_equal(room_take(&r, &(struct say){ .trust = TRUST_VERIFIED }, NULL), id);
 	assert_int_equal(room_count(&r, "SELECT count(*) FROM jobs WHERE role = 'effect'"), 1);

@@ -179,7 +179,7 @@ several_equal_ask_a_person(void **state)
 	const int64_t two = room_take(&r, &(struct say){ .region = "us-east-1", .trust = TRUST_VERIFIED }, NULL);
 	assert_int_equal(room_count(&r, "SELECT count(*) FROM jobs WHERE role = 'effect' AND state = 'queued'"), 2);
 
-	assert_int_equal(case_approve(&r.w, two, "bob", r.now, &err), MH_OK); /* who knows of no doubt yet */
+	assert_int_equal(case_approve(&r.w, two, NULL, "bob", r.now, &err), MH_OK); /* who knows of no doubt yet */
 	/* whoever can write an unverified mail cannot stop a verified rotation */
 	assert_int_equal(room_take(&r, &(struct say){ 0 }, NULL), two);
 	assert_int_equal(room_count(&r, "SELECT count(*) FROM cases WHERE ambiguous = 1"), 0);
@@ -193,7 +193,7 @@ several_equal_ask_a_person(void **state)
 	assert_int_equal(room_count(&r, "SELECT count(*) FROM jobs WHERE role = 'ticket' AND state = 'queued'"), 2);
 	assert_int_equal(room_count(&r, "SELECT count(*) FROM events WHERE what = 'ambiguous'"), 2);
 
-	assert_int_equal(case_approve(&r.w, one, "alice", r.now, &err), MH_OK);
+	assert_int_equal(case_approve(&r.w, one, NULL, "alice", r.now, &err), MH_OK);
 	/* who approved once is not asked again by every repeat */
 	assert_int_equal(room_take(&r, &(struct say){ .trust = TRUST_VERIFIED }, NULL), two);
 	assert_int_equal(room_count(&r, "SELECT case_id FROM jobs WHERE role = 'effect' AND state = 'queued'"), one);

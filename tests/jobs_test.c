@@ -156,7 +156,7 @@ late_effect_has_its_own_reply(void **state)
 
 	struct mh_err err = { 0 };
 	says(&r, "turn", NULL);
-	assert_int_equal(case_approve(&r.w, 1, "alice", r.now, &err), MH_OK);
+	assert_int_equal(case_approve(&r.w, 1, NULL, "alice", r.now, &err), MH_OK);
 	drive(&r);
 	log_is(&r, "approved", "turn run opened 2\ntell run approved 1\ntell run succeeded 1\n");
 	assert_int_equal(room_count(&r, "SELECT count(*) FROM jobs WHERE role = 'effect'"), 1);
@@ -188,13 +188,13 @@ effect_waits_for_trust(void **state)
 	    job_why(&jobs.items[1], &c, why, sizeof(why)), "needs a verified notice, and this case is unverified");
 
 	/* relayed is not enough by itself, and a person who approved before it came had seen something else */
-	assert_int_equal(case_approve(&r.w, 1, "alice", r.now, &err), MH_OK);
+	assert_int_equal(case_approve(&r.w, 1, NULL, "alice", r.now, &err), MH_OK);
 	drive(&r);
 	log_is(&r, "approved but not trusted", "desk run approved 1\ntell run approved 1\n");
 	(void)room_take(&r, &(struct say){ .trust = TRUST_RELAYED }, NULL);
 	drive(&r);
 	log_is(&r, "relayed", "desk run trusted 1\ntell run trusted 1\n");
-	assert_int_equal(case_approve(&r.w, 1, "alice", r.now, &err), MH_OK);
+	assert_int_equal(case_approve(&r.w, 1, NULL, "alice", r.now, &err), MH_OK);
 	drive(&r);
 	log_is(&r, "relayed and approved",
 	    "turn run opened 1\ndesk run approved 1\ntell run approved 1\ndesk run succeeded 1\ntell run succeeded "

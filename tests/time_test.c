@@ -111,7 +111,7 @@ take_step(struct room *r, const struct step *s)
 		assert_int_equal(case_close(&r->w, 1, "alice", r->now, &err), MH_OK);
 		break;
 	case APPROVE:
-		assert_int_equal(case_approve(&r->w, 1, "alice", r->now, &err), MH_OK);
+		assert_int_equal(case_approve(&r->w, 1, NULL, "alice", r->now, &err), MH_OK);
 		break;
 	case EFFECT_DONE:
 		assert_int_equal(room_count(r, "UPDATE jobs SET state = 'done' WHERE action = 'turn' RETURNING 1"), 1);

@@ -53,11 +53,10 @@ enum mh_status case_reread(struct work *w, int64_t message_id, const struct inco
 /* A person closes a case: its effects that have not begun are skipped, event "closed".
  *   errors  MH_BAD it is closed already */
 enum mh_status case_close(struct work *w, int64_t case_id, const char *by, int64_t now, struct mh_err *err);
-/* A person approves: relayed counts as verified from now, what waits for approval or trust is woken. MH_BAD: closed. */
-enum mh_status case_approve(struct work *w, int64_t case_id, const char *by, int64_t now, struct mh_err *err);
-/* The same about one step that a job of the case waits with; NULL: the one that waits, or the case as a whole.
- *   errors  MH_BAD also: nothing waits with that step, or several do and none is named */
-enum mh_status case_approve_step(
+/* A person approves: relayed counts as verified from now, what waits for approval or trust is woken.
+ *   in      step: that a job of the case waits with; NULL: the one that waits, or the case as a whole
+ *   errors  MH_BAD closed; nothing waits with that step, or several do and none is named */
+enum mh_status case_approve(
     struct work *w, int64_t case_id, const char *step, const char *by, int64_t now, struct mh_err *err);
 /* What failed, or waits for its next try or for input, is tried at once; *ret_n: how many jobs. */
 enum mh_status case_retry(
@@ -70,7 +69,7 @@ enum mh_status case_retry(
 enum mh_status case_vouch(
     struct work *w, int64_t case_id, const struct seen *seen, const char *by, int64_t now, struct mh_err *err);
 /* Chooses the rule anew: actions that are new get their job of the opening, those that are gone lose what has not begun.
- * *ret_rule: its name, in a.
+ *   out     ret_rule: its name, which lives as long as a and the configuration
  *   errors  MH_BAD closed, or no rule takes it; MH_SKIP it has that rule with those actions already */
 enum mh_status case_choose_again(struct work *w, struct arena *a, int64_t case_id, const char *by, int64_t now,
     const char **ret_rule, struct mh_err *err);

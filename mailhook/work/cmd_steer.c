@@ -180,7 +180,7 @@ do_approve(const struct steering *s, struct mh_err *err)
 		    "' says what it waits for",
 		    c->id, c->approved_by, c->id);
 	if (status == MH_OK)
-		status = case_approve_step(s->w, c->id, s->o->step, s->by, clock_now(), err);
+		status = case_approve(s->w, c->id, s->o->step, s->by, clock_now(), err);
 	if (status != MH_OK)
 		return status;
 	speech_say(s->speech, "case %" PRId64 " is approved%s%s", c->id, s->o->step == NULL ? "" : ": step ",

@@ -11,6 +11,37 @@
 
 #define STEER_ARENA_BYTES ((size_t)64 << 20) /* every job of a case, and what each keeps */
 
+struct word { /* a person's, about one case */
+	struct work *w;
+	int64_t case_id;
+	const char *by;
+	int64_t now;
+	struct arena *a;         /* all rows */
+	int tries;               /* that were made before this one */
+	const char *step;        /* approved; NULL: the one that waits, or the case */
+	const struct seen *seen; /* vouched for */
+	struct buf actions;      /* of the rule that is chosen anew */
+	size_t n;                /* answer: how many jobs are tried again */
+	const char *rule;        /* answer: the name of the rule */
+};
+
+/* Does it in one transaction, which is begun again where others undid it. */
+static enum mh_status
+repeat(struct word *x, enum mh_status (*once)(struct word *x, struct mh_err *err), struct mh_err *err)
+{
+	struct arena a;
+	enum mh_status status;
+
+	arena_init(&a, STEER_ARENA_BYTES);
+	x->a = &a;
+	do {
+		arena_reset(&a);
+		status = once(x, err);
+	} while (db_again(x->w->db, status, &x->tries));
+	arena_release(&a);
+	return status;
+}
+
 /* -- closing ------------------------------------------------------------------------------------------------------- */
 
 enum mh_status
@@ -33,70 +64,62 @@ case_end(struct work *w, struct case_row *c, const char *by, const char *why, in
 }
 
 static enum mh_status
-close_in(struct work *w, struct arena *a, int tries, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
+close_once(struct word *x, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	struct case_row c;
 	char t[MH_TIME_TEXT];
 	int64_t done = 0;
-	enum mh_status status = db_tx_begin(w->db, &tx, err);
+	enum mh_status status = db_tx_begin(x->w->db, &tx, err);
 
 	if (status == MH_OK)
-		status = ledger_event_done(w->db, tries, case_id, now, "closed", by, NULL, &done, err);
+		status = ledger_event_done(x->w->db, x->tries, x->case_id, x->now, "closed", x->by, NULL, &done, err);
 	if (status != MH_OK || done > 0)
 		return status;
-	status = ledger_case_get(w->db, case_id, a, &c, err);
+	status = ledger_case_get(x->w->db, x->case_id, x->a, &c, err);
 	if (status == MH_OK && !c.open)
 		status = mh_fail(err, MH_BAD, "case %" PRId64 " was closed already, at %s by %s", c.id,
 		    time_text(t, c.closed), c.closed_by == NULL ? "somebody" : c.closed_by);
 	if (status != MH_OK)
 		return status;
-	status = case_end(w, &c, by, "closed by a person", now, err);
+	status = case_end(x->w, &c, x->by, "closed by a person", x->now, err);
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
 
 enum mh_status
 case_close(struct work *w, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
 {
-	struct arena a;
-	int tries = 0;
-	enum mh_status status;
+	struct word x = { .w = w, .case_id = case_id, .by = by, .now = now };
 
-	arena_init(&a, STEER_ARENA_BYTES);
-	do {
-		arena_reset(&a);
-		status = close_in(w, &a, tries, case_id, by, now, err);
-	} while (db_again(w->db, status, &tries));
-	arena_release(&a);
-	return status;
+	return repeat(&x, close_once, err);
 }
 
 /* -- approval ------------------------------------------------------------------------------------------------------ */
 
 /* Which step a word is about: the one that is named, if a job waits with it; else the one that waits, or the case. */
 static enum mh_status
-step_of(struct work *w, struct arena *a, int64_t case_id, const char *named, const char **ret, struct mh_err *err)
+step_of(const struct word *x, const char **ret, struct mh_err *err)
 {
 	struct step_rows waiting = { 0 };
-	const enum mh_status status = ledger_steps_waiting(w->db, case_id, a, &waiting, err);
+	const enum mh_status status = ledger_steps_waiting(x->w->db, x->case_id, x->a, &waiting, err);
 
 	if (status != MH_OK)
 		return status;
-	if (named == NULL && waiting.n > 1)
+	if (x->step == NULL && waiting.n > 1)
 		return mh_fail(err, MH_BAD, "case %" PRId64 " waits with several steps: say which by --step %.40s",
-		    case_id, waiting.items[0]);
-	if (named == NULL) {
+		    x->case_id, waiting.items[0]);
+	if (x->step == NULL) {
 		*ret = waiting.n == 1 ? waiting.items[0] : NULL;
 		return MH_OK;
 	}
 	for (size_t i = 0; i < waiting.n; i++)
-		if (strcmp(waiting.items[i], named) == 0) {
+		if (strcmp(waiting.items[i], x->step) == 0) {
 			*ret = waiting.items[i];
 			return MH_OK;
 		}
 	char shown[48];
-	return mh_fail(err, MH_BAD, "case %" PRId64 ": nothing waits for approval with step \"%s\"%s%.40s", case_id,
-	    mh_escape(shown, sizeof(shown), span_of(named)), waiting.n == 0 ? "" : "; what waits is ",
+	return mh_fail(err, MH_BAD, "case %" PRId64 ": nothing waits for approval with step \"%s\"%s%.40s", x->case_id,
+	    mh_escape(shown, sizeof(shown), span_of(x->step)), waiting.n == 0 ? "" : "; what waits is ",
 	    waiting.n == 0 ? "" : waiting.items[0]);
 }
 
@@ -108,62 +131,53 @@ approval_words(char *dst, size_t dst_bytes, const char *step)
 	return dst;
 }
 
+/* Of c, or of one of its steps. Its jobs hear of it. */
 static enum mh_status
-approve_in(struct work *w, struct arena *a, int tries, int64_t case_id, const char *named, const char *by, int64_t now,
-    struct mh_err *err)
+note_approval(const struct word *x, struct case_row *c, const char *step, const char *detail, struct mh_err *err)
+{
+	char t[MH_TIME_TEXT];
+
+	c->approved_by = x->by;
+	enum mh_status status = ledger_case_update(x->w->db, c, err);
+	if (status == MH_OK)
+		status = db_run(x->w->db, "UPDATE cases SET approved = $1 WHERE id = $2",
+		    DB_ARGS(db_time(t, x->now), db_int(c->id)), err);
+	if (status == MH_OK)
+		status = ledger_approval_add(x->w->db, c->id, step, x->by, x->now, err);
+	return status == MH_OK ? case_event(x->w, c, "approved", x->by, detail, NULL, x->now, err) : status;
+}
+
+static enum mh_status
+approve_once(struct word *x, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
-	char t[MH_TIME_TEXT], detail[100];
+	char detail[100];
 	const char *step = NULL;
 	struct case_row c;
 	int64_t done = 0;
-	enum mh_status status = db_tx_begin(w->db, &tx, err);
+	enum mh_status status = db_tx_begin(x->w->db, &tx, err);
 
 	if (status == MH_OK)
-		status = ledger_event_done(w->db, tries, case_id, now, "approved", by,
-		    named == NULL ? NULL : approval_words(detail, sizeof(detail), named), &done, err);
+		status = ledger_event_done(x->w->db, x->tries, x->case_id, x->now, "approved", x->by,
+		    x->step == NULL ? NULL : approval_words(detail, sizeof(detail), x->step), &done, err);
 	if (status != MH_OK || done > 0)
 		return status;
-	status = ledger_case_get(w->db, case_id, a, &c, err);
+	status = ledger_case_get(x->w->db, x->case_id, x->a, &c, err);
 	if (status == MH_OK && !c.open)
 		status = mh_fail(err, MH_BAD, "case %" PRId64 " is closed: there is nothing to approve", c.id);
 	if (status == MH_OK)
-		status = step_of(w, a, case_id, named, &step, err);
+		status = step_of(x, &step, err);
 	if (status == MH_OK)
-		status = ledger_approval_add(w->db, c.id, step, by, now, err);
-	if (status == MH_OK) {
-		c.approved_by = by;
-		status = ledger_case_update(w->db, &c, err);
-	}
-	if (status == MH_OK)
-		status = db_run(
-		    w->db, "UPDATE cases SET approved = $1 WHERE id = $2", DB_ARGS(db_time(t, now), db_int(c.id)), err);
-	if (status == MH_OK)
-		status =
-		    case_event(w, &c, "approved", by, approval_words(detail, sizeof(detail), step), NULL, now, err);
+		status = note_approval(x, &c, step, approval_words(detail, sizeof(detail), step), err);
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
 
 enum mh_status
-case_approve(struct work *w, int64_t case_id, const char *by, int64_t now, struct mh_err *err)
+case_approve(struct work *w, int64_t case_id, const char *step, const char *by, int64_t now, struct mh_err *err)
 {
-	return case_approve_step(w, case_id, NULL, by, now, err);
-}
+	struct word x = { .w = w, .case_id = case_id, .by = by, .now = now, .step = step };
 
-enum mh_status
-case_approve_step(struct work *w, int64_t case_id, const char *step, const char *by, int64_t now, struct mh_err *err)
-{
-	struct arena a;
-	int tries = 0;
-	enum mh_status status;
-
-	arena_init(&a, STEER_ARENA_BYTES);
-	do {
-		arena_reset(&a);
-		status = approve_in(w, &a, tries, case_id, step, by, now, err);
-	} while (db_again(w->db, status, &tries));
-	arena_release(&a);
-	return status;
+	return repeat(&x, approve_once, err);
 }
 
 /* -- another try --------------------------------------------------------------------------------------------------- */
@@ -176,25 +190,22 @@ can_be_tried(const struct job_row *j)
 }
 
 static enum mh_status
-retry_in(struct work *w, struct arena *a, int tries, int64_t case_id, const char *by, int64_t now, size_t *ret_n,
-    struct mh_err *err)
+retry_once(struct word *x, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	struct job_rows jobs = { 0 };
 	struct case_row c;
 	int64_t done = 0;
-	size_t n = 0;
-	enum mh_status status = db_tx_begin(w->db, &tx, err);
+	enum mh_status status = db_tx_begin(x->w->db, &tx, err);
 
 	if (status == MH_OK) /* an event for each job */
-		status = ledger_event_done(w->db, tries, case_id, now, "retry", by, NULL, &done, err);
-	if (status == MH_OK && done > 0)
-		*ret_n = (size_t)done;
+		status = ledger_event_done(x->w->db, x->tries, x->case_id, x->now, "retry", x->by, NULL, &done, err);
+	x->n = (size_t)done;
 	if (status != MH_OK || done > 0)
 		return status;
-	status = ledger_case_get(w->db, case_id, a, &c, err);
+	status = ledger_case_get(x->w->db, x->case_id, x->a, &c, err);
 	if (status == MH_OK)
-		status = ledger_jobs_of_case(w->db, case_id, a, &jobs, err);
+		status = ledger_jobs_of_case(x->w->db, x->case_id, x->a, &jobs, err);
 	for (size_t i = 0; i < jobs.n && status == MH_OK; i++) {
 		struct job_row *j = &jobs.items[i];
 		if (!can_be_tried(j) || (j->role == ROLE_EFFECT && !c.open))
@@ -202,37 +213,28 @@ retry_in(struct work *w, struct arena *a, int tries, int64_t case_id, const char
 		j->state = JOB_WAITING; /* job_settle() gives it its turn */
 		j->waiting_for = JOB_WAIT_AFTER;
 		j->has_due = true;
-		j->due = now;
+		j->due = x->now;
 		j->has_retrying = j->has_ended = false;
-		status = ledger_job_update(w->db, j, err);
+		status = ledger_job_update(x->w->db, j, err);
 		if (status == MH_OK)
-			status = ledger_event_add(w->db, case_id, now, "retry", by, j->action, NULL, err);
-		n++;
+			status = ledger_event_add(x->w->db, x->case_id, x->now, "retry", x->by, j->action, NULL, err);
+		x->n++;
 	}
 	if (status == MH_OK) /* what a node lacked may be there now */
-		status = ledger_refusals_drop_case(w->db, case_id, err);
+		status = ledger_refusals_drop_case(x->w->db, x->case_id, err);
 	if (status == MH_OK)
-		status = job_settle(w, case_id, now, err);
-	if (status == MH_OK)
-		status = db_tx_commit(&tx, err);
-	if (status == MH_OK)
-		*ret_n = n;
-	return status;
+		status = job_settle(x->w, x->case_id, x->now, err);
+	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
 
 enum mh_status
 case_retry(struct work *w, int64_t case_id, const char *by, int64_t now, size_t *ret_n, struct mh_err *err)
 {
-	struct arena a;
-	int tries = 0;
-	enum mh_status status;
+	struct word x = { .w = w, .case_id = case_id, .by = by, .now = now };
+	const enum mh_status status = repeat(&x, retry_once, err);
 
-	arena_init(&a, STEER_ARENA_BYTES);
-	do {
-		arena_reset(&a);
-		status = retry_in(w, &a, tries, case_id, by, now, ret_n, err);
-	} while (db_again(w->db, status, &tries));
-	arena_release(&a);
+	if (status == MH_OK)
+		*ret_n = x.n;
 	return status;
 }
 
@@ -272,22 +274,23 @@ may_be_vouched(const struct case_row *c, const struct seen *s, struct mh_err *er
 }
 
 static enum mh_status
-vouch_in(struct work *w, struct arena *a, int tries, int64_t case_id, const struct seen *s, const char *by, int64_t now,
-    struct mh_err *err)
+vouch_once(struct word *x, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	const struct seen *s = x->seen;
 	char t[MH_TIME_TEXT], detail[160];
 	struct case_row c;
 	int64_t done = 0;
-	enum mh_status status = db_tx_begin(w->db, &tx, err);
+	enum mh_status status = db_tx_begin(x->w->db, &tx, err);
 
 	(void)snprintf(detail, sizeof(detail), "vouched for by a person: seen in AWS: account %.40s, expires %s",
 	    s->account, time_text(t, s->expires));
 	if (status == MH_OK)
-		status = ledger_event_done(w->db, tries, case_id, now, "approved", by, detail, &done, err);
+		status =
+		    ledger_event_done(x->w->db, x->tries, x->case_id, x->now, "approved", x->by, detail, &done, err);
 	if (status != MH_OK || done > 0)
 		return status;
-	status = ledger_case_get(w->db, case_id, a, &c, err);
+	status = ledger_case_get(x->w->db, x->case_id, x->a, &c, err);
 	if (status == MH_OK)
 		status = may_be_vouched(&c, s, err);
 	if (status != MH_OK)
@@ -296,33 +299,17 @@ vouch_in(struct work *w, struct arena *a, int tries, int64_t case_id, const stru
 		c.expires = s->expires;
 		c.precision = s->precision;
 	}
-	c.approved_by = by;
 	c.vouched = true;
-	status = ledger_case_update(w->db, &c, err);
-	if (status == MH_OK)
-		status = db_run(
-		    w->db, "UPDATE cases SET approved = $1 WHERE id = $2", DB_ARGS(db_time(t, now), db_int(c.id)), err);
-	if (status == MH_OK)
-		status = ledger_approval_add(w->db, c.id, NULL, by, now, err);
-	if (status == MH_OK)
-		status = case_event(w, &c, "approved", by, detail, NULL, now, err);
+	status = note_approval(x, &c, NULL, detail, err);
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
 
 enum mh_status
 case_vouch(struct work *w, int64_t case_id, const struct seen *seen, const char *by, int64_t now, struct mh_err *err)
 {
-	struct arena a;
-	int tries = 0;
-	enum mh_status status;
+	struct word x = { .w = w, .case_id = case_id, .by = by, .now = now, .seen = seen };
 
-	arena_init(&a, STEER_ARENA_BYTES);
-	do {
-		arena_reset(&a);
-		status = vouch_in(w, &a, tries, case_id, seen, by, now, err);
-	} while (db_again(w->db, status, &tries));
-	arena_release(&a);
-	return status;
+	return repeat(&x, vouch_once, err);
 }
 
 /* -- the rule ------------------------------------------------------------------------------------------------------ */
@@ -334,21 +321,20 @@ same(const char *a, const char *b)
 }
 
 static enum mh_status
-choose_in(struct work *w, struct arena *a, struct buf *actions, int tries, int64_t case_id, const char *by, int64_t now,
-    const char **ret_rule, struct mh_err *err)
+choose_once(struct word *x, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	struct case_row c;
 	struct mh_span detail;
 	int64_t done = 0;
-	enum mh_status status = db_tx_begin(w->db, &tx, err);
+	enum mh_status status = db_tx_begin(x->w->db, &tx, err);
 
 	if (status == MH_OK)
-		status = ledger_event_done(w->db, tries, case_id, now, "rule", by, NULL, &done, err);
+		status = ledger_event_done(x->w->db, x->tries, x->case_id, x->now, "rule", x->by, NULL, &done, err);
 	if (status == MH_OK)
-		status = ledger_case_get(w->db, case_id, a, &c, err);
+		status = ledger_case_get(x->w->db, x->case_id, x->a, &c, err);
 	if (status == MH_OK && done > 0) {
-		*ret_rule = c.rule;
+		x->rule = c.rule;
 		return MH_OK;
 	}
 	if (status == MH_OK && !c.open)
@@ -357,25 +343,25 @@ choose_in(struct work *w, struct arena *a, struct buf *actions, int tries, int64
 	if (status != MH_OK)
 		return status;
 	const char *old_rule = c.rule, *old_actions = c.actions;
-	status = case_choose_rule(w, &c, actions, err);
+	status = case_choose_rule(x->w, &c, &x->actions, err);
 	if (status == MH_OK && c.rule == NULL)
 		status = mh_fail(err, MH_BAD,
 		    "no rule of the configuration takes case %" PRId64 ": write one for kind %.60s, and try again",
 		    c.id, c.kind);
 	if (status != MH_OK)
 		return status;
-	*ret_rule = c.rule;
+	x->rule = c.rule;
 	if (same(c.rule, old_rule) && same(c.actions, old_actions))
 		return mh_fail(
 		    err, MH_SKIP, "case %" PRId64 " has rule \"%s\" with these actions already", c.id, c.rule);
-	status = ledger_case_update(w->db, &c, err);
+	status = ledger_case_update(x->w->db, &c, err);
 	if (status == MH_OK)
-		status = arena_printf(a, &detail, err, "rule \"%s\", %s; before: %s", c.rule, c.actions,
+		status = arena_printf(x->a, &detail, err, "rule \"%s\", %s; before: %s", c.rule, c.actions,
 		    old_rule == NULL ? "none" : old_rule);
 	if (status == MH_OK)
-		status = ledger_event_add(w->db, c.id, now, "rule", by, detail.p, NULL, err);
+		status = ledger_event_add(x->w->db, c.id, x->now, "rule", x->by, detail.p, NULL, err);
 	if (status == MH_OK)
-		status = job_choose_again(w, &c, now, err);
+		status = job_choose_again(x->w, &c, x->now, err);
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
 
@@ -383,16 +369,17 @@ enum mh_status
 case_choose_again(struct work *w, struct arena *a, int64_t case_id, const char *by, int64_t now, const char **ret_rule,
     struct mh_err *err)
 {
-	struct buf actions;
-	int tries = 0;
+	struct word x = { .w = w, .case_id = case_id, .by = by, .now = now, .a = a };
 	enum mh_status status;
 
-	buf_init(&actions, 65536);
-	do {
-		buf_clear(&actions);
-		status = choose_in(w, a, &actions, tries, case_id, by, now, ret_rule, err);
-	} while (db_again(w->db, status, &tries));
-	buf_release(&actions);
+	buf_init(&x.actions, 65536);
+	do { /* not repeat(): the rule's name must outlive it */
+		buf_clear(&x.actions);
+		status = choose_once(&x, err);
+	} while (db_again(w->db, status, &x.tries));
+	buf_release(&x.actions);
+	if (status == MH_OK)
+		*ret_rule = x.rule;
 	return status;
 }
 
