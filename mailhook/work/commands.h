@@ -30,14 +30,6 @@ struct options {
 	const char *operand; /* the one argument that is no option; NULL: none */
 };
 
-struct work_command {
-	const char *name, *arguments, *help;                            /* help: NULL: not for persons */
-	bool operand, json, once, views, all, online, templates, alarm; /* what it takes */
-	bool vouch, choose_rule, scope, operands, dry_run, mailbox, trust, undo;
-	int (*run)(const struct options *o);
-};
-extern const struct work_command work_commands[]; /* ends with a NULL name */
-
 int run_command(const struct options *o);
 int check_command(const struct options *o);
 int list_command(const struct options *o);

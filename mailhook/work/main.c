@@ -7,111 +7,79 @@
 
 #include "mailhook/work/commands.h"
 
-const struct work_command work_commands[] = {
-	{ .name = "run",
-	    .arguments = "[--once [--no-wait]]",
-	    .help = "work the intake, due jobs and retries",
-	    .once = true,
-	    .run = run_command },
+struct work_command {
+	const char *name, *arguments; /* as the face tells them, by whom --help is answered (cli.c) */
+	bool operand, json, once, views, all, online, templates, alarm; /* what it takes */
+	bool vouch, choose_rule, scope, operands, dry_run, mailbox, trust, undo;
+	int (*run)(const struct options *o);
+};
+
+static const struct work_command work_commands[] = {
+	{ .name = "run", .arguments = "[--once [--no-wait]]", .once = true, .run = run_command },
 	{ .name = "check",
 	    .arguments = "[--json] [--online] [--show-templates]",
-	    .help = "check configuration, definitions and actions",
 	    .online = true,
 	    .templates = true,
 	    .json = true,
 	    .run = check_command },
 	{ .name = "list",
 	    .arguments = "[--json | --ics | --html] [--all | --within TIME] [--color WHEN]",
-	    .help = "what expires when",
 	    .views = true,
 	    .json = true,
 	    .all = true,
 	    .run = list_command },
-	{ .name = "show",
-	    .arguments = "[--json] CASE",
-	    .help = "a case and its history",
-	    .operand = true,
-	    .json = true,
-	    .run = show_command },
+	{ .name = "show", .arguments = "[--json] CASE", .operand = true, .json = true, .run = show_command },
 	{ .name = "status",
 	    .arguments = "[--json | --prometheus | --alarm [--mail ADDRESS] [--sendmail PROGRAM]]",
-	    .help = "whether all is well",
 	    .json = true,
 	    .alarm = true,
 	    .run = status_command },
 	{ .name = "approve",
 	    .arguments = "[--json] CASE [--step STEP | --vouch [--account ACCOUNT --expires TIME]]",
-	    .help = "let what waits for approval go on",
 	    .operand = true,
 	    .vouch = true,
 	    .json = true,
 	    .run = approve_command },
-	{ .name = "handover",
-	    .arguments = "[--json] CASE",
-	    .help = "give an action what only it may see",
-	    .operand = true,
-	    .json = true,
-	    .run = handover_command },
+	{ .name = "handover", .arguments = "[--json] CASE", .operand = true, .json = true, .run = handover_command },
 	{ .name = "retry",
 	    .arguments = "[--json] [--rule] CASE",
-	    .help = "try at once what failed or waits",
 	    .operand = true,
 	    .choose_rule = true,
 	    .json = true,
 	    .run = retry_command },
-	{ .name = "close",
-	    .arguments = "[--json] CASE",
-	    .help = "close a case",
-	    .operand = true,
-	    .json = true,
-	    .run = close_command },
+	{ .name = "close", .arguments = "[--json] CASE", .operand = true, .json = true, .run = close_command },
 	{ .name = "requeue",
 	    .arguments = "[--json] [--dry-run] [MESSAGE...]",
-	    .help = "read again what could not be read",
 	    .operands = true,
 	    .json = true,
 	    .dry_run = true,
 	    .run = requeue_command },
 	{ .name = "pause",
 	    .arguments = "[--json] [--rule NAME | --action NAME]",
-	    .help = "start nothing new: of all, of a rule, of an action",
 	    .scope = true,
 	    .json = true,
 	    .run = pause_command },
 	{ .name = "resume",
 	    .arguments = "[--json] [--rule NAME | --action NAME]",
-	    .help = "let go on what was paused",
 	    .scope = true,
 	    .json = true,
 	    .run = resume_command },
-	{ .name = "purge",
-	    .arguments = "[--json]",
-	    .help = "let go what was kept long enough",
-	    .json = true,
-	    .run = purge_command },
-	{ .name = "backup",
-	    .arguments = "[--json] FILE",
-	    .help = "copy the ledger into a new file",
-	    .operand = true,
-	    .json = true,
-	    .run = backup_command },
+	{ .name = "purge", .arguments = "[--json]", .json = true, .run = purge_command },
+	{ .name = "backup", .arguments = "[--json] FILE", .operand = true, .json = true, .run = backup_command },
 	{ .name = "ledger",
 	    .arguments = "[--json] check | forget NODE | copy FROM TO | copy --undo LEDGER",
-	    .help = "prove that the ledger is whole, or move it into another",
 	    .operands = true,
 	    .undo = true,
 	    .json = true,
 	    .run = ledger_command },
 	{ .name = "backtest",
 	    .arguments = "[--json] [--trust LEVEL] PATH...",
-	    .help = "what would have happened to an archive of mail",
 	    .operands = true,
 	    .json = true,
 	    .trust = true,
 	    .run = backtest_command },
 	{ .name = "drill",
 	    .arguments = "[--json] [--mailbox NAME]",
-	    .help = "send a marked test notice through the whole installation",
 	    .mailbox = true,
 	    .json = true,
 	    .run = drill_command },
@@ -126,15 +94,6 @@ find_command(const char *name)
 		if (strcmp(c->name, name) == 0)
 			return c;
 	return NULL;
-}
-
-static void
-usage(FILE *to)
-{
-	(void)fputs("usage: mailhook COMMAND [--config FILE]\n", to);
-	for (const struct work_command *c = work_commands; c->name != NULL; c++)
-		if (c->help != NULL)
-			(void)fprintf(to, "  %-8s %-18s %s\n", c->name, c->arguments, c->help);
 }
 
 /* A switch that this command takes. */
@@ -252,19 +211,11 @@ main(int argc, char **argv)
 	(void)setvbuf(stderr, NULL, _IOLBF, 0);
 
 	const struct work_command *c = argc < 2 ? NULL : find_command(argv[1]);
-	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], "--help") == 0) {
-			if (c == NULL)
-				usage(stdout);
-			else
-				(void)printf("usage: mailhook %s [--config FILE] %s\n%s\n", c->name, c->arguments,
-				    c->help == NULL ? "" : c->help);
-			return EXIT_OK;
-		}
 	if (c == NULL) {
-		if (argc >= 2)
+		if (argc < 2)
+			work_log("mailhook-work is started by mailhook: mailhook --help");
+		else
 			work_log("%.40s: not built into this version", argv[1]);
-		usage(stderr);
 		return EXIT_USAGE;
 	}
 	if (!read_options(c, argc, argv, &o))
