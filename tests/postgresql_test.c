@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "mailhook/clock.h"
-#include "mailhook/work/ledger/ledger.h"
+#include "mailhook/work/ledger/leases.h"
 #include "mailhook/work/ledger/postgresql_impl.h"
 #include "tests/engines.h"
 
@@ -260,6 +260,38 @@ claims_beside_claims(void **state)
 	db_tx_drop(&b);
 	db_close(one);
 	db_close(two);
+}
+
+/* A worker that has taken one of its jobs and not committed yet is not seen, but the case is in its hand. */
+static void
+one_job_of_a_case_is_claimed_at_a_time(void **state)
+{
+	struct db *worker = opened(*state, 1000), *person = opened(*state, 1000);
+	const struct case_row c = { .key = "k", .kind = "k", .actions = "[]" };
+	struct job_row j = { .action = "a", .event = "opened", .state = JOB_QUEUED, .has_due = true };
+	struct db_tx tx = { NULL };
+	struct mh_err err = { 0 };
+	int64_t one = 0, two = 0, id = 0;
+
+	assert_int_equal(ledger_case_add(worker, &c, &j.case_id, &err), MH_OK);
+	assert_int_equal(ledger_event_add(worker, j.case_id, 0, "opened", "x", "y", &j.event_id, &err), MH_OK);
+	j.job_key = "1";
+	assert_int_equal(ledger_job_add(worker, &j, &one, &err), MH_OK);
+	j.job_key = "2";
+	assert_int_equal(ledger_job_add(worker, &j, &two, &err), MH_OK);
+	assert_int_equal(db_tx_claim(worker, &tx, &err), MH_OK);
+	assert_int_equal(
+	    db_one(worker, "SELECT id FROM cases WHERE id = $1 FOR UPDATE", DB_ARGS(db_int(j.case_id)), &id, &err),
+	    MH_OK);
+	assert_int_equal(db_run(worker, "UPDATE jobs SET state = 'running', lease_owner = 'a/1' WHERE id = $1",
+			     DB_ARGS(db_int(one)), &err),
+	    MH_OK);
+	assert_int_equal(ledger_lease_claim(person, two, "b/1" LEDGER_HANDOVER, 100, &err), MH_SKIP);
+	db_tx_drop(&tx);
+	assert_int_equal(ledger_lease_claim(person, two, "b/1" LEDGER_HANDOVER, 100, &err), MH_OK);
+	assert_int_equal(ledger_lease_claim(worker, one, "a/1", 100, &err), MH_SKIP);
+	db_close(worker);
+	db_close(person);
 }
 
 /* Two that wait for each other: one of them is told to begin again. */
@@ -588,6 +620,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(lost_inside_a_transaction, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(failed_is_not_committed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(claims_beside_claims, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_job_of_a_case_is_claimed_at_a_time, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(deadlock_says_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(hung_owner_is_ended, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(slow_lines_bring_large_values, set_up, tear_down),

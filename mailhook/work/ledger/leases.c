@@ -165,13 +165,29 @@ ledger_lease_next(struct db *db, const char *node, const char *owner, int64_t no
 	return status;
 }
 
+/* As choose() does it. */
+static enum mh_status
+hold_case(struct leasing *l, struct mh_err *err)
+{
+	char sql[160];
+	int64_t id = 0;
+
+	(void)snprintf(sql, sizeof(sql), "SELECT k.id FROM cases k JOIN jobs j ON j.case_id = k.id WHERE j.id = $1 %s",
+	    l->db->engine->skip_locked);
+	const enum mh_status status = db_one(l->db, sql, DB_ARGS(db_int(l->job_id)), &id, err);
+	return status == MH_SKIP ? mh_fail(err, MH_SKIP, "a job of the case is another's") : status;
+}
+
 static enum mh_status
 claim_one(struct leasing *l, struct mh_err *err)
 {
 	bool done = false;
-	const enum mh_status status = claimed(l, &done, err);
+	enum mh_status status = claimed(l, &done, err);
 
-	return status == MH_OK && !done ? claim(l, err) : status;
+	if (status != MH_OK || done)
+		return status;
+	status = hold_case(l, err);
+	return status == MH_OK ? claim(l, err) : status;
 }
 
 enum mh_status
