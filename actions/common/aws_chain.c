@@ -6,6 +6,7 @@
 
 #include "actions/common/aws_impl.h"
 #include "actions/common/folder.h"
+#include "actions/common/own_conf.h"
 
 #define MAX_FILE_BYTES ((size_t)256 << 10)
 #define MAX_SOURCES 5 /* profiles that lead to one another */
@@ -29,14 +30,6 @@ env(const char *name)
 
 /* -- configuration ------------------------------------------------------------------------------------------------- */
 
-static const char *
-set_string(cfg_t *cfg, const char *key)
-{
-	const char *text = cfg_getstr(cfg, key);
-
-	return text == NULL || text[0] == '\0' ? NULL : text;
-}
-
 static bool
 is_account(const char *s)
 {
@@ -53,14 +46,14 @@ is_region(const char *s)
 enum mh_status
 aws_conf_read(cfg_t *section, const struct wire *wire, struct aws_conf *ret, struct mh_err *err)
 {
-	*ret = (struct aws_conf){ .region = set_string(section, "region"),
-		.profile = set_string(section, "profile"),
-		.config_file = set_string(section, "config_file"),
-		.credentials_file = set_string(section, "credentials_file"),
-		.role = set_string(section, "role"),
-		.external_id = set_string(section, "external_id"),
-		.session_name = set_string(section, "session_name"),
-		.endpoint = set_string(section, "endpoint"),
+	*ret = (struct aws_conf){ .region = own_conf_text(section, "region"),
+		.profile = own_conf_text(section, "profile"),
+		.config_file = own_conf_text(section, "config_file"),
+		.credentials_file = own_conf_text(section, "credentials_file"),
+		.role = own_conf_text(section, "role"),
+		.external_id = own_conf_text(section, "external_id"),
+		.session_name = own_conf_text(section, "session_name"),
+		.endpoint = own_conf_text(section, "endpoint"),
 		.n_accounts = cfg_size(section, "accounts"),
 		.wire = *wire };
 	if (ret->n_accounts > AWS_MAX_ACCOUNTS)

@@ -178,6 +178,39 @@ out:
 	return status;
 }
 
+/* -- what is set ---------------------------------------------------------------------------------------------------- */
+
+const char *
+own_conf_text(cfg_t *cfg, const char *option)
+{
+	const char *text = cfg_getstr(cfg, option);
+
+	return text == NULL || text[0] == '\0' ? NULL : text;
+}
+
+unsigned
+own_conf_command(cfg_t *cfg, const char *option, const char *argv[OWN_CONF_MAX_WORDS + 1])
+{
+	const unsigned size = cfg_size(cfg, option), n = size < OWN_CONF_MAX_WORDS ? size : OWN_CONF_MAX_WORDS;
+
+	for (unsigned i = 0; i < n; i++)
+		argv[i] = cfg_getnstr(cfg, option, i);
+	argv[n] = NULL;
+	return n;
+}
+
+int
+check_command(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const unsigned n = cfg_opt_size(opt);
+
+	if (n > OWN_CONF_MAX_WORDS)
+		cfg_error(cfg, "%s: more than %d words", cfg_opt_name(opt), OWN_CONF_MAX_WORDS);
+	else if (n > 0 && cfg_opt_getnstr(opt, 0)[0] != '/')
+		cfg_error(cfg, "%s: a program needs its whole path", cfg_opt_name(opt));
+	return 0;
+}
+
 /* -- one option, before all others ---------------------------------------------------------------------------------- */
 
 /* The next word, string or sign of a text without comments; false at its end. */

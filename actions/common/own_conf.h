@@ -30,4 +30,15 @@ void drop_own_conf(cfg_t **cfg);
  *   errors  MH_RETRY not readable */
 enum mh_status own_conf_peek(const char *path, const char *option, char *dst, size_t dst_bytes, struct mh_err *err);
 
+/* A string's value; NULL where it is not set, or empty. */
+const char *own_conf_text(cfg_t *cfg, const char *option);
+
+/* The words of a command, which is a list of strings.
+ *   out     argv: NULL behind the last; points into cfg
+ *   returns how many there are; 0: it is not set */
+#define OWN_CONF_MAX_WORDS 32
+unsigned own_conf_command(cfg_t *cfg, const char *option, const char *argv[OWN_CONF_MAX_WORDS + 1]);
+/* For the checks of such an option: a program with its whole path, and not too many words. */
+int check_command(cfg_t *cfg, cfg_opt_t *opt);
+
 #endif

@@ -12,6 +12,7 @@
 #include "actions/common/own_conf.h"
 #include "actions/common/secret.h"
 #include "actions/common/template.h"
+#include "actions/common/wire_conf.h"
 #include "mailhook/json.h"
 
 #define PRESET_MAX_VARS 96  /* case, settings, taken values and maps together */
@@ -57,17 +58,14 @@ struct preset_settings {  /* of the action's file: PRESET_OPTIONS */
 	CFG_STR("preset", "", CFGF_NONE), CFG_STR("url", "", CFGF_NONE), CFG_STR("user", "", CFGF_NONE),               \
 	    CFG_STR("secret_file", "", CFGF_NONE), CFG_STR_LIST("secret_command", "{}", CFGF_NONE),                    \
 	    CFG_STR("token", "", CFGF_NONE), CFG_STR_LIST("settings", "{}", CFGF_NONE),                                \
-	    CFG_STR_LIST("values", "{}", CFGF_NONE), CFG_STR("ca_file", "", CFGF_NONE),                                \
-	    CFG_STR("cert_file", "", CFGF_NONE), CFG_STR("key_file", "", CFGF_NONE), CFG_STR("proxy", "", CFGF_NONE),  \
-	    CFG_BOOL("allow_plain", cfg_false, CFGF_NONE), CFG_INT("timeout_s", 30, CFGF_NONE)
+	    CFG_STR_LIST("values", "{}", CFGF_NONE), WIRE_OPTIONS, CFG_INT("timeout_s", 30, CFGF_NONE)
 #define PRESET_CHECKS                                                                                                  \
 	{ "settings", preset_check_pairs }, { "values", preset_check_pairs }, { "timeout_s", preset_check_timeout },   \
 	{                                                                                                              \
-		"secret_command", preset_check_command                                                                 \
+		"secret_command", check_command                                                                        \
 	}
 int preset_check_pairs(cfg_t *cfg, cfg_opt_t *opt); /* NAME=VALUE */
 int preset_check_timeout(cfg_t *cfg, cfg_opt_t *opt);
-int preset_check_command(cfg_t *cfg, cfg_opt_t *opt);
 
 /* Takes them; the secret is read from its file, its command, or asked of the token server (token.h).
  *   in      deadline_ms: monotonic, of the action

@@ -4,10 +4,7 @@
 
 #include "actions/common/preset_impl.h"
 #include "actions/token/token.h"
-#include "mailhook/clock.h"
 
-#define SPARE_MS 2000 /* to say what came of it, before the action is killed */
-#define MAX_WORDS 16
 #define MAX_NAME_BYTES 64
 
 /* -- checks ------------------------------------------------------------------------------------------------------- */
@@ -44,27 +41,7 @@ preset_check_timeout(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
-int
-preset_check_command(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const unsigned n = cfg_opt_size(opt);
-
-	if (n > MAX_WORDS)
-		cfg_error(cfg, "%s: more than %d words", cfg_opt_name(opt), MAX_WORDS);
-	else if (n > 0 && cfg_opt_getnstr(opt, 0)[0] != '/')
-		cfg_error(cfg, "%s: a program needs its whole path", cfg_opt_name(opt));
-	return 0;
-}
-
 /* -- reading ------------------------------------------------------------------------------------------------------ */
-
-static const char *
-set_string(cfg_t *cfg, const char *key)
-{
-	const char *text = cfg_getstr(cfg, key);
-
-	return text == NULL || text[0] == '\0' ? NULL : text;
-}
 
 /* Names are copied, for a template's names end with their NUL; values stand behind the '='. */
 static enum mh_status
@@ -99,14 +76,12 @@ release_pairs(struct template_var *pairs, size_t n)
 static enum mh_status
 read_secret(cfg_t *cfg, int64_t now, struct preset_settings *s, struct mh_err *err)
 {
-	const char *file = set_string(cfg, "secret_file"), *token = set_string(cfg, "token");
-	const unsigned n = cfg_size(cfg, "secret_command");
-	const char *command[MAX_WORDS + 1] = { NULL };
+	const char *file = own_conf_text(cfg, "secret_file"), *token = own_conf_text(cfg, "token");
+	const char *command[OWN_CONF_MAX_WORDS + 1];
+	const unsigned n = own_conf_command(cfg, "secret_command", command);
 
 	if ((file != NULL) + (token != NULL) + (n > 0) > 1)
 		return mh_fail(err, MH_BAD, "one of secret_file, secret_command and token");
-	for (unsigned i = 0; i < n && i < MAX_WORDS; i++)
-		command[i] = cfg_getnstr(cfg, "secret_command", i);
 	s->token = token;
 	if (file != NULL)
 		return secret_from_file(file, &s->secret, err);
@@ -118,18 +93,10 @@ read_secret(cfg_t *cfg, int64_t now, struct preset_settings *s, struct mh_err *e
 enum mh_status
 preset_settings_read(cfg_t *cfg, int64_t deadline_ms, int64_t now, struct preset_settings *ret, struct mh_err *err)
 {
-	const int64_t left = deadline_ms - clock_monotonic_ms() - SPARE_MS,
-		      wanted = cfg_getint(cfg, "timeout_s") * 1000, ms = left < wanted ? left : wanted;
-
-	*ret = (struct preset_settings){ .url = set_string(cfg, "url"),
-		.user = set_string(cfg, "user"),
-		.retry_after_s = -1,
-		.wire = { .ca_file = set_string(cfg, "ca_file"),
-		    .cert_file = set_string(cfg, "cert_file"),
-		    .key_file = set_string(cfg, "key_file"),
-		    .proxy = set_string(cfg, "proxy"),
-		    .allow_plain = cfg_getbool(cfg, "allow_plain") == cfg_true,
-		    .total_ms = (long)(ms < 1 ? 1 : ms) } };
+	*ret = (struct preset_settings){
+		.url = own_conf_text(cfg, "url"), .user = own_conf_text(cfg, "user"), .retry_after_s = -1
+	};
+	wire_conf_read(cfg, deadline_ms, &ret->wire);
 	enum mh_status status = read_pairs(cfg, "settings", &ret->settings, &ret->n_settings, err);
 	if (status == MH_OK)
 		status = read_pairs(cfg, "values", &ret->pairs, &ret->n_pairs, err);

@@ -68,6 +68,9 @@ struct request {
 	const cJSON *state; /* NULL: none */
 };
 
+/* An effect ends so long before the action is killed: what came of it must still be said. */
+#define PROTOCOL_SPARE_MS 2000
+
 struct protocol {
 	int in_fd, out_fd;
 	struct buf input;    /* read, not yet taken */

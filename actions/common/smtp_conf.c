@@ -3,10 +3,6 @@
 
 #include <string.h>
 
-#include "mailhook/clock.h"
-
-#define SPARE_MS 2000 /* to say what came of it, before the action is killed */
-
 static int
 word_of(const char *word, const char *const *words, int n)
 {
@@ -40,62 +36,24 @@ smtp_check_number(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
-int
-smtp_check_command(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const unsigned n = cfg_opt_size(opt);
-
-	if (n > SMTP_MAX_WORDS)
-		cfg_error(cfg, "%s: more than %d words", cfg_opt_name(opt), SMTP_MAX_WORDS);
-	else if (n > 0 && cfg_opt_getnstr(opt, 0)[0] != '/')
-		cfg_error(cfg, "%s: a program needs its whole path", cfg_opt_name(opt));
-	return 0;
-}
-
-static const char *
-set_string(cfg_t *cfg, const char *key)
-{
-	const char *text = cfg_getstr(cfg, key);
-
-	return text[0] == '\0' ? NULL : text;
-}
-
-static void
-read_wire(cfg_t *cfg, int64_t deadline_ms, struct wire *w)
-{
-	const int64_t left = deadline_ms - clock_monotonic_ms() - SPARE_MS,
-		      wanted = cfg_getint(cfg, "timeout_s") * 1000;
-
-	*w = (struct wire){ .ca_file = set_string(cfg, "ca_file"),
-		.cert_file = set_string(cfg, "cert_file"),
-		.key_file = set_string(cfg, "key_file"),
-		.proxy = set_string(cfg, "proxy"),
-		.allow_plain = cfg_getbool(cfg, "allow_plain") == cfg_true,
-		.total_ms = (long)(left < wanted ? left : wanted) };
-	if (w->total_ms < 1)
-		w->total_ms = 1; /* 0 would mean the default */
-}
-
 void
 smtp_conf_read(cfg_t *cfg, int64_t deadline_ms, struct smtp_conf *ret)
 {
 	static const int ports[] = { [SMTP_STARTTLS] = 587, [SMTP_IMPLICIT] = 465, [SMTP_PLAIN] = 25 };
 	const enum smtp_tls tls = (enum smtp_tls)word_of(cfg_getstr(cfg, "smtp_tls"), smtp_tls_names, 3);
 	const int port = (int)cfg_getint(cfg, "smtp_port");
-	const unsigned n = cfg_size(cfg, "password_command");
 
 	*ret = (struct smtp_conf){
 		.server = { .host = cfg_getstr(cfg, "smtp_host"),
 		    .port = port == 0 ? ports[tls] : port,
 		    .tls = tls,
 		    .auth = (enum smtp_auth)word_of(cfg_getstr(cfg, "smtp_auth"), smtp_auth_names, 4),
-		    .user = set_string(cfg, "smtp_user"),
-		    .password_file = set_string(cfg, "password_file"),
-		    .token_file = set_string(cfg, "token"),
-		    .helo = set_string(cfg, "smtp_helo") },
+		    .user = own_conf_text(cfg, "smtp_user"),
+		    .password_file = own_conf_text(cfg, "password_file"),
+		    .token_file = own_conf_text(cfg, "token"),
+		    .helo = own_conf_text(cfg, "smtp_helo") },
 	};
-	for (unsigned i = 0; i < n && i < SMTP_MAX_WORDS; i++)
-		ret->command[i] = cfg_getnstr(cfg, "password_command", i);
-	ret->server.password_command = n > 0 ? ret->command : NULL;
-	read_wire(cfg, deadline_ms, &ret->server.wire);
+	if (own_conf_command(cfg, "password_command", ret->command) > 0)
+		ret->server.password_command = ret->command;
+	wire_conf_read(cfg, deadline_ms, &ret->server.wire);
 }

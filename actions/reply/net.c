@@ -4,23 +4,15 @@
 #include "actions/token/token.h"
 #include "mailhook/certificate.h"
 
-static const char *
-set_string(cfg_t *cfg, const char *key)
-{
-	const char *text = cfg_getstr(cfg, key);
-
-	return text[0] == '\0' ? NULL : text;
-}
-
 void
 net_read(const struct reply_conf *c, int64_t deadline_ms, struct net_conf *ret)
 {
-	const char *mailbox = set_string(c->cfg, "graph_mailbox");
+	const char *mailbox = own_conf_text(c->cfg, "graph_mailbox");
 
 	smtp_conf_read(c->cfg, deadline_ms, &ret->smtp);
 	ret->graph = (struct graph){ .base_url = cfg_getstr(c->cfg, "graph_url"),
 		.mailbox = mailbox == NULL ? c->from : mailbox,
-		.token_file = set_string(c->cfg, "token"),
+		.token_file = own_conf_text(c->cfg, "token"),
 		.wire = ret->smtp.server.wire };
 }
 
@@ -39,7 +31,7 @@ net_announce(const struct delivery *d, struct mh_err *err)
 void
 net_credentials(const struct reply_conf *c, struct protocol *p)
 {
-	const char *certificate = set_string(c->cfg, "cert_file"), *token = set_string(c->cfg, "token");
+	const char *certificate = own_conf_text(c->cfg, "cert_file"), *token = own_conf_text(c->cfg, "token");
 	struct mh_err err; /* that a file cannot be used is the check's or the transfer's to say */
 	int64_t end;
 

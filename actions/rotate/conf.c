@@ -234,14 +234,6 @@ read_file(const char *path, cfg_t **ret, struct mh_err *err)
 	return own_conf_read(path, opts, checks, ret, err);
 }
 
-static const char *
-text_or_null(cfg_t *cfg, const char *name)
-{
-	const char *s = cfg_getstr(cfg, name);
-
-	return s == NULL || s[0] == '\0' ? NULL : s;
-}
-
 enum mh_status
 rotate_conf_read(const char *path, struct rotate_conf *ret, struct mh_err *err)
 {
@@ -257,11 +249,11 @@ rotate_conf_read(const char *path, struct rotate_conf *ret, struct mh_err *err)
 	cfg_t *cfg = ret->cfg;
 	ret->aws = aws_side(cfg_getstr(cfg, "aws"));
 	ret->idp = idp_driver(cfg_getstr(cfg, "idp"));
-	ret->key_file = text_or_null(cfg, "key_file");
+	ret->key_file = own_conf_text(cfg, "key_file");
 	ret->delete_orphan = cfg_getbool(cfg, "delete_orphan") == cfg_true;
 	ret->soak_s = cfg_getint(cfg, "soak_s");
-	ret->wire = (struct wire){ .ca_file = text_or_null(cfg, "ca_file"),
-		.proxy = text_or_null(cfg, "proxy"),
+	ret->wire = (struct wire){ .ca_file = own_conf_text(cfg, "ca_file"),
+		.proxy = own_conf_text(cfg, "proxy"),
 		.total_ms = cfg_getint(cfg, "timeout_s") * 1000L };
 	if (!approval_of(cfg_getstr(cfg, "approval"), &ret->approval) || ret->aws == NULL || ret->idp == NULL)
 		return mh_fail(err, MH_BAD, "approval, aws or idp is none of those that there are");

@@ -7,9 +7,7 @@
 #include <string.h>
 
 #include "actions/token/token.h"
-#include "mailhook/clock.h"
 
-#define SPARE_MS 2000 /* to say what came of it, before the action is killed */
 #define REQUEST_BYTES (16u << 20)
 #define NAMES_BYTES 200
 
@@ -32,18 +30,6 @@ rest_check_url(cfg_t *cfg, cfg_opt_t *opt)
 }
 
 int
-rest_check_command(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const unsigned n = cfg_opt_size(opt);
-
-	if (n > REST_MAX_WORDS)
-		cfg_error(cfg, "%s: more than %d words", cfg_opt_name(opt), REST_MAX_WORDS);
-	else if (n > 0 && cfg_opt_getnstr(opt, 0)[0] != '/')
-		cfg_error(cfg, "%s: a program needs its whole path", cfg_opt_name(opt));
-	return 0;
-}
-
-int
 rest_check_timeout(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const long n = cfg_opt_getnint(opt, 0);
@@ -53,34 +39,14 @@ rest_check_timeout(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
-static const char *
-set_string(cfg_t *cfg, const char *key)
-{
-	const char *text = cfg_getstr(cfg, key);
-
-	return text == NULL || text[0] == '\0' ? NULL : text;
-}
-
-/* What is left of the run's time is the longest that one transfer may take. */
-static void
-limit_time(struct rest *r)
-{
-	const int64_t left = r->desk->protocol->deadline_ms - clock_monotonic_ms() - SPARE_MS,
-		      wanted = cfg_getint(r->desk->conf, "timeout_s") * 1000;
-
-	r->wire.total_ms = (long)(left < wanted ? left : wanted);
-	if (r->wire.total_ms < 1)
-		r->wire.total_ms = 1; /* 0 would mean the default */
-}
-
 /* -- the secret --------------------------------------------------------------------------------------------------- */
 
 enum mh_status
 rest_secret(cfg_t *cfg, struct secret *ret, struct mh_err *err)
 {
-	const char *file = set_string(cfg, "secret_file");
-	const unsigned n = cfg_size(cfg, "secret_command");
-	const char *argv[REST_MAX_WORDS + 1] = { NULL };
+	const char *file = own_conf_text(cfg, "secret_file");
+	const char *argv[OWN_CONF_MAX_WORDS + 1];
+	const unsigned n = own_conf_command(cfg, "secret_command", argv);
 
 	if (file != NULL && n > 0)
 		return mh_fail(err, MH_BAD, "both secret_file and secret_command are set");
@@ -88,8 +54,6 @@ rest_secret(cfg_t *cfg, struct secret *ret, struct mh_err *err)
 		return secret_from_file(file, ret, err);
 	if (n == 0)
 		return mh_fail(err, MH_BAD, "there is neither secret_file nor secret_command");
-	for (unsigned i = 0; i < n && i < REST_MAX_WORDS; i++)
-		argv[i] = cfg_getnstr(cfg, "secret_command", i);
 	return secret_from_command(argv, 0, ret, err);
 }
 
@@ -99,7 +63,7 @@ read_credential(struct rest *r, bool fresh, struct mh_err *err)
 {
 	MH_AUTO(secret_release) struct secret secret = { 0 };
 	cfg_t *cfg = r->desk->conf;
-	const char *token = set_string(cfg, "token"), *user = set_string(cfg, "user");
+	const char *token = own_conf_text(cfg, "token"), *user = own_conf_text(cfg, "user");
 	const bool basic = token == NULL && user != NULL && r->auth.basic;
 	enum mh_status status;
 
@@ -142,16 +106,11 @@ rest_start(
     struct rest *r, struct ticket_desk *d, const char *default_base, const struct rest_auth *auth, struct mh_err *err)
 {
 	cfg_t *cfg = d->conf;
-	const char *url = set_string(cfg, "url");
+	const char *url = own_conf_text(cfg, "url");
 	struct mh_span base = span_of(url == NULL ? default_base : url);
 
-	*r = (struct rest){ .desk = d,
-		.auth = *auth,
-		.wire = { .ca_file = set_string(cfg, "ca_file"),
-		    .cert_file = set_string(cfg, "cert_file"),
-		    .key_file = set_string(cfg, "key_file"),
-		    .proxy = set_string(cfg, "proxy"),
-		    .allow_plain = cfg_getbool(cfg, "allow_plain") == cfg_true } };
+	*r = (struct rest){ .desk = d, .auth = *auth };
+	wire_conf_read(cfg, d->protocol->deadline_ms, &r->wire);
 	buf_init(&r->credential, 2 * SECRET_MAX_BYTES);
 	if (base.p == NULL)
 		return mh_fail(err, MH_BAD, "url is not set");
@@ -161,7 +120,7 @@ rest_start(
 	if (status != MH_OK)
 		return status;
 	r->base = base.p;
-	if (auth->header == NULL && set_string(cfg, "token") == NULL)
+	if (auth->header == NULL && own_conf_text(cfg, "token") == NULL)
 		return MH_OK;
 	r->n_headers = 1;
 	return read_credential(r, false, err);
@@ -376,7 +335,7 @@ send_once(struct rest *r, const struct rest_call *c, struct mh_span body, struct
 		.keep = r->keep,
 		.now = r->desk->request->now };
 
-	limit_time(r);
+	r->wire.total_ms = wire_conf_time_ms(r->desk->conf, r->desk->protocol->deadline_ms);
 	if (status == MH_OK)
 		status = http_try(&r->wire, &q, &ret->http, err);
 	ret->status = ret->http.status;
@@ -419,7 +378,7 @@ rest_call(struct rest *r, const struct rest_call *c, struct rest_answer *ret, st
 		bytes = buf_span(&body);
 	}
 	enum mh_status status = send_once(r, c, bytes, ret, err);
-	if (status == MH_OK && ret->status == 401 && set_string(r->desk->conf, "token") != NULL) {
+	if (status == MH_OK && ret->status == 401 && own_conf_text(r->desk->conf, "token") != NULL) {
 		/* an access token may have been revoked before its time */
 		status = read_credential(r, true, err);
 		if (status == MH_OK)

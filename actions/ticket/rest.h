@@ -8,28 +8,25 @@
 
 #include "actions/common/http.h"
 #include "actions/common/secret.h"
+#include "actions/common/wire_conf.h"
 #include "actions/ticket/ticket.h"
 
 /* secret_file, secret_command: a token, API key or, with user, a password. token: mailhook-token(8)'s configuration. */
 #define REST_OPTIONS                                                                                                   \
 	CFG_STR("url", "", CFGF_NONE), CFG_STR("user", "", CFGF_NONE), CFG_STR("secret_file", "", CFGF_NONE),          \
-	    CFG_STR_LIST("secret_command", NULL, CFGF_NODEFAULT), CFG_STR("token", "", CFGF_NONE),                     \
-	    CFG_STR("ca_file", "", CFGF_NONE), CFG_STR("cert_file", "", CFGF_NONE),                                    \
-	    CFG_STR("key_file", "", CFGF_NONE), CFG_STR("proxy", "", CFGF_NONE),                                       \
-	    CFG_BOOL("allow_plain", cfg_false, CFGF_NONE), CFG_INT("timeout_s", 25, CFGF_NONE)
+	    CFG_STR_LIST("secret_command", NULL, CFGF_NODEFAULT), CFG_STR("token", "", CFGF_NONE), WIRE_OPTIONS,       \
+	    CFG_INT("timeout_s", 25, CFGF_NONE)
 #define REST_CHECKS                                                                                                    \
-	{ "url", rest_check_url }, { "secret_command", rest_check_command }, { "token", check_absolute },              \
+	{ "url", rest_check_url }, { "secret_command", check_command }, { "token", check_absolute },                   \
 	    { "ca_file", check_absolute }, { "cert_file", check_absolute }, { "key_file", check_absolute },            \
 	{                                                                                                              \
 		"timeout_s", rest_check_timeout                                                                        \
 	}
 
 int rest_check_url(cfg_t *cfg, cfg_opt_t *opt);
-int rest_check_command(cfg_t *cfg, cfg_opt_t *opt);
 int rest_check_timeout(cfg_t *cfg, cfg_opt_t *opt);
 
 #define REST_MAX_HEADERS 12
-#define REST_MAX_WORDS 32 /* of a command */
 
 /* How the secret goes out. Where user is set and basic, "Authorization: Basic"; where token is set, always
  * "Authorization: Bearer"; else HEADER: PREFIX SECRET. */

@@ -15,25 +15,13 @@ check_seconds(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
-static int
-check_command(cfg_t *cfg, cfg_opt_t *opt)
-{
-	if (cfg_opt_size(opt) > TRIGGER_MAX_WORDS)
-		cfg_error(cfg, "command: more than %d words", TRIGGER_MAX_WORDS);
-	else if (cfg_opt_size(opt) > 0 && cfg_opt_getnstr(opt, 0)[0] != '/')
-		cfg_error(cfg, "command: a program needs its whole path");
-	return 0;
-}
-
 static enum mh_status
 take(struct trigger_conf *c, struct mh_err *err)
 {
 	static const char *const requests[] = { "start", "find", "poll", "check", NULL };
 	const char *preset = cfg_getstr(c->cfg, "preset");
-	const unsigned n = cfg_size(c->cfg, "command");
+	const unsigned n = own_conf_command(c->cfg, "command", c->command);
 
-	for (unsigned i = 0; i < n && i < TRIGGER_MAX_WORDS; i++)
-		c->command[i] = cfg_getnstr(c->cfg, "command", i);
 	c->poll_s = cfg_getint(c->cfg, "poll_s");
 	c->give_up_s = cfg_getint(c->cfg, "give_up_s");
 	c->confirm = cfg_getbool(c->cfg, "confirm") == cfg_true;

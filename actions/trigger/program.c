@@ -10,7 +10,6 @@
 
 #define OUTPUT_BYTES (64u << 10)
 #define EXIT_NOT_NOW 75 /* EX_TEMPFAIL of sysexits.h */
-#define SPARE_MS 2000   /* to say what came of it, before the action is killed */
 
 /* Its last line that is not empty. */
 static void
@@ -29,7 +28,7 @@ trigger_program(struct trigger *t, char *words, size_t words_bytes, struct mh_er
 {
 	MH_AUTO(buf_release) struct buf out;
 	char path[] = "PATH=/usr/bin:/bin", *const envp[] = { path, NULL };
-	const int64_t end_ms = t->protocol->deadline_ms - SPARE_MS;
+	const int64_t end_ms = t->protocol->deadline_ms - PROTOCOL_SPARE_MS;
 	const char *slash = strrchr(t->conf->command[0], '/');
 	const char *name = slash == NULL ? t->conf->command[0] : slash + 1;
 	struct program_end end = { -1, false };

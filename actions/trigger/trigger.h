@@ -11,14 +11,13 @@
 #include "actions/common/preset.h"
 
 #define TRIGGER_MAX_PAYLOAD_BYTES (24u << 10) /* it stands twice in the state, escaped; a state may have 128 kB */
-#define TRIGGER_MAX_WORDS 32                  /* of a command */
 #define TRIGGER_STEP_AGAIN "start-again"      /* what a person approves: another start, after a doubt */
 #define TRIGGER_STEP_RENEWED "renewed"        /* that it is renewed, where nobody can be asked */
 
 struct trigger_conf {
 	cfg_t *cfg;            /* own */
 	struct preset *preset; /* own; NULL: command */
-	const char *command[TRIGGER_MAX_WORDS + 1];
+	const char *command[OWN_CONF_MAX_WORDS + 1];
 	int64_t poll_s, give_up_s;
 	bool confirm; /* without an end that can be asked for, a person says that it is renewed */
 	bool repeat;  /* whoever is started knows job_key again: a doubt is no reason to ask */
