@@ -40,8 +40,9 @@ struct pair {
 	struct room r;     /* node a */
 	struct work other; /* node b: but for db and names it is a's */
 	struct db_engine shared;
-	bool away;   /* a's ledger cannot be reached */
-	bool silent; /* what it commits is done, but the answer is lost */
+	bool away;                                /* a's ledger cannot be reached */
+	bool silent;                              /* what it commits is done, but the answer is lost */
+	int begun, committed, away_at, silent_at; /* the same at the nth transaction, the nth commit */
 };
 
 static struct pair *now_open; /* for the engine's functions, which know no more than a ledger */
@@ -49,7 +50,8 @@ static struct pair *now_open; /* for the engine's functions, which know no more 
 static enum mh_status
 begin(struct db *db, enum db_tx_kind kind, struct mh_err *err)
 {
-	if (now_open->away && db == now_open->r.w.db)
+	now_open->begun++;
+	if ((now_open->away || now_open->begun == now_open->away_at) && db == now_open->r.w.db)
 		return mh_fail(err, MH_RETRY, "ledger: no way to it");
 	return engines_engine()->begin(db, kind, err);
 }
@@ -59,7 +61,10 @@ commit(struct db *db, struct mh_err *err)
 {
 	const enum mh_status status = engines_engine()->commit(db, err);
 
-	return status == MH_OK && now_open->silent ? mh_fail(err, MH_RETRY, "ledger: no answer") : status;
+	now_open->committed++;
+	return status == MH_OK && (now_open->silent || now_open->committed == now_open->silent_at)
+		   ? mh_fail(err, MH_RETRY, "ledger: no answer")
+		   : status;
 }
 
 static void
@@ -868,6 +873,53 @@ an_answer_of_a_run_before_ends_no_run(void **state)
 	close_pair(&p);
 }
 
+/* What a person gave is written, though the ledger is away for a moment. */
+static void
+what_a_person_gave_is_written(void **state)
+{
+	static const struct {
+		const char *name;
+		int away_at, silent_at; /* the first is the lease's renewal */
+	} rows[] = {
+		{ "at once", 0, 0 },
+		{ "the ledger is away", 2, 0 },
+		{ "the answer is lost", 0, 2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pair p;
+		struct arena a;
+		struct buf out;
+		struct job_row j;
+		struct mh_err err = { 0 };
+		bool taken = false;
+
+		open_pair(&p);
+		arena_init(&a, 1 << 20);
+		buf_init(&out, 8192);
+		room_script(&p.r, "turn", "IFS= read -r q\necho '{\"outcome\":\"done\",\"summary\":\"sealed\"}'\n");
+		(void)room_take(&p.r, &(struct say){ 0 }, NULL);
+		const int64_t id =
+		    room_count(&p.r, "UPDATE jobs SET state = 'waiting', waiting_for = 'input', due = NULL "
+				     "WHERE action = 'turn' RETURNING id");
+		name_node(&p.r.w, "a", LIFE_A LEDGER_HANDOVER);
+		assert_int_equal(ledger_lease_claim(p.r.w.db, id, p.r.w.owner, p.r.now, &err), MH_OK);
+		assert_int_equal(ledger_job_get(p.r.w.db, id, &a, &j, &err), MH_OK);
+		p.begun = p.committed = 0;
+		p.away_at = rows[i].away_at;
+		p.silent_at = rows[i].silent_at;
+		const enum mh_status status = runner_input(&p.r.w, &j, "ada", &taken, &out, &err);
+		if (status != MH_OK || !taken || strcmp(out.p, "sealed") != 0 ||
+		    room_count(&p.r, "SELECT count(*) FROM jobs WHERE action = 'turn' AND state = 'done'") != 1 ||
+		    room_count(&p.r, "SELECT count(*) FROM events WHERE what = 'outcome'") != 1)
+			fail_msg("%s: %d, %s", rows[i].name, (int)status, status == MH_OK ? out.p : err.text);
+		buf_release(&out);
+		arena_release(&a);
+		close_pair(&p);
+	}
+}
+
 int
 main(void)
 {
@@ -889,6 +941,7 @@ main(void)
 		cmocka_unit_test(the_keeper_ends_for_a_stopped_worker),
 		cmocka_unit_test(who_is_cut_off_ends_its_action_in_time),
 		cmocka_unit_test(an_answer_of_a_run_before_ends_no_run),
+		cmocka_unit_test(what_a_person_gave_is_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

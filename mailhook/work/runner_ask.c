@@ -8,6 +8,8 @@
 #include "mailhook/work/runner_impl.h"
 #include "mailhook/work/told.h"
 
+#define AGAIN_MS 500 /* until a ledger that was away is asked again */
+
 /* -- once a day ---------------------------------------------------------------------------------------------------- */
 
 /* An action that told of a credential is asked again, once a day: its check, online. No job, no effect. */
@@ -143,6 +145,29 @@ input_in(struct running *p, const struct job_row *j, const char *by, struct aren
 	return status == MH_OK ? hear_out(p, err) : status;
 }
 
+/* Nobody gives a secret twice: as long as the lease lasts, a ledger that is away is waited for. */
+static enum mh_status
+write_outcome(struct running *p, struct mh_err *err)
+{
+	struct work *w = p->runner->w;
+	const struct lease_row lease = runner_run(p);
+	int tries = 0;
+	bool again = false, tried = false;
+	enum mh_status status;
+
+	do {
+		tried = again;
+		status = job_outcome(w, &lease, &p->answer, false, clock_now(), err);
+		again = db_again(w->db, status, &tries);
+		if (!again && status == MH_RETRY && !w->db->engine->local && !runner_fenced(p)) {
+			(void)poll(NULL, 0, AGAIN_MS);
+			again = true;
+		}
+	} while (again);
+	/* nobody could take it from us yet: it was done, and the answer lost */
+	return status == MH_SKIP && tried && !runner_fenced(p) ? MH_OK : status;
+}
+
 enum mh_status
 runner_input(
     struct work *w, const struct job_row *j, const char *by, bool *ret_taken, struct buf *out, struct mh_err *err)
@@ -154,7 +179,6 @@ runner_input(
 	struct mh_err why = { 0 };
 
 	p.runner = &r;
-	const struct lease_row lease = runner_run(&p);
 	arena_init(&a, RUN_ARENA_BYTES);
 	buf_init(&request, REQUEST_MAX_BYTES);
 	p.action = strdup(j->action);
@@ -168,7 +192,7 @@ runner_input(
 	if (status == MH_SKIP) /* somebody else has the job: nothing is written of this */
 		*err = why;
 	else
-		status = job_outcome(w, &lease, &p.answer, false, clock_now(), err);
+		status = write_outcome(&p, err);
 	buf_release(&request);
 	runner_clear(&p);
 	fence_close(r.fence);
