@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "tests/action_run.h"
+#include "tests/ticket_marks.h"
 
 #define REPLY BUILD_DIR "/libexec/mailhook/actions/reply"
 #define JOB "6f1e0c1f5ab14c0d8c1f2b3a4d5e6f70"
@@ -137,6 +138,37 @@ test_recipients(void **state)
 			fail_msg("%s: \"%s\" %s", rows[i].name, ran.summary, buf_span(&ran.said).p);
 		action_ran_release(&ran);
 	}
+	drop_temp_folder(dir);
+}
+
+/* A configured address may be a queue's. */
+static void
+test_marks_of_tickets(void **state)
+{
+	char *dir = temp_folder(), patch[800], more[700];
+
+	(void)state;
+	write_text(dir, "reply.conf", "from = \"hook@example.org\"\nto = {\"queue@example.com\"}\n", 0600);
+	for (size_t i = 0; i < sizeof(ticket_marks) / sizeof(ticket_marks[0]); i++)
+		for (int proven = 0; proven < 2; proven++) {
+			const struct ticket_mark *row = &ticket_marks[i];
+			struct action_ran ran;
+
+			(void)snprintf(more, sizeof(more),
+			    "\"trust\":{\"level\":\"%s\"},\"case\":{\"kind\":\"github.token\",\"account\":\"%s\","
+			    "\"resource\":%s%s%s}",
+			    proven ? "verified" : "unverified", row->account, row->resource == NULL ? "null" : "\"",
+			    row->resource == NULL ? "" : row->resource, row->resource == NULL ? "" : "\"");
+			patch_with_config(patch, sizeof(patch), dir, more);
+			action_run(REPLY, "describe", dir, patch, 9, &ran);
+			if (ran.outcome != OUTCOME_DONE || strstr(buf_span(&ran.said).p, "\nsubject: ") == NULL)
+				fail_msg("%s: %s", row->name, ran.summary);
+			if (mark_found(row->look, ran.said.p))
+				fail_msg("%s: the reply has the mark: %s", row->name, ran.said.p);
+			if (proven && strstr(ran.said.p, row->shown) == NULL)
+				fail_msg("%s: the subject does not show it: %s", row->name, ran.said.p);
+			action_ran_release(&ran);
+		}
 	drop_temp_folder(dir);
 }
 
@@ -563,6 +595,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_recipients),
+		cmocka_unit_test(test_marks_of_tickets),
 		cmocka_unit_test(test_owner),
 		cmocka_unit_test(test_all_recipients),
 		cmocka_unit_test(test_sender_needs),

@@ -199,7 +199,7 @@ test_steps(void **state)
 			r.expiry.resource = full ? "thing" : NULL;
 			r.expiry.id = full;
 			arena_init(&a, 1u << 20);
-			if (case_vars(&r, NULL, &a, &v, &err) != MH_OK)
+			if (case_vars(&r, NULL, READERS_PEOPLE, &a, &v, &err) != MH_OK)
 				fail_msg("%s: %s", kinds[i], err.text);
 			const struct mh_span steps = case_var(&v, "steps");
 			assert_true(span_starts(steps, MH_LIT("1. ")));
@@ -207,6 +207,139 @@ test_steps(void **state)
 			assert_true(span_find(steps, full ? MH_LIT(" 1") : MH_LIT("CASE"), 0) != SIZE_MAX);
 			arena_release(&a);
 		}
+}
+
+#define ARN "arn:aws:acm:eu-west-1:123456789012:certificate/e52b3253-9753-4268-8a76-f3f30402c001"
+#define ELSEWHERE "named in the mail: see mailhook show 7"
+#define UNREAD "a listed sender's mail that no definition reads"
+
+/* What stood in a mail, as a ticket shows it where nothing proves the mail. A proven one is shown as it is. */
+static void
+test_unproven_facts(void **state)
+{
+	static const struct {
+		const char *name, *kind;
+		const char *var, *value, *shown; /* shown NULL: as it is */
+	} rows[] = {
+		{ "an account", "aws.acm.certificate", "account", "123456789012", NULL },
+		{ "a name as account", "github.token", "account", "octo-cat", NULL },
+		{ "the end of a Salesforce id", "salesforce.certificate", "account", "00D**", NULL },
+		{ "a sentence as account", "example.token", "account", "call us now", ELSEWHERE },
+		{ "a region", "aws.acm.certificate", "region", "us-gov-west-1", NULL },
+		{ "no region", "aws.acm.certificate", "region", "see https://evil.test", ELSEWHERE },
+		{ "an ARN", "aws.acm.certificate", "resource", ARN, NULL },
+		{ "an ARN with a link in it", "aws.acm.certificate", "resource", "arn:aws:acm:https://evil.test/x",
+		    ELSEWHERE },
+		{ "an ARN with words in it", "aws.acm.certificate", "resource", "arn:aws:acm call us", ELSEWHERE },
+		{ "a version", "aws.eks.version-support", "resource", "1.29", NULL },
+		{ "a runtime's name", "aws.lambda.runtime-support", "resource", "Node.js 20", NULL },
+		{ "a runtime's name with a point", "aws.lambda.runtime-support", "resource", ".NET 6", NULL },
+		{ "a runtime on a system", "aws.lambda.runtime-support", "resource", "Java 8 on Amazon Linux 1", NULL },
+		{ "a runtime's identifier", "aws.lambda.runtime-support", "resource", "python3.9", NULL },
+		{ "a runtime with words behind it", "aws.lambda.runtime-support", "resource", "Java 8 call us",
+		    ELSEWHERE },
+		{ "a runtime that is none", "aws.lambda.runtime-support", "resource", "our support line", ELSEWHERE },
+		{ "a runtime of another kind", "github.token", "resource", "Node.js 20", ELSEWHERE },
+		{ "a host", "example.certificate", "resource", "www.example.com", NULL },
+		{ "one word", "github.token", "resource", "deploy-key_2", NULL },
+		{ "a sentence", "github.token", "resource", "deploy key, see evil.test", ELSEWHERE },
+		{ "a link", "github.token", "resource", "https://evil.test/renew", ELSEWHERE },
+		{ "a link without its scheme", "github.token", "resource", "evil.test/renew", ELSEWHERE },
+		{ "an address, where none is due", "github.token", "resource", "a@evil.test", ELSEWHERE },
+		{ "a sender", "unrecognised", "resource", "first.last+aws@example.com", NULL },
+		{ "a sender that is none", "unrecognised", "resource", "call us @ example.com", ELSEWHERE },
+		{ "a name in other letters", "github.token", "resource", "K\xc3\xb6ln", ELSEWHERE },
+		{ "a reason of ours", "unrecognised", "reason", "no date", NULL },
+		{ "a reason that quotes", "unrecognised", "reason", UNREAD ": \"expires soon: https://evil.test\"",
+		    UNREAD },
+		{ "a reason that goes on behind the quote", "unrecognised", "reason",
+		    UNREAD ": \"EXPIR\" in its subject", UNREAD },
+		{ "a reason with an event", "unrecognised", "reason", UNREAD ": \"a b EXPIRY\" as its event", UNREAD },
+		{ "what mailhook says of itself", "mailhook.credential", "resource", "jira: TLS client certificate",
+		    NULL },
+		{ "why mailhook says it", "mailhook.silence", "reason", "\"ops\" is silent", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (int level = TRUST_NONE; level <= TRUST_FULL; level++)
+			for (int readers = READERS_PROGRAMS; readers <= READERS_PEOPLE; readers++) {
+				struct request r = { .state_dir = "/", .job_key = "j", .case_key = "k", .now = 1000 };
+				const bool hidden = level == TRUST_NONE && readers == READERS_PEOPLE;
+				const char *shown = hidden && rows[i].shown != NULL ? rows[i].shown : rows[i].value;
+				const char *const names[] = { "account", "region", "resource", "reason" };
+				const char **const values[] = { &r.expiry.account, &r.expiry.region, &r.expiry.resource,
+					&r.expiry.reason };
+				struct template_vars v;
+				struct mh_err err = { 0 };
+				struct arena a;
+
+				r.expiry.kind = rows[i].kind;
+				r.expiry.id = 7;
+				r.trust.level =
+				    strcmp(rows[i].kind, "unrecognised") == 0 ? TRUST_NONE : (enum trust)level;
+				r.message.trust = (enum trust)level;
+				for (size_t k = 0; k < 4; k++)
+					if (strcmp(names[k], rows[i].var) == 0)
+						*values[k] = rows[i].value;
+				arena_init(&a, 1u << 20);
+				if (case_vars(&r, NULL, (enum case_readers)readers, &a, &v, &err) != MH_OK)
+					fail_msg("%s: %s", rows[i].name, err.text);
+				const struct mh_span got = case_var(&v, rows[i].var);
+				if (!span_eq(got, span_of(shown)))
+					fail_msg("%s, level %d: \"%.*s\"", rows[i].name, level, (int)got.n, got.p);
+				arena_release(&a);
+			}
+}
+
+/* In a mail to a queue: what is no ticket's mark stays what it is. */
+static void
+test_facts_by_mail(void **state)
+{
+	static const struct {
+		const char *name;
+		enum mail_fact what;
+		const char *value, *shown; /* shown NULL: as it is */
+	} rows[] = {
+		{ "an account", MAIL_ACCOUNT, "123456789012", NULL },
+		{ "a region", MAIL_REGION, "us-gov-west-1", NULL },
+		{ "a region that is none", MAIL_REGION, "OPS-12", "OPS- 12" },
+		{ "an ARN", MAIL_RESOURCE, ARN, NULL },
+		{ "an ARN with a key in it", MAIL_RESOURCE, "arn:aws:x:::OPS-12", "arn:aws:x:::OPS- 12" },
+		{ "a version", MAIL_RESOURCE, "1.29", NULL },
+		{ "versions and names", MAIL_RESOURCE, "python3.9 (ec2) v1", NULL },
+		{ "a date and a time", MAIL_REASON, "2026-02-03T04:05:06Z", NULL },
+		{ "a number alone", MAIL_RESOURCE, "100012", NULL },
+		{ "three digits behind letters", MAIL_RESOURCE, "INC123", NULL },
+		{ "four", MAIL_RESOURCE, "INC1234", "INC 1234" },
+		{ "a chain of numbers", MAIL_RESOURCE, "ip-10-0-0-1", "ip- 10-0-0-1" },
+		{ "brackets around brackets", MAIL_RESOURCE, "[[a#1]]", "((aNo. 1))" },
+		{ "a mark of marks", MAIL_RESOURCE, "##12", "No. No. 12" },
+		{ "a mark at the end", MAIL_RESOURCE, "C#", "CNo. " },
+		{ "other letters", MAIL_RESOURCE, "K\xc3\xb6ln", NULL },
+		{ "a number behind other letters", MAIL_RESOURCE,
+		    "\xc3\xb6"
+		    "12",
+		    "\xc3\xb6 12" },
+		{ "nothing", MAIL_RESOURCE, "", NULL },
+		{ "unknown", MAIL_RESOURCE, NULL, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct request r = { .expiry.kind = "github.token", .trust.level = TRUST_FULL };
+		struct mh_span got = MH_NONE;
+		struct mh_err err = { 0 };
+		struct arena a;
+
+		arena_init(&a, 1u << 16);
+		if (mail_fact_show(&r, rows[i].what, rows[i].value, READERS_BY_MAIL, MH_LIT("x"), &a, &got, &err) !=
+		    MH_OK)
+			fail_msg("%s: %s", rows[i].name, err.text);
+		if (!span_eq(got, span_of(rows[i].shown == NULL ? rows[i].value : rows[i].shown)))
+			fail_msg("%s: \"%.*s\"", rows[i].name, (int)got.n, got.p);
+		arena_release(&a);
+	}
 }
 
 int
@@ -219,6 +352,8 @@ main(void)
 		cmocka_unit_test(test_due_words),
 		cmocka_unit_test(test_wrap),
 		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_unproven_facts),
+		cmocka_unit_test(test_facts_by_mail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

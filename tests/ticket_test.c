@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "tests/action_run.h"
+#include "tests/ticket_marks.h"
 
 #define TICKET BUILD_DIR "/libexec/mailhook/actions/ticket"
 #define KEY "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
@@ -268,6 +269,55 @@ test_two_files(void **state)
 	drop_temp_folder(dir);
 }
 
+/* Whoever writes the mail, or gives a token its name, cannot have the queue take what mailhook writes for another ticket's:
+ * neither by the subject nor by the text. */
+static void
+test_marks_of_tickets(void **state)
+{
+	struct buf mail, subject;
+
+	(void)state;
+	buf_init(&mail, 1u << 20);
+	buf_init(&subject, 4096);
+	for (size_t i = 0; i < sizeof(ticket_marks) / sizeof(ticket_marks[0]); i++)
+		for (int proven = 0; proven < 2; proven++) {
+			const struct ticket_mark *row = &ticket_marks[i];
+			char *dir = temp_folder(), text[800], patch[800];
+			struct action_ran ran;
+
+			(void)snprintf(text, sizeof(text), "#!/bin/sh\ncat >%s/mail\n", dir);
+			write_text(dir, "sendmail", text, 0700);
+			(void)snprintf(text, sizeof(text),
+			    "driver = \"mail\"\nfrom = \"hook@example.org\"\nqueue = \"queue@example.com\"\nsendmail = "
+			    "\"%s/sendmail\"\n",
+			    dir);
+			write_text(dir, "ticket.conf", text, 0600);
+			(void)snprintf(patch, sizeof(patch),
+			    "{\"config\":\"%s/ticket.conf\",\"trust\":{\"level\":\"%s\"},\"case\":{\"kind\":\"github."
+			    "token\",\"account\":\"%s\",\"resource\":%s%s%s}}",
+			    dir, proven ? "verified" : "unverified", row->account,
+			    row->resource == NULL ? "null" : "\"", row->resource == NULL ? "" : row->resource,
+			    row->resource == NULL ? "" : "\"");
+			action_run(TICKET, "run", dir, patch, 9, &ran);
+			read_text(dir, "mail", &mail);
+			subject_unfold(buf_span(&mail), &subject);
+			if (ran.outcome != OUTCOME_DONE)
+				fail_msg("%s: %s", row->name, ran.summary);
+			if (mark_found(row->look, buf_span(&subject).p))
+				fail_msg("%s: the subject has the mark: %s", row->name, subject.p);
+			if (mark_found(row->look, mail.p))
+				fail_msg("%s: the text has the mark: %s", row->name, mail.p);
+			if (proven && strstr(subject.p, row->shown) == NULL)
+				fail_msg("%s: the subject does not show it: %s", row->name, subject.p);
+			if (strstr(subject.p, " [mailhook " KEY "]") == NULL)
+				fail_msg("%s: the subject lacks the key: %s", row->name, subject.p);
+			action_ran_release(&ran);
+			drop_temp_folder(dir);
+		}
+	buf_release(&mail);
+	buf_release(&subject);
+}
+
 static void
 test_configuration(void **state)
 {
@@ -331,6 +381,7 @@ main(void)
 		cmocka_unit_test(test_first_run),
 		cmocka_unit_test(test_forged_lines),
 		cmocka_unit_test(test_two_files),
+		cmocka_unit_test(test_marks_of_tickets),
 		cmocka_unit_test(test_configuration),
 	};
 

@@ -264,6 +264,35 @@ add_steps(struct vars *v, const struct request *r)
 	return status;
 }
 
+/* What stood in the mail, as far as these readers may see it. */
+static enum mh_status
+add_mail_facts(struct vars *v, const struct request *r, enum case_readers readers)
+{
+	const struct {
+		const char *name;
+		enum mail_fact what;
+		const char *value;
+	} facts[] = { { "account", MAIL_ACCOUNT, r->expiry.account }, { "region", MAIL_REGION, r->expiry.region },
+		{ "resource", MAIL_RESOURCE, r->expiry.resource }, { "reason", MAIL_REASON, r->expiry.reason } };
+	struct mh_span id = MH_NONE, elsewhere = MH_NONE;
+	enum mh_status status = MH_OK;
+
+	if (r->expiry.id > 0)
+		status = arena_printf(v->a, &id, v->err, "%" PRId64, r->expiry.id);
+	add(v, "case", id, LINES_ONE);
+	const struct template_var own = { "case", id, LINES_ONE };
+	const struct template_vars vars = { &own, 1 };
+	if (status == MH_OK)
+		status = fill_word(v->words, "not_shown", &vars, v->a, &elsewhere, v->err);
+	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]) && status == MH_OK; i++) {
+		struct mh_span shown = MH_NONE;
+
+		status = mail_fact_show(r, facts[i].what, facts[i].value, readers, elsewhere, v->a, &shown, v->err);
+		add(v, facts[i].name, shown, LINES_ONE);
+	}
+	return status;
+}
+
 /* As AWS writes them; anything else has no place in a URL. */
 static bool
 is_region(const char *region)
@@ -305,25 +334,20 @@ event_word(const struct words *w, const char *what, enum case_event event)
 }
 
 enum mh_status
-case_vars(
-    const struct request *r, const struct words *w, struct arena *a, struct template_vars *ret, struct mh_err *err)
+case_vars(const struct request *r, const struct words *w, enum case_readers readers, struct arena *a,
+    struct template_vars *ret, struct mh_err *err)
 {
 	struct vars v = { arena_array(a, MAX_VARS, sizeof(struct template_var)), 0, w, a, err };
-	struct mh_span id = MH_NONE;
 	char now[MH_TIME_TEXT];
 
 	if (v.items == NULL)
 		return mh_fail(err, MH_LIMIT, "no memory for a text");
 	add_text(&v, "what", kind_word(w, r->expiry.kind, "what"));
 	add_text(&v, "kind", r->expiry.kind);
-	add_text(&v, "account", r->expiry.account);
 	add_text(&v, "account_name", r->expiry.account_name);
 	add_text(&v, "owner", r->expiry.owner);
 	add_text(&v, "environment", r->expiry.environment);
 	add_text(&v, "assignee", r->expiry.assignee);
-	add_text(&v, "region", r->expiry.region);
-	add_text(&v, "resource", r->expiry.resource);
-	add_text(&v, "reason", r->expiry.reason);
 	add_text(&v, "closed_by", r->expiry.closed_by);
 	add_text(&v, "event", event_names[r->event]);
 	add_text(&v, "event_short", event_word(w, "short", r->event));
@@ -334,10 +358,7 @@ case_vars(
 	add_text(&v, "case_key", r->case_key);
 	add_text(&v, "job_key", r->job_key);
 
-	enum mh_status status = MH_OK;
-	if (r->expiry.id > 0)
-		status = arena_printf(a, &id, err, "%" PRId64, r->expiry.id);
-	add(&v, "case", id, LINES_ONE);
+	enum mh_status status = add_mail_facts(&v, r, readers);
 	if (status == MH_OK) {
 		struct mh_span text;
 
@@ -380,7 +401,7 @@ case_template_check(const char *file, struct mh_span text, struct mh_err *err)
 	case_sample(&r);
 	arena_init(&a, (size_t)1 << 20);
 	buf_init(&out, (size_t)256 << 10);
-	enum mh_status status = case_vars(&r, NULL, &a, &vars, err);
+	enum mh_status status = case_vars(&r, NULL, READERS_PROGRAMS, &a, &vars, err);
 	if (status == MH_OK)
 		status = template_render(file, 1, text, &vars, template_plain, &out, err);
 	buf_release(&out);

@@ -11,7 +11,7 @@
 
 #define MAX_TEMPLATE_BYTES ((size_t)64 << 10)
 
-/* {days} in the words of time, {by} and {where} in those of trust; the others are no templates. */
+/* {days} in the words of time, {by} and {where} in those of trust, {case} in not_shown; the others are no templates. */
 static const struct {
 	const char *name, *english;
 } table[] = {
@@ -44,6 +44,7 @@ static const struct {
 	{ "trust_unverified", "Nothing proves who sent the mail: it may be forged. Look at {where} before you act on "
 			      "it, and follow no link "
 			      "in the mail." },
+	{ "not_shown", "named in the mail: see mailhook show {case|CASE}" },
 	{ "drill", "DRILL: nothing expires" },
 	{ "drill_words", "This is a drill: the notice was written by \"mailhook drill\", and nothing expires." },
 };

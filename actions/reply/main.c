@@ -55,7 +55,7 @@ write_text(struct run *r, const struct request *q, struct mh_err *err)
 {
 	struct buf *const all[] = { &r->subject, &r->body, &r->html, &r->entry, &r->calendar };
 	struct template_vars vars;
-	enum mh_status status = case_vars(q, &r->conf->words, &r->arena, &vars, err);
+	enum mh_status status = case_vars(q, &r->conf->words, READERS_BY_MAIL, &r->arena, &vars, err);
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		buf_clear(all[i]);

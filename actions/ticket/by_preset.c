@@ -39,7 +39,7 @@ read_facts(struct by_preset *b, struct mh_err *err)
 
 	if (q.verb == VERB_CHECK)
 		case_sample(&q);
-	const enum mh_status status = case_vars(&q, NULL, b->desk->arena, &b->facts, err);
+	const enum mh_status status = case_vars(&q, NULL, READERS_PEOPLE, b->desk->arena, &b->facts, err);
 	if (status != MH_OK)
 		return status;
 	b->vars = arena_array(b->desk->arena, b->facts.n + MAX_OWN, sizeof(*b->vars));

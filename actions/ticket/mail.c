@@ -425,6 +425,7 @@ const struct ticket_driver ticket_mail = {
 	.format = FORMAT_PLAIN,
 	.lag_s = 120,
 	.own_marks = true,
+	.by_mail = true,
 	.start = mail_start,
 	.stop = mail_stop,
 	.check = mail_check,

@@ -273,7 +273,8 @@ ticket_texts_write(
 	buf_clear(&ret->body);
 	buf_clear(&ret->comment);
 	ret->ticket = (struct ticket_new){ .key = q->case_key };
-	enum mh_status status = case_vars(q, &c->words, a, &ret->vars, err);
+	const enum case_readers readers = c->driver->by_mail ? READERS_BY_MAIL : READERS_PEOPLE;
+	enum mh_status status = case_vars(q, &c->words, readers, a, &ret->vars, err);
 	if (status == MH_OK)
 		status = write_title_and_body(c, &place, ret, err);
 	if (status == MH_OK)

@@ -112,6 +112,7 @@ struct ticket_driver {
 	 * taken. 0: at once. The server may still be working on the lost request, so a database is no reason for 0. */
 	int lag_s;
 	bool own_marks; /* comment() keeps the mark beside the text: the text has none */
+	bool by_mail;   /* what is written goes by mail: no word of it may be taken for the number of another ticket */
 
 	/* Makes ret_state, in the arena where it can be. Asks nobody.
 	 *   errors  MH_BAD the configuration does not do; MH_RETRY it may pass */

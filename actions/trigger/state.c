@@ -140,7 +140,7 @@ read_vars(struct trigger *t, struct mh_err *err)
 
 	if (all == NULL)
 		return mh_fail(err, MH_RETRY, "no memory for variables");
-	enum mh_status status = case_vars(t->request, NULL, t->arena, &of_case, err);
+	enum mh_status status = case_vars(t->request, NULL, READERS_PROGRAMS, t->arena, &of_case, err);
 	if (status == MH_OK)
 		status = make_key(t, err);
 	if (status == MH_OK)
