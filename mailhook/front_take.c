@@ -169,9 +169,10 @@ judge(const struct conf *conf, struct mh_span raw, struct arena *a, struct readi
 	enum mh_status st = sandbox_read(&reader, raw, a, &r, err);
 	definitions_free(d);
 
-	/* What a folder that cannot be read now would have said of it, nobody knows. */
+	/* What a folder or a file that cannot be read now would have said of it, nobody knows. A file that is wrong has
+	 * said what it could, and it is the worker, check and status that complain of it. */
 	if (st == MH_OK && r.verdict == MH_IRRELEVANT && added == MH_RETRY)
-		st = mh_fail(err, MH_RETRY, "the folder of definitions cannot be read");
+		st = mh_fail(err, MH_RETRY, "%s", folder.text);
 	if (st == MH_OK)
 		*ret = r;
 	return st;

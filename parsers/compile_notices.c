@@ -70,7 +70,7 @@ put_definition(FILE *f, size_t n, const struct definition *d)
 	(void)fprintf(f,
 	    ", \"(shipped)\", senders_%zu, signers_%zu },\n"
 	    "\t  events_%zu, subjects_%zu, literals_%zu, watch_%zu, ignore_%zu,\n"
-	    "\t  patterns_%zu, %zu, %uu, (enum date_order)%d },\n",
+	    "\t  patterns_%zu, %zu, %uu, (enum date_order)%d, false },\n",
 	    n, n, n, n, n, n, n, n, d->n_patterns, d->require, (int)d->dates);
 }
 

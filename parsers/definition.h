@@ -24,6 +24,7 @@ struct definition {
 	size_t n_patterns;
 	unsigned require; /* bits 1 << enum fact; FACT_EXPIRES always */
 	enum date_order dates;
+	bool blind; /* of a file that is wrong: what it claims, nobody can read */
 };
 
 /* Compiled in: written by the build from the .notice files of this folder, sorted by name. */

@@ -7,6 +7,7 @@
 
 #include "parsers/definition.h"
 #include "parsers/notice_file.h"
+#include "parsers/notice_words.h"
 #include "parsers/prefilter.h"
 
 #define USER_ARENA_BYTES ((size_t)64 << 20)
@@ -116,38 +117,79 @@ is_notice_file(const struct dirent *e)
 	return e->d_name[0] != '.' && span_iends(span_of(e->d_name), MH_LIT(".notice"));
 }
 
+static enum mh_status
+read_file(const char *path, char *text, size_t max, size_t *ret_n, struct mh_err *err)
+{
+	FILE *f = fopen(path, "rbe");
+	enum mh_status status = MH_OK;
+
+	if (f == NULL)
+		return mh_fail_errno(err, MH_RETRY, "%s: cannot be read", path);
+	errno = 0;
+	*ret_n = fread(text, 1, max, f);
+	const int reason = errno;
+	if (ferror(f)) /* a folder of that name holds no definition, now or later */
+		status = mh_fail_errno(err, reason == EISDIR ? MH_BAD : MH_RETRY, "%s: cannot be read", path);
+	(void)fclose(f);
+	errno = reason; /* for the caller's words */
+	return status;
+}
+
+static void complain_of(
+    const char *path, void (*complain)(void *user, const char *line), void *user, const char *fmt, ...) MH_PRINTF(4, 5);
+
+static void
+complain_of(const char *path, void (*complain)(void *user, const char *line), void *user, const char *fmt, ...)
+{
+	char what[200], line[4400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	(void)snprintf(line, sizeof(line), "%s:1: %s", path, what);
+	complain(user, line);
+}
+
+/* A file that is wrong is not nothing: its mail shall not be lost without a word. */
+static void
+add_blind(struct definitions *d, const char *path, struct mh_span text)
+{
+	const struct definition *def = NULL;
+
+	if (notice_words(path, text, &d->user, &def, NULL) == MH_OK)
+		(void)add(d, def, NULL);
+}
+
 enum mh_status
 definitions_add_file(struct definitions *d, const char *path, void (*complain)(void *user, const char *line),
     void *user, struct mh_err *err)
 {
 	const size_t max = MH_MAX_NOTICE_FILE_BYTES + 1;
-	char message[4200];
-	FILE *f = fopen(path, "rbe");
 	char *text = malloc(max);
-	enum mh_status status = MH_OK;
 	const struct definition *def = NULL;
+	struct mh_err own = { 0 };
 	size_t n = 0;
+	enum mh_status status = text == NULL ? mh_fail(&own, MH_RETRY, "%s: no memory to read it", path)
+					     : read_file(path, text, max, &n, &own);
 
-	if (f == NULL || text == NULL) {
-		(void)snprintf(message, sizeof(message), "%s:1: cannot be read", path);
-		complain(user, message);
-		status = MH_BAD;
-		goto out;
+	if (status != MH_OK) {
+		complain_of(path, complain, user, "cannot be read: %s", strerrordesc_np(errno));
+	} else {
+		const struct mh_span all = { text, n };
+
+		status = notice_file_read(path, all, &d->user, complain, user, &def, &own);
+		if (status == MH_OK) {
+			status = add(d, def, &own);
+			if (status != MH_OK)
+				complain_of(path, complain, user, "%s", own.text);
+		} else {
+			add_blind(d, path, all);
+		}
 	}
-	n = fread(text, 1, max, f);
-	if (ferror(f)) {
-		(void)snprintf(message, sizeof(message), "%s:1: cannot be read", path);
-		complain(user, message);
-		status = MH_BAD;
-		goto out;
-	}
-	status = notice_file_read(path, (struct mh_span){ text, n }, &d->user, complain, user, &def, err);
-	if (status == MH_OK)
-		status = add(d, def, err);
-out:
 	free(text);
-	if (f != NULL)
-		(void)fclose(f);
+	if (status != MH_OK && err != NULL)
+		*err = own;
 	return status;
 }
 
@@ -165,15 +207,20 @@ definitions_add_folder(struct definitions *d, const char *folder, void (*complai
 		return mh_fail_errno(err, MH_RETRY, "cannot read the definitions in %s", folder);
 	for (int i = 0; i < n; i++) {
 		char path[4096];
+		struct mh_err own = { 0 };
 		const int length = snprintf(path, sizeof(path), "%s/%s", folder, names[i]->d_name);
+		enum mh_status status = MH_BAD;
 
-		if (length > 0 && (size_t)length < sizeof(path) &&
-		    definitions_add_file(d, path, complain, user, NULL) != MH_OK)
-			worst = MH_BAD;
+		if (length > 0 && (size_t)length < sizeof(path))
+			status = definitions_add_file(d, path, complain, user, &own);
+		if (status == MH_RETRY && worst != MH_RETRY && err != NULL)
+			*err = own;
+		if (status != MH_OK && worst != MH_RETRY)
+			worst = status == MH_RETRY ? MH_RETRY : MH_BAD;
 		free(names[i]);
 	}
 	free(names);
-	return worst == MH_OK ? MH_OK : mh_fail(err, MH_BAD, "a definition in %s was refused", folder);
+	return worst == MH_BAD ? mh_fail(err, MH_BAD, "a definition in %s was refused", folder) : worst;
 }
 
 /* -- what is asked of the set ------------------------------------------------------------------------------------- */
@@ -181,7 +228,10 @@ definitions_add_folder(struct definitions *d, const char *folder, void (*complai
 const struct definition_info *
 definitions_info(const struct definitions *d, size_t index)
 {
-	return index < d->n ? &d->slots[index].def->info : NULL;
+	for (size_t i = 0; i < d->n; i++)
+		if (!d->slots[i].def->blind && index-- == 0)
+			return &d->slots[i].def->info;
+	return NULL;
 }
 
 void

@@ -307,6 +307,21 @@ explain_verdict(const struct engine *e, const struct reading *r)
 	    "%.*s", (int)r->reason.n, r->reason.n == 0 ? "" : r->reason.p);
 }
 
+/* Tries the definitions; the blind ones have a word only where no other has. */
+static enum mh_status
+read_by(struct engine *e, bool blind)
+{
+	enum mh_status status = MH_OK;
+
+	for (size_t slot = 0; slot < e->d->n && status == MH_OK; slot++) {
+		if (!e->candidates[slot] || e->d->slots[slot].def->blind != blind)
+			continue;
+		for (size_t v = 0; v < e->views.n && status == MH_OK; v++)
+			status = engine_read_view(e, slot, v);
+	}
+	return status;
+}
+
 static enum mh_status
 parse(void *state, const struct mail *m, struct arena *a, struct reading *ret, struct mh_err *err)
 {
@@ -332,9 +347,10 @@ parse(void *state, const struct mail *m, struct arena *a, struct reading *ret, s
 		prefilter_views(&e, f);
 	explain_parts(&e);
 	explain_unclaimed(&e);
-	for (size_t slot = 0; slot < e.d->n && status == MH_OK; slot++)
-		for (size_t v = 0; v < e.views.n && status == MH_OK && e.candidates[slot]; v++)
-			status = engine_read_view(&e, slot, v);
+	if (status == MH_OK)
+		status = read_by(&e, false);
+	if (status == MH_OK && e.n_found == 0 && e.n_misses == 0)
+		status = read_by(&e, true);
 	if (status == MH_OK)
 		status = judge(&e, ret);
 	if (status == MH_OK && explain_wanted(&e)) {

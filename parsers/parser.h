@@ -54,17 +54,20 @@ struct definitions;
 struct definitions *definitions_new(void);
 void definitions_free(struct definitions *d);
 /* Adds every *.notice of a folder (sorted by name); a definition of a name that exists replaces that one.
- * Every wrong value goes to complain as "FILE:LINE: what"; the files without error are added all the same.
- *   errors  MH_BAD at least one file was refused; MH_RETRY the folder could not be read; MH_SKIP there is no such folder */
+ * Every wrong value goes to complain as "FILE:LINE: what"; the files without error are added all the same. Of a file that
+ * is refused the phrases stay that can be found in it: mail which has one, and which nothing else reads, is unrecognised.
+ *   errors  MH_BAD at least one file was refused; MH_RETRY the folder or a file in it could not be read, so that nobody
+ *           knows which mail is irrelevant; MH_SKIP there is no such folder */
 enum mh_status definitions_add_folder(struct definitions *d, const char *folder,
     void (*complain)(void *user, const char *line), void *user, struct mh_err *err);
 
 /* The same for one file.
- *   errors  MH_BAD it was refused; MH_LIMIT there are too many; MH_RETRY no memory */
+ *   errors  MH_BAD it was refused; MH_LIMIT there are too many; MH_RETRY it could not be read, no memory */
 enum mh_status definitions_add_file(struct definitions *d, const char *path,
     void (*complain)(void *user, const char *line), void *user, struct mh_err *err);
 
-/* One definition's face, for check, rules and trust. Index from 0; NULL past the end. Strings live as long as d. */
+/* One definition's face, for check, rules and trust; not of files that were refused. Index from 0; NULL past the end.
+ * Strings live as long as d. */
 struct definition_info {
 	const char *name, *kind, *file; /* file: where it was read, or "(shipped)" */
 	const char *const *senders;     /* NULL-ended */

@@ -5,6 +5,7 @@
  * apart. Order of belief for the account: the place's own match, typed facts (event JSON, metadata block), other patterns,
  * the subject; those that are known must agree.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "parsers/explain.h"
@@ -344,6 +345,13 @@ engine_read_view(struct engine *e, size_t slot, size_t view)
 		return MH_OK;
 	}
 	e->claimed = true;
+	if (r.def->blind) {
+		char why[200], shown[100];
+
+		(void)snprintf(why, sizeof(why), "the definition %s is wrong: mailhook check says where",
+		    mh_escape(shown, sizeof(shown), span_of(r.def->info.name)));
+		return view_miss(&r, true, why);
+	}
 	r.subject_names_two = !subject_facts(r.v->subject, e->arena, &r.subject_account, &r.subject_region);
 	for (size_t i = 0; i < r.def->n_patterns && status == MH_OK; i++)
 		status = run_pattern(&r, i);

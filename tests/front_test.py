@@ -377,10 +377,79 @@ class Pipe(FrontCase):
         self.assert_quiet(self.w.run("pipe", IRRELEVANT), 0)
         self.assert_quiet(self.w.run("pipe", NOTICE), 0)
         self.assertEqual(len(self.w.kept()), 1)
-        # What a folder that cannot be read would have said, nobody knows.
+        os.mkdir(os.path.join(folder, "folder.notice"))  # holds no definition, now or later
+        self.assert_quiet(self.w.run("pipe", IRRELEVANT), 0)
+        # What a file or a folder that cannot be read would have said, nobody knows.
+        loop = os.path.join(folder, "loop.notice")
+        os.symlink("loop.notice", loop)
+        for command in ("pipe", "filter"):
+            p = self.w.run(command, IRRELEVANT)
+            self.assert_quiet(p, 75)
+            self.assertIn(loop.encode() + b": cannot be read: ", p.stderr)
+            self.assertEqual(p.stdout, b"")
+        self.assert_quiet(self.w.run("pipe", NOTICE), 0)
+        self.assertEqual(len(self.w.kept()), 2)
         shutil.rmtree(folder)
         os.symlink("definitions", folder)
-        self.assert_quiet(self.w.run("pipe", IRRELEVANT), 75)
+        p = self.w.run("pipe", IRRELEVANT)
+        self.assert_quiet(p, 75)
+        self.assertIn(folder.encode(), p.stderr)
+
+    def test_wrong_definition_loses_no_mail(self):
+        """What its phrases can still be found in is unrecognised; all other mail passes as ever."""
+        folder = os.path.join(self.w.dir, "definitions")
+        os.mkdir(folder)
+        right = """notice "example-licence" {
+    kind     = "example.licence"
+    senders  = {"billing@example.com"}
+    literals = {"Your Example licence"}
+    patterns = {'Your Example licence (?<resource>[A-Z0-9-]{8,20}) ends on (?<expires>.{6,40})'}
+}
+"""
+        mail = (b"From: billing@example.com\nDate: Thu, 6 Nov 2025 02:11:12 +0000\nSubject: hello\n\n"
+                b"Your Example\nlicence AB12-CD34 ends on March 5, 2026.\n")
+        rows = [
+            ("right", right, b"notice"),
+            ("an unknown option", right.replace("kind ", "kinds"), b"unrecognised"),
+            ("a wrong pattern", right.replace("(?<expires>", "(?<expiry>"), b"unrecognised"),
+            ("a string without an end", right.replace('licence"}', "licence}"), b"unrecognised"),
+            ("no quotes", right.replace('"Your Example licence"', "Your Example licence"), b"unrecognised"),
+            ("a mistyped key", right.replace("literals", "literal"), b"unrecognised"),
+            ("no equals sign", right.replace("literals =", "literals"), b"unrecognised"),
+            ("two blanks", right.replace("Your Example", "Your  Example"), b"unrecognised"),
+            ("no last brace", right[:-2], b"unrecognised"),
+            ("not UTF-8 elsewhere", right.replace("notice", "# \xe4\nnotice", 1), b"unrecognised"),
+            ("only half written", right[:right.index("patterns")], b"unrecognised"),
+            ("a variable", right.replace("example.licence", "${KIND}"), b"unrecognised"),
+            ("its sender alone", right.replace("Your Example", "My").replace("patterns", "pattern"), b"unrecognised"),
+            ("a phrase that is in every mail", right.replace('"Your Example licence"', '"a"').replace(
+                "billing", "nobody").replace("patterns", "pattern"), b"irrelevant"),
+        ]
+        for name, text, verdict in rows:
+            with self.subTest(name):
+                with open(os.path.join(folder, "licence.notice"), "w", encoding="latin-1") as f:
+                    f.write(text)
+                p = self.w.run("filter", mail if name != "its sender alone" else mail.replace(b"hello", b"expires"))
+                self.assert_quiet(p, 0)
+                self.assertIn(b"X-Mailhook-Verdict: " + verdict + b"\n", p.stdout)
+                self.assertEqual(len(self.w.kept()), verdict != b"irrelevant")
+                shutil.rmtree(self.w.intake, ignore_errors=True)
+                for other in (IRRELEVANT, mail.replace(b"Example", b"own").replace(b"billing", b"ann")):
+                    p = self.w.run("filter", other)
+                    self.assert_quiet(p, 0)
+                    self.assertIn(b"X-Mailhook-Verdict: irrelevant\n", p.stdout)
+        # What a right definition reads is as ever, whatever a wrong one says of it.
+        with open(os.path.join(folder, "licence.notice"), "w") as f:
+            f.write('notice "aws-scim-token" {\n literals = {"SCIM access token used to automatically provision"}\n}\n')
+        p = self.w.run("filter", NOTICE)
+        self.assertIn(b"X-Mailhook-Verdict: notice\n", p.stdout)
+        # A person hears of it in words that name the file.
+        with open(os.path.join(folder, "licence.notice"), "w") as f:
+            f.write(right.replace("kind ", "kinds"))
+        p = self.w.run("parse", mail)
+        self.assertEqual(json.loads(p.stdout)["reason"],
+                         "the definition licence.notice is wrong: mailhook check says where")
+        self.assertIn(folder.encode() + b"/licence.notice:2: no such option 'kinds'\n", p.stderr)
 
 
 class Worker(FrontCase):

@@ -1,8 +1,11 @@
-/* fuzz_notice_file.c: any bytes as a .notice file: either a whole definition, or a complaint with its line. */
+/* fuzz_notice_file.c: any bytes as a .notice file: either a whole definition, or a complaint with its line, and then the
+ * phrases that can be found all the same. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "parsers/notice_file.h"
+#include "parsers/notice_words.h"
+#include "parsers/prefilter.h"
 #include "parsers/sample.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -17,6 +20,21 @@ complain(void *user, const char *line)
 	++*complaints;
 }
 
+/* Each can be looked for, and is found in itself. */
+static void
+check_phrases(const struct definition *d)
+{
+	for (const char *const *p = d->literals; *p != NULL; p++) {
+		if (!utf8_valid(span_of(*p)) || strlen(*p) > 200)
+			abort();
+		if (phrase_at(span_of(*p), 0, span_of(*p)) != strlen(*p))
+			abort();
+	}
+	for (const char *const *s = d->info.senders; *s != NULL; s++)
+		if (strchr(*s, '@') == NULL)
+			abort();
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -29,6 +47,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	    "f.notice", (struct mh_span){ (const char *)data, n }, &a, complain, &complaints, &def, NULL);
 	if ((status == MH_OK) != (def != NULL) || (status == MH_BAD && complaints == 0))
 		abort();
+	const struct definition *blind = NULL;
+	if (notice_words("d/f.notice", (struct mh_span){ (const char *)data, n }, &a, &blind, NULL) == MH_OK)
+		check_phrases(blind);
 	struct sample sample;
 
 	sample_init(&sample);
