@@ -274,15 +274,15 @@ broken_conf_keeps_the_intake(void **state)
 	assert_non_null(f);
 	assert_true(fputs("nonsense = 7\n", f) >= 0);
 	assert_int_equal(fclose(f), 0);
-	const char *const commands[] = { "run", "check", "list", "status" };
+	const char *const names[] = { "run", "check", "list", "status" };
 	for (size_t i = 0; i < 4; i++) {
-		assert_int_equal(run(&r, commands[i], NULL), 2);
+		assert_int_equal(run(&r, names[i], NULL), 2);
 		assert_true(printed(&r, "err", "mailhook.conf:"));
 	}
 	assert_int_equal(intake_holds(&r, ".msg"), 1);
 	assert_int_equal(unlink(r.conf), 0);
 	for (size_t i = 0; i < 4; i++) {
-		assert_int_equal(run(&r, commands[i], NULL), 2);
+		assert_int_equal(run(&r, names[i], NULL), 2);
 		assert_true(printed(&r, "err", "mailhook.conf: "));
 	}
 	room_close(&r);
