@@ -76,6 +76,7 @@ struct mh_err {
 	enum mh_status code;
 	char text[160]; /* what failed first, lower case, no full stop; bytes from mail only escaped and cut */
 	bool absent;    /* what is missing is this machine's, a file or a program: another may have it */
+	bool of_value;  /* a value is at fault, as one that its column does not take; where it was to go is well */
 };
 
 /* Words an error and returns its code, so that "return mh_fail(...)" is one line. err may be NULL. */
@@ -84,6 +85,8 @@ enum mh_status mh_fail(struct mh_err *err, enum mh_status code, const char *fmt,
 enum mh_status mh_fail_errno(struct mh_err *err, enum mh_status code, const char *fmt, ...) MH_PRINTF(3, 4);
 /* Notes the same of a failure that has no errno. Returns code. */
 enum mh_status mh_absent(struct mh_err *err, enum mh_status code);
+/* Notes that a value is at fault. Returns code. */
+enum mh_status mh_of_value(struct mh_err *err, enum mh_status code);
 /* Writes bytes from outside for a person: control, non-ASCII and '\\' as \xNN, cut with "..." to fit. Returns dst. */
 const char *mh_escape(char *dst, size_t dst_bytes, struct mh_span s);
 /* The same, but a backslash stays: for words of our own that hold such escapes already. */

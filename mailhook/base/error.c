@@ -31,7 +31,7 @@ word_error(struct mh_err *err, enum mh_status code, const char *fmt, va_list ap)
 	memcpy(err->text, cut.p, cut.n);
 	err->text[cut.n] = '\0';
 	err->code = code;
-	err->absent = false;
+	err->absent = err->of_value = false;
 }
 
 enum mh_status
@@ -76,6 +76,14 @@ mh_absent(struct mh_err *err, enum mh_status code)
 {
 	if (err != NULL)
 		err->absent = true;
+	return code;
+}
+
+enum mh_status
+mh_of_value(struct mh_err *err, enum mh_status code)
+{
+	if (err != NULL)
+		err->of_value = true;
 	return code;
 }
 

@@ -153,10 +153,18 @@ db_get_time(struct db_rows *rows, int column, bool *ret_known, int64_t *ret, str
 	return s.p == NULL ? MH_OK : time_read(s, ret, err);
 }
 
-/* Where it fails, the next transaction looks again. */
-static enum mh_status
-look(struct db *db, struct mh_err *err)
+bool
+db_unlooked(struct db *db)
 {
+	return db->look != NULL && db->engine->connections(db) != db->looked;
+}
+
+/* Where it fails, the next transaction looks again. */
+enum mh_status
+db_look(struct db *db, struct mh_err *err)
+{
+	if (!db_unlooked(db))
+		return MH_OK;
 	db->looked = db->engine->connections(db);
 	const enum mh_status status = db->look(db->look_user, err);
 	if (status != MH_OK)
@@ -169,14 +177,17 @@ tx_begin(struct db *db, enum db_tx_kind kind, struct db_tx *tx, struct mh_err *e
 {
 	enum mh_status status = db->engine->begin(db, kind, err);
 
-	while (status == MH_OK && db->look != NULL && db->engine->connections(db) != db->looked) {
+	while (status == MH_OK && db_unlooked(db)) {
 		db->engine->rollback(db);
-		status = look(db, err);
+		status = db_look(db, err);
 		if (status == MH_OK)
 			status = db->engine->begin(db, kind, err);
 	}
-	if (status == MH_OK)
+	if (status == MH_OK) {
 		tx->db = db;
+		db->in_tx = true;
+		db->noting.n = 0;
+	}
 	return status;
 }
 
@@ -195,11 +206,25 @@ db_tx_claim(struct db *db, struct db_tx *tx, struct mh_err *err)
 enum mh_status
 db_tx_commit(struct db_tx *tx, struct mh_err *err)
 {
-	const enum mh_status status = tx->db->engine->commit(tx->db, err);
+	struct db *db = tx->db;
+	const enum mh_status status = db->engine->commit(db, err);
 
-	if (status == MH_OK)
+	if (status == MH_OK) {
 		tx->db = NULL;
+		db->in_tx = false;
+		if (db->noting.n > db->noted.n)
+			db->noted = db->noting;
+	}
 	return status;
+}
+
+void
+db_note(struct db *db, const struct db_note *note)
+{
+	struct db_note *to = db->in_tx ? &db->noting : &db->noted;
+
+	if (note->n > to->n)
+		*to = *note;
 }
 
 bool
@@ -211,7 +236,9 @@ db_again(struct db *db, enum mh_status status, int *tries)
 void
 db_tx_drop(struct db_tx *tx)
 {
-	if (tx->db != NULL)
+	if (tx->db != NULL) {
 		tx->db->engine->rollback(tx->db);
+		tx->db->in_tx = false;
+	}
 	tx->db = NULL;
 }

@@ -22,6 +22,14 @@ struct db_options {
 	int busy_ms;     /* how long to wait for another's transaction before MH_RETRY */
 	/* Where a server's password is, read at each connection (secret.h); NULL: it needs none. */
 	const char *password_file, *password_command;
+	int stop_fd; /* can be read when this process is to end: from then on no answer is waited for long. 0: none */
+};
+
+#define DB_NOTE_BYTES 80
+/* A number, and what stands there in a few words: how far a ledger has come. */
+struct db_note {
+	int64_t n; /* 0: none */
+	char words[DB_NOTE_BYTES];
 };
 
 struct db {
@@ -30,6 +38,9 @@ struct db {
 	enum mh_status (*look)(void *user, struct mh_err *err); /* NULL: nobody cares */
 	void *look_user;
 	int64_t looked;
+	struct db_note noted;  /* the highest that was committed here: a ledger without it is not what it was */
+	struct db_note noting; /* of the transaction that is open */
+	bool in_tx;
 };
 struct db_rows {
 	struct db *db;
@@ -42,7 +53,8 @@ enum db_tx_kind { DB_WRITE, DB_CLAIM };
 /* Whose words for types a schema is written in. */
 enum db_dialect { DB_SQLITE, DB_POSTGRESQL };
 
-/* Errors of all: MH_RETRY locked, full, read-only, unreadable, no memory; MH_BAD a constraint, wrong SQL, not a ledger. */
+/* Errors of all: MH_RETRY locked, full, read-only, unreadable, no memory; MH_BAD a constraint, wrong SQL, not a ledger; it is
+ * of_value (struct mh_err) where another value would have been taken. */
 struct db_engine {
 	const char *name;
 	enum db_dialect dialect;
@@ -128,6 +140,11 @@ enum mh_status db_tx_claim(struct db *db, struct db_tx *tx, struct mh_err *err);
 /* MH_RETRY may mean that all was done, and the answer was lost: who repeats a transaction looks for that first. */
 enum mh_status db_tx_commit(struct db_tx *tx, struct mh_err *err);
 void db_tx_drop(struct db_tx *tx);
+/* Notes it with the commit of the transaction that is open, or at once where none is. */
+void db_note(struct db *db, const struct db_note *note);
+/* The connection is new, and was not looked at yet: what it says may be another ledger's. */
+bool db_unlooked(struct db *db);
+enum mh_status db_look(struct db *db, struct mh_err *err); /* looks where it was not looked at yet */
 /* Whether a transaction that ended so is to be begun again at once: its failure says so, and fewer than DB_TRIES were made.
  * tries: 0 before the first. */
 bool db_again(struct db *db, enum mh_status status, int *tries);

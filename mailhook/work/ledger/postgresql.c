@@ -98,6 +98,7 @@ postgresql_open(const char *where, const struct db_options *o, struct db **ret, 
 	pg->busy_ms = o->busy_ms;
 	pg->answer_ms = PG_ANSWER_MS;
 	pg->out_of_use = o->out_of_use;
+	pg->stop_fd = o->stop_fd;
 	pg->statements = calloc(PG_STATEMENTS, sizeof(*pg->statements));
 	const bool whole = pg->statements != NULL && copy(where, &pg->url) &&
 			   copy(o->password_file, &pg->password_file) &&

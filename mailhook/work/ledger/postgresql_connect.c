@@ -271,6 +271,22 @@ connect_any(struct pg *pg, struct parameters *p, const PQconninfoOption *o, stru
 	return pg->conn != NULL ? MH_OK : MH_RETRY;
 }
 
+/* Anew each time: it may have been changed. What was right once, and is not, is being changed now. */
+static enum mh_status
+read_password(const struct pg *pg, struct secret *ret, struct mh_err *err)
+{
+	enum mh_status status = MH_OK;
+
+	if (pg->password_command != NULL)
+		status = secret_from_line(pg->password_command, PG_PASSWORD_MS, ret, err);
+	else if (pg->password_file != NULL)
+		status = secret_from_file(pg->password_file, ret, err);
+	if (status == MH_BAD && pg->connections > 0)
+		status = err->code = MH_RETRY;
+	return status;
+}
+
+/* err: not NULL, as it is kept for the next time. */
 static enum mh_status
 connect_now(struct pg *pg, struct mh_err *err)
 {
@@ -283,11 +299,8 @@ connect_now(struct pg *pg, struct mh_err *err)
 	if (o == NULL)
 		return mh_fail(err, MH_BAD, "ledger: not a URL as libpq takes it");
 	enum mh_status status = judge(o, &here, err);
-	/* anew each time: it may have been changed */
-	if (status == MH_OK && pg->password_command != NULL)
-		status = secret_from_line(pg->password_command, PG_PASSWORD_MS, &password, err);
-	else if (status == MH_OK && pg->password_file != NULL)
-		status = secret_from_file(pg->password_file, &password, err);
+	if (status == MH_OK)
+		status = read_password(pg, &password, err);
 	if (status != MH_OK)
 		return status;
 	fill(&p, o, here, password.p);

@@ -22,6 +22,7 @@
 #define PG_STATEMENTS 512      /* texts known; some 200 are used by all of mailhook. A power of two */
 #define PG_STATEMENT_ARGS 1024 /* a copy of a ledger writes many rows in one; no other statement has more than 32 */
 #define PG_PASSWORD_MS 10000   /* for the program that tells the password */
+#define PG_STOP_MS 5000        /* for an answer, where this process is to end: 15 s are for its actions */
 #define PG_CHANNEL_BYTES 64    /* NAMEDATALEN of a server, with its NUL */
 
 struct pg_statement {
@@ -39,6 +40,8 @@ struct pg {
 	char *url, *password_file, *password_command; /* own */
 	int busy_ms, answer_ms;                       /* answer_ms: PG_ANSWER_MS, or what a test asks for */
 	bool out_of_use;
+	int stop_fd; /* of db_options */
+	bool stops;  /* it could be read */
 	bool limited;                    /* the server knows the limits of time */
 	struct pg_statement *statements; /* own, PG_STATEMENTS of them */
 	size_t n_statements;

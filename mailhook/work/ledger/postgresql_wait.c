@@ -36,6 +36,9 @@ static const struct {
 	{ "3D", MH_RETRY, false, false },    /* no such database */
 	{ "42501", MH_RETRY, false, false }, /* no privilege */
 };
+/* A value that was given is at fault: not what compares a row with others, as unique names do, where an index or a sequence
+ * may be, nor what reads a value that is there. */
+static const char *const of_value[] = { "22001", "22021", "22P03", "22P05", "23502", "23514" };
 /* Met where two make the same tables at the same moment: the second comes too late. */
 static const char *const races[] = { "23505", "42P07", "42710", "42P06" };
 
@@ -88,28 +91,40 @@ pg_word(struct pg *pg, const PGresult *r, struct mh_err *err)
 		status = MH_RETRY;
 	one_line(words != NULL ? words : PQerrorMessage(pg->conn), line, sizeof(line));
 	(void)mh_fail(err, status, "ledger: %s", line[0] == '\0' ? "the server does not answer" : line);
+	for (size_t i = 0; i < sizeof(of_value) / sizeof(of_value[0]) && state != NULL && status == MH_BAD; i++)
+		if (strcmp(state, of_value[i]) == 0)
+			(void)mh_of_value(err, status);
 	if (pg->lost)
 		pg_disconnect(pg);
 	return status;
 }
 
-/* False: it is over with this connection. */
+/* Who is to end waits PG_STOP_MS for each answer from then on: a server that is well says more than that in this time, and
+ * what holds jobs is to give them back. False: it is over with this connection. */
 static bool
 wait_for(struct pg *pg, short events, int64_t until_ms)
 {
-	struct pollfd p = { .fd = PQsocket(pg->conn), .events = events };
+	struct pollfd p[2] = { { .fd = PQsocket(pg->conn), .events = events }, { .events = POLLIN } };
+	bool cut = false;
 
 	for (;;) {
+		if (pg->stops && !cut) {
+			const int64_t soon_ms = clock_monotonic_ms() + PG_STOP_MS;
+			until_ms = soon_ms < until_ms ? soon_ms : until_ms;
+			cut = true;
+		}
 		const int64_t left = until_ms - clock_monotonic_ms();
-		if (p.fd < 0 || left <= 0)
+		if (p[0].fd < 0 || left <= 0)
 			return false;
-		const int n = poll(&p, 1, (int)left);
-		if (n > 0)
+		p[1].fd = pg->stops || pg->stop_fd == 0 ? -1 : pg->stop_fd;
+		const int n = poll(p, 2, (int)left);
+		pg->stops = pg->stops || (n > 0 && p[1].fd >= 0 && p[1].revents != 0);
+		if (n > 0 && p[0].revents != 0)
 			break;
 		if (n < 0 && errno != EINTR)
 			return false;
 	}
-	return (p.revents & ~POLLOUT) == 0 || PQconsumeInput(pg->conn) == 1;
+	return (p[0].revents & ~POLLOUT) == 0 || PQconsumeInput(pg->conn) == 1;
 }
 
 /* What sends or hears something does not hang: only a silence counts, but for the end of all. */

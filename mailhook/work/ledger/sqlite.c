@@ -32,6 +32,14 @@ stmt_of(struct db_rows *rows)
 	return ((struct sqlite_rows *)rows)->stmt;
 }
 
+/* Not what compares a row with others, as unique names do: there an index, or a counter that went back, may be at fault. */
+static bool
+is_of_value(int code)
+{
+	return code == SQLITE_CONSTRAINT_NOTNULL || code == SQLITE_CONSTRAINT_CHECK ||
+	       code == SQLITE_CONSTRAINT_DATATYPE;
+}
+
 /* What may pass by itself or by a person's hand without losing anything is MH_RETRY. */
 static enum mh_status
 word(sqlite3 *handle, int code, struct mh_err *err)
@@ -55,7 +63,8 @@ word(sqlite3 *handle, int code, struct mh_err *err)
 	default: /* SQLite's codes are an open set; all others are lasting */
 		break;
 	}
-	return mh_fail(err, status, "ledger: %s", handle == NULL ? sqlite3_errstr(code) : sqlite3_errmsg(handle));
+	(void)mh_fail(err, status, "ledger: %s", handle == NULL ? sqlite3_errstr(code) : sqlite3_errmsg(handle));
+	return is_of_value(code) ? mh_of_value(err, status) : status;
 }
 
 static enum mh_status
