@@ -6,6 +6,7 @@
 #include "mailhook/work/commands.h"
 #include "mailhook/work/log.h"
 #include "mailhook/work/prove.h"
+#include "mailhook/work/upkeep.h"
 
 static enum mh_status
 set_aside(struct work *w, const char *name, const char *why, struct mh_err *err)
@@ -85,7 +86,8 @@ take_file(struct work *w, const char *name, struct buf *file, struct arena *a, s
 			.trust_steps = proof.steps,
 			.temporary = proof.temporary };
 		status = case_take(w, &in, clock_now(), &taken, &own);
-		if (status == MH_BAD) /* this message alone cannot be taken; the others must not wait for it */
+		/* this message alone cannot be taken. Whatever else is wrong is the ledger's or ours: the message stays */
+		if (status == MH_BAD && own.of_value)
 			return set_aside(w, name, own.text, err);
 	}
 	if (status != MH_OK) {
@@ -93,6 +95,10 @@ take_file(struct work *w, const char *name, struct buf *file, struct arena *a, s
 		return MH_RETRY;
 	}
 	tell(w, name, &reading, &proof, &taken, a);
+	/* a standby that takes over must not lack it unnoticed. Of a copy another process may have committed the first */
+	if (taken.as == TAKEN_COPY && mark_ahead(w, err) != MH_OK)
+		return MH_RETRY;
+	mark_note(w);
 	return intake_drop(w->conf->intake_dir, name, err);
 }
 

@@ -31,6 +31,9 @@
 #define LOOK_AFTER 32          /* messages between two looks at actions that run and at signals */
 #define LONGEST_SLEEP_MS 60000 /* a jump of the clock, or a wake-up that a crash swallowed, costs at most this */
 #define TROUBLE_MS 5000        /* how long to leave a full disk or a locked ledger alone */
+#define STOPPING_MS 500        /* the same for who waits for its actions to end */
+#define LATE 8                 /* files that cannot be taken: no more of them are tried in one round */
+#define QUICK_MS 5000          /* a file that failed within that is tried again at once, where that may help */
 #define STOP_PATIENCE_MS 15000 /* SIGTERM: so long may actions take to their end; systemd kills after 90 s */
 #define LOCK_PATIENCE_MS 5000  /* another worker */
 #define LOCK_ONCE_PATIENCE_MS 120000 /* an action's deadline is 60 s by default */
@@ -47,7 +50,11 @@ struct loop {
 	struct pass pass;
 	struct intake_list waiting; /* own: of the intake, from the oldest; those before next were taken */
 	size_t next;
+	char late[LATE][sizeof(((struct intake_list *)NULL)->names[0])]; /* could not be taken: the others come first */
+	size_t n_late;
+	bool only_late;           /* the last round failed for nothing but such files */
 	int lock, signals, watch; /* -1: none */
+	int stop;                 /* the signals that end us alone: for who waits elsewhere, and never read */
 	int wd_intake;
 	bool stopping, stop_now;
 	int64_t stop_at_ms;
@@ -69,6 +76,17 @@ open_signals(void)
 	(void)sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
 		return -1;
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int
+open_stop(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -126,6 +144,21 @@ try_all_again(const struct work *w, struct mh_err *err)
 
 /* -- one round ----------------------------------------------------------------------------------------------------- */
 
+static bool
+same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* What the ledger that is open, the lock and the node's row were made of. */
+static bool
+same_place(const struct work *a, const struct work *b)
+{
+	return same(a->conf->state_dir, b->conf->state_dir) && same(a->conf->ledger, b->conf->ledger) &&
+	       same(a->conf->ledger_password_file, b->conf->ledger_password_file) &&
+	       same(a->conf->ledger_password_command, b->conf->ledger_password_command) && same(a->node, b->node);
+}
+
 static void
 reload(struct loop *l)
 {
@@ -134,10 +167,9 @@ reload(struct loop *l)
 	bool right = false;
 	enum mh_status status = work_load(&fresh, l->o->config, &err);
 
-	if (status == MH_OK &&
-	    (strcmp(fresh.conf->state_dir, l->w->conf->state_dir) != 0 ||
-		strcmp(fresh.conf->ledger, l->w->conf->ledger) != 0 || strcmp(fresh.node, l->w->node) != 0))
-		status = mh_fail(&err, MH_BAD, "state_dir, ledger or node is another: restart instead");
+	if (status == MH_OK && !same_place(&fresh, l->w))
+		status = mh_fail(
+		    &err, MH_BAD, "state_dir, ledger, where its password is, or node is another: restart instead");
 	if (status == MH_OK)
 		status = work_read_definitions(&fresh, &right, &err);
 	if (status != MH_OK) {
@@ -147,6 +179,11 @@ reload(struct loop *l)
 	}
 	(void)snprintf(fresh.life, sizeof(fresh.life), "%s", l->w->life); /* leases go on */
 	(void)snprintf(fresh.owner, sizeof(fresh.owner), "%s", l->w->owner);
+	fresh.marked = l->w->marked;
+	(void)snprintf(fresh.marked_of, sizeof(fresh.marked_of), "%s", l->w->marked_of);
+	fresh.mark_synced = l->w->mark_synced;
+	fresh.clock_off = l->w->clock_off;
+	fresh.stop_fd = l->w->stop_fd;
 	fresh.db = l->w->db;
 	l->w->db = NULL;
 	work_release(l->w);
@@ -187,81 +224,176 @@ forget_list(struct loop *l)
 	l->next = 0;
 }
 
+static size_t
+find_late(const struct loop *l, const char *name)
+{
+	size_t i = 0;
+
+	while (i < l->n_late && strcmp(l->late[i], name) != 0)
+		i++;
+	return i;
+}
+
+static bool
+is_late(const struct loop *l, const char *name)
+{
+	return find_late(l, name) < l->n_late;
+}
+
+static void
+note_late(struct loop *l, const char *name, bool late)
+{
+	size_t at = find_late(l, name);
+
+	if ((at < l->n_late) == late)
+		return;
+	if (late && l->n_late < LATE) {
+		(void)snprintf(l->late[l->n_late++], sizeof(l->late[0]), "%s", name);
+		return;
+	}
+	if (late) /* the one that is known longest makes room */
+		at = 0;
+	memmove(l->late + at, l->late + at + 1, (l->n_late - at - 1) * sizeof(l->late[0]));
+	l->n_late--;
+	if (late)
+		note_late(l, name, true);
+}
+
+/* Moves what was late to the end of a list. */
+static void
+put_behind(struct loop *l)
+{
+	struct intake_list *list = &l->waiting;
+	char late[LATE][sizeof(list->names[0])];
+	size_t n_late = 0, n = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (n_late < LATE && is_late(l, list->names[i]))
+			memcpy(late[n_late++], list->names[i], sizeof(late[0]));
+		else if (n++ != i)
+			memcpy(list->names[n - 1], list->names[i], sizeof(list->names[0]));
+	memcpy(list->names + n, late, n_late * sizeof(late[0]));
+}
+
 static enum mh_status
 list_intake(struct loop *l, struct mh_err *err)
 {
 	size_t there = 0;
 
 	forget_list(l);
-	const enum mh_status status = intake_count(l->w->conf->intake_dir, &there, err);
+	enum mh_status status = intake_count(l->w->conf->intake_dir, &there, err);
 	const size_t share = there / LIST_SHARE < LIST_MOST ? there / LIST_SHARE : LIST_MOST;
 
 	if (status != MH_OK)
 		return status;
-	return intake_scan(l->w->conf->intake_dir, clock_now(), share > BATCH ? share : BATCH, &l->waiting, err);
+	status = intake_scan(l->w->conf->intake_dir, clock_now(), share > BATCH ? share : BATCH, &l->waiting, err);
+	if (status == MH_OK && l->n_late > 0)
+		put_behind(l);
+	return status;
 }
 
+/* The connection may be new, or the failure another transaction's doing: then the file is tried again at once. */
 static enum mh_status
-take_intake(struct loop *l, bool *ret_more, struct mh_err *err)
+take_file(struct loop *l, const char *name, struct mh_err *err)
 {
+	const int64_t begun = clock_monotonic_ms();
+	int tries = 0;
+	enum mh_status status;
+
+	do {
+		status = intake_take(l->w, name, err);
+	} while (!l->stopping && clock_monotonic_ms() - begun < QUICK_MS && db_again(l->w->db, status, &tries));
+	note_late(l, name, status != MH_OK);
+	return status;
+}
+
+/* Whether it is that file's alone that it could not be taken, as far as one can know. */
+static bool
+ledger_answers(struct loop *l)
+{
+	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+	struct mh_err err = { 0 };
+
+	return db_tx_begin(l->w->db, &tx, &err) == MH_OK;
+}
+
+/* A file that cannot be taken keeps nothing else from its turn.
+ *   out     ret_late: what the first such file failed of; its code is MH_OK where there was none */
+static enum mh_status
+take_intake(struct loop *l, bool *ret_more, struct mh_err *ret_late, struct mh_err *err)
+{
+	size_t failed = 0;
 	bool jobs;
 	enum mh_status status = l->next < l->waiting.n ? MH_OK : list_intake(l, err);
 
 	for (size_t i = 0; i < BATCH && l->next < l->waiting.n && status == MH_OK && !l->stopping; i++) {
-		status = intake_take(l->w, l->waiting.names[l->next++], err);
-		if (status == MH_OK)
+		status = take_file(l, l->waiting.names[l->next++], err);
+		if (status == MH_OK) {
 			notify_progress(&l->notify);
+		} else if (++failed < LATE && ledger_answers(l)) {
+			if (ret_late->code == MH_OK)
+				*ret_late = *err;
+			ret_late->code = MH_RETRY;
+			status = MH_OK;
+		}
+		hear_signals(l);
 		if (i % LOOK_AFTER != LOOK_AFTER - 1 || status != MH_OK)
 			continue;
 		status = runner_step(l->runner, err);
 		if (status == MH_OK)
 			status = member_round(&l->member, l->w, runner_running(l->runner), NULL, err);
-		if (status == MH_OK) /* a flood of mail must not keep jobs from their turn */
+		if (status == MH_OK && !l->stopping) /* a flood of mail must not keep jobs from their turn */
 			status = runner_start(l->runner, clock_now(), &jobs, err);
 		hear_signals(l);
 	}
 	*ret_more = l->next < l->waiting.n || l->waiting.more;
 	if (status != MH_OK)
-		forget_list(l); /* the one that could not be taken is the oldest again */
+		forget_list(l);
 	return status;
 }
 
-/* Everything that can be done without waiting. *ret_more: there is more of it. */
+/* A part of the work that is done though another has failed; the first failure is told. */
+static enum mh_status
+both(enum mh_status before, enum mh_status now, const struct mh_err *own, struct mh_err *err)
+{
+	if (before == MH_OK && now != MH_OK)
+		*err = *own;
+	return before == MH_OK ? now : before;
+}
+
+/* Everything that can be done without waiting. *ret_more: there is more of it. Each part may have waited for a server for
+ * long, so it is asked behind each whether we are to stop. */
 static enum mh_status
 work_round(struct loop *l, bool *ret_more, struct mh_err *err)
 {
 	bool more_mail = false, more_proofs = false, more_time = false, more_jobs = false;
 	bool more_upkeep = false;
-	struct mh_err own = { 0 };
+	struct mh_err own = { 0 }, late = { .code = MH_OK };
 	enum mh_status status = runner_step(l->runner, err);
 
+	hear_signals(l);
 	if (status == MH_OK)
 		status = member_round(&l->member, l->w, runner_running(l->runner), l->trouble ? l->said : NULL, err);
+	hear_signals(l);
 	if (status == MH_OK && !l->stopping)
-		status = take_intake(l, &more_mail, err);
+		status = take_intake(l, &more_mail, &late, err);
 	if (status == MH_OK && !l->stopping)
 		status = prove_due(l->w, clock_now(), &more_proofs, err);
-	if (!l->stopping) {
-		const enum mh_status passed = pass_time(l->w, &l->pass, clock_now(), &more_time, &own);
-		if (status == MH_OK && passed != MH_OK) {
-			status = passed;
-			*err = own;
-		}
-	}
-	if (!l->stopping) { /* also where the intake cannot be read: what is due does not wait for it */
-		const enum mh_status started = runner_start(l->runner, clock_now(), &more_jobs, &own);
-		if (status == MH_OK && started != MH_OK) {
-			status = started;
-			*err = own;
-		}
-	}
+	hear_signals(l);
+	if (!l->stopping)
+		status = both(status, pass_time(l->w, &l->pass, clock_now(), &more_time, &own), &own, err);
+	hear_signals(l);
+	if (!l->stopping) /* also where the intake cannot be read: what is due does not wait for it */
+		status = both(status, runner_start(l->runner, clock_now(), &more_jobs, &own), &own, err);
+	hear_signals(l);
 	if (status == MH_OK && !l->stopping && !l->pass.paused)
 		status = runner_ask_again(l->runner, clock_now(), err);
 	if (status == MH_OK && !l->stopping)
 		status = upkeep_round(l->w, clock_now(), &more_upkeep, err);
+	l->only_late = status == MH_OK && late.code != MH_OK;
 	*ret_more =
 	    more_upkeep || more_mail || more_proofs || more_time || (more_jobs && runner_running(l->runner) == 0);
-	return status;
+	return both(status, late.code, &late, err);
 }
 
 /* What another node's transaction undid, or a connection that is back, is tried again at once: no trouble to speak of. */
@@ -298,7 +430,7 @@ tell_manager(struct loop *l, enum mh_status status, const struct mh_err *err)
 {
 	const size_t running = runner_running(l->runner);
 
-	if (status == MH_OK)
+	if (status == MH_OK || l->only_late)
 		notify_progress(&l->notify);
 	if (status != MH_OK)
 		notify_status(&l->notify, "trouble: %s", err->text);
@@ -350,7 +482,10 @@ sleep_ms(struct loop *l)
 		return TROUBLE_MS;
 	else if (clock_file() == NULL && next_due(l, now, &due, &err) == MH_OK && due - now < 60)
 		ms = (due - now) * 1000;
-	ms = member_sleep_ms(&l->member, l->w, ms);
+	if (!l->stopping || !l->trouble)
+		ms = member_sleep_ms(&l->member, l->w, ms);
+	else if (ms > STOPPING_MS) /* a sign of life that is due cannot be given */
+		ms = STOPPING_MS;
 	return ms < 0 ? 0 : (int)ms;
 }
 
@@ -413,7 +548,7 @@ live(struct loop *l, struct mh_err *err)
 			more = true;
 		if (finished(l, more))
 			break;
-		wait_for_something(l, more && status == MH_OK && !l->stopping);
+		wait_for_something(l, more && (status == MH_OK || l->only_late) && !l->stopping);
 	}
 
 	struct mh_err own = { 0 };
@@ -460,6 +595,16 @@ enter(struct loop *l, struct mh_err *err)
 	return status == MH_SKIP ? MH_BAD : status;
 }
 
+/* Behind a connection that is new another server may be, as a standby that has taken over. */
+static enum mh_status
+look_again(void *user, struct mh_err *err)
+{
+	struct loop *l = user;
+	const enum mh_status status = mark_look(l->w, clock_now(), err);
+
+	return status == MH_OK && l->runner != NULL ? runner_look(l->runner, clock_now(), err) : status;
+}
+
 static enum mh_status
 set_out(struct loop *l, struct mh_err *err)
 {
@@ -469,8 +614,11 @@ set_out(struct loop *l, struct mh_err *err)
 		status = runner_new(l->w, &l->runner, err);
 	if (status == MH_OK) /* first: what a restored ledger says runs was not left over by a worker of ours */
 		status = mark_look(l->w, clock_now(), err);
-	if (status == MH_OK)
-		mark_watch(l->w);
+	if (status == MH_OK) {
+		l->w->db->look = look_again;
+		l->w->db->look_user = l;
+		l->w->db->looked = l->w->db->engine->connections(l->w->db);
+	}
 	if (status == MH_OK && !l->w->db->engine->local && !l->member.entered)
 		status = enter(l, err);
 	if (status == MH_OK)
@@ -544,12 +692,14 @@ take_lock(struct loop *l, struct mh_err *err)
 int
 loop_run(struct work *w, const struct loop_options *o)
 {
-	struct loop l = { .w = w, .o = o, .lock = -1, .signals = -1, .watch = -1 };
+	struct loop l = { .w = w, .o = o, .lock = -1, .signals = -1, .watch = -1, .stop = -1 };
 	struct mh_err err = { 0 };
 	bool again;
 	enum mh_status status;
 
 	l.signals = open_signals();
+	l.stop = open_stop();
+	w->stop_fd = l.stop < 0 ? 0 : l.stop;
 	outlet_init(&l.outlet);
 	if (notify_open(&l.notify, &err) != MH_OK)
 		log_event(LOG_WARNING, "notify", NULL, "%s", err.text);
@@ -578,6 +728,9 @@ loop_run(struct work *w, const struct loop_options *o)
 		(void)close(l.watch);
 	if (l.signals >= 0)
 		(void)close(l.signals);
+	w->stop_fd = 0;
+	if (l.stop >= 0)
+		(void)close(l.stop);
 	notify_close(&l.notify);
 	outlet_close(&l.outlet);
 	return work_exit(status);

@@ -5,8 +5,13 @@
  * What such a one says was done, and what it does not say, need not be true of the world any more.
  *
  * Of a ledger that a server keeps each node has a mark of its own, STATE_DIR/shared.mark: it tells of a copy that was
- * restored, and of a standby that took over and had not heard of all. A node without one is new. Whoever notices it first
- * pauses all of them, and moves the ledger's number behind its own mark, so that the others need not do it once more.
+ * restored, and of a standby that took over and had not heard of all. There the number alone says little: other nodes may
+ * have worked with that standby first, and its numbers be higher than the mark by then. So the mark says what its event is,
+ * too. A node without one is new. Whoever notices it first pauses all of them, and says in the ledger up to where what it
+ * lacks is known, so that the others need not do it once more.
+ *
+ * What this process has committed it remembers (db_note), and writes before it lets go of what it stands for: an intake file.
+ * That is not synced: the mark need not outlive a power cut, but a worker that is killed, and a ledger that is not there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,8 +30,8 @@
 
 struct mark {
 	char identity[LEDGER_KEY_HEX + 1];
-	int64_t last;
-	bool arrived; /* of a ledger: it was copied to here, and paused by that */
+	struct db_note last; /* its words: "" where they are not known */
+	bool arrived;        /* of a ledger: it was copied to here, and paused by that */
 };
 
 static bool
@@ -38,12 +43,13 @@ mark_path(const struct work *w, const char *end, char *dst, size_t dst_bytes)
 	return n > 0 && (size_t)n < dst_bytes;
 }
 
-/* False: there is none, or it is not one. */
+/* "IDENTITY NUMBER" or, of a shared ledger, "IDENTITY NUMBER WORDS"; an earlier version wrote no words. False: there is none,
+ * or it is not one. */
 static bool
 read_mark(const struct work *w, struct mark *ret)
 {
-	char path[4096], text[80];
-	struct mark m = { .last = 0 };
+	char path[4096], text[LEDGER_KEY_HEX + DB_NOTE_BYTES + 32];
+	struct mark m = { .arrived = false };
 
 	if (!mark_path(w, "", path, sizeof(path)))
 		return false;
@@ -54,13 +60,35 @@ read_mark(const struct work *w, struct mark *ret)
 	if (n < LEDGER_KEY_HEX + 3 || text[LEDGER_KEY_HEX] != ' ' || text[n - 1] != '\n')
 		return false;
 	memcpy(m.identity, text, LEDGER_KEY_HEX);
-	for (ssize_t i = LEDGER_KEY_HEX + 1; i < n - 1; i++) {
-		if (text[i] < '0' || text[i] > '9' || m.last > INT64_MAX / 10 - 1)
+	const char *p = text + LEDGER_KEY_HEX + 1, *end = text + n - 1;
+	for (; p < end && *p != ' '; p++) {
+		if (*p < '0' || *p > '9' || m.last.n > INT64_MAX / 10 - 1)
 			return false;
-		m.last = m.last * 10 + (text[i] - '0');
+		m.last.n = m.last.n * 10 + (*p - '0');
 	}
+	if (p < end && (size_t)(end - p) <= sizeof(m.last.words))
+		memcpy(m.last.words, p + 1, (size_t)(end - p) - 1);
 	*ret = m;
 	return true;
+}
+
+static enum mh_status
+last_note(const struct work *w, struct db_note *ret, struct mh_err *err)
+{
+	struct db_note note = { 0 };
+	int64_t last = 0;
+	enum mh_status status = ledger_last_event(w->db, &last, err);
+
+	if (status == MH_OK && last == w->db->noted.n)
+		note = w->db->noted;
+	else if (status == MH_OK && !w->db->engine->local)
+		status = ledger_event_note(w->db, last, &note, err);
+	if (status != MH_OK &&
+	    status != MH_SKIP) /* MH_SKIP: it is gone, or the number of what is known to be missing */
+		return status;
+	note.n = last;
+	*ret = note;
+	return MH_OK;
 }
 
 static enum mh_status
@@ -68,10 +96,10 @@ read_ledger(const struct work *w, struct mark *ret, struct mh_err *err)
 {
 	struct arena a;
 	const char *identity = NULL, *arrived = NULL;
-	struct mark m = { .last = 0 };
+	struct mark m = { .arrived = false };
 
 	arena_init(&a, MARK_ARENA_BYTES);
-	enum mh_status status = ledger_last_event(w->db, &m.last, err);
+	enum mh_status status = last_note(w, &m.last, err);
 	if (status == MH_OK)
 		status = ledger_meta_get(w->db, "identity", &a, &identity, err);
 	if (status == MH_OK)
@@ -86,10 +114,9 @@ read_ledger(const struct work *w, struct mark *ret, struct mh_err *err)
 }
 
 static enum mh_status
-write_mark(const struct work *w, const struct mark *m, struct mh_err *err)
+put_mark(const struct work *w, const char *text, size_t n, bool synced, struct mh_err *err)
 {
-	char path[4096], tmp[4096], end[40], text[80];
-	const int n = snprintf(text, sizeof(text), "%s %" PRId64 "\n", m->identity, m->last);
+	char path[4096], tmp[4096], end[40];
 
 	(void)snprintf(end, sizeof(end), ".%ld", (long)getpid()); /* a command may do this beside the worker */
 	if (!mark_path(w, "", path, sizeof(path)) || !mark_path(w, end, tmp, sizeof(tmp)))
@@ -97,7 +124,7 @@ write_mark(const struct work *w, const struct mark *m, struct mh_err *err)
 	const int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return mh_fail_errno(err, MH_RETRY, "%s", tmp);
-	const bool written = write(fd, text, (size_t)n) == n && fsync(fd) == 0;
+	const bool written = write(fd, text, n) == (ssize_t)n && (!synced || fsync(fd) == 0);
 	const enum mh_status status = written ? MH_OK : mh_fail_errno(err, MH_RETRY, "%s", tmp);
 	(void)close(fd);
 	if (status == MH_OK && rename(tmp, path) != 0)
@@ -105,21 +132,74 @@ write_mark(const struct work *w, const struct mark *m, struct mh_err *err)
 	return status;
 }
 
+static enum mh_status
+write_mark(struct work *w, const char *identity, const struct db_note *last, bool synced, struct mh_err *err)
+{
+	char text[LEDGER_KEY_HEX + DB_NOTE_BYTES + 32];
+	const int n = snprintf(text, sizeof(text), "%s %" PRId64 "%s%s\n", identity, last->n,
+	    last->words[0] == '\0' ? "" : " ", last->words);
+	const enum mh_status status = put_mark(w, text, (size_t)n, synced, err);
+
+	if (status == MH_OK) {
+		(void)snprintf(w->marked_of, sizeof(w->marked_of), "%s", identity);
+		w->marked = last->n + 1;
+		w->mark_synced = synced;
+	}
+	return status;
+}
+
+/* How far the ledger is. ret->n == -1: it went back; that is not taken for what it was: mark_look says so, before anything
+ * else is done with it. */
+static enum mh_status
+look_far(struct work *w, struct db_note *ret, struct mh_err *err)
+{
+	enum mh_status status = last_note(w, ret, err);
+
+	if (status == MH_OK && db_unlooked(w->db)) { /* it was asked of a new connection */
+		status = db_look(w->db, err);
+		if (status == MH_OK)
+			status = last_note(w, ret, err);
+	}
+	if (status != MH_OK)
+		return status;
+	if (db_unlooked(w->db) || (!w->db->engine->local && ret->n < w->db->noted.n))
+		ret->n = -1;
+	else
+		db_note(w->db, ret);
+	return MH_OK;
+}
+
 enum mh_status
 mark_write(struct work *w, struct mh_err *err)
 {
 	struct mark m;
-	int64_t last = 0;
-	enum mh_status status = ledger_last_event(w->db, &last, err);
+	struct db_note last = { 0 };
+	enum mh_status status = look_far(w, &last, err);
 
-	/* one that went back is not taken for what it was: mark_look says so, before anything else is done with it */
-	if (status != MH_OK || last + 1 == w->marked || (!w->db->engine->local && last + 1 < w->marked))
+	if (status != MH_OK || last.n < 0 || (last.n + 1 == w->marked && w->mark_synced))
 		return status;
 	status = read_ledger(w, &m, err);
+	return status == MH_OK ? write_mark(w, m.identity, &m.last, true, err) : status;
+}
+
+void
+mark_note(struct work *w)
+{
+	struct mh_err err = { 0 };
+
+	/* a file that cannot be written is told with each round */
+	if (!w->db->engine->local && w->marked_of[0] != '\0' && w->db->noted.n + 1 > w->marked)
+		(void)write_mark(w, w->marked_of, &w->db->noted, false, &err);
+}
+
+enum mh_status
+mark_ahead(struct work *w, struct mh_err *err)
+{
+	struct db_note last = { 0 };
+	const enum mh_status status = w->db->engine->local ? MH_OK : look_far(w, &last, err);
+
 	if (status == MH_OK)
-		status = write_mark(w, &m, err);
-	if (status == MH_OK)
-		w->marked = m.last + 1;
+		mark_note(w);
 	return status;
 }
 
@@ -129,7 +209,7 @@ pause_once(
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	const struct pause_row pause = { .scope = "all", .name = "", .since = now, .by = "mailhook", .why = why };
-	int64_t done = 0, last = 0;
+	int64_t done = 0;
 	enum mh_status status = db_tx_begin(w->db, &tx, err);
 
 	if (status == MH_OK)
@@ -144,8 +224,6 @@ pause_once(
 	if (status == MH_OK)
 		status = ledger_event_add(w->db, 0, now, "restored", "mailhook", why, NULL, err);
 	if (status == MH_OK)
-		status = ledger_last_event(w->db, &last, err);
-	if (status == MH_OK && last < at_least)
 		status = ledger_last_event_raise(w->db, at_least, err);
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
@@ -174,48 +252,67 @@ mark_pause(struct work *w, const char *why, int64_t now, struct mh_err *err)
 	return pause_behind(w, why, 0, now, err);
 }
 
+/* Why it is not the one that was at work here, or NULL. *ret_known: up to where that is known: its last event then. */
+static enum mh_status
+compare(struct work *w, const struct mark *beside, bool known, const struct mark *own, const char **ret_why,
+    int64_t *ret_known, struct mh_err *err)
+{
+	const bool local = w->db->engine->local;
+	const struct db_note *last = !local && w->db->noted.n > beside->last.n ? &w->db->noted : &beside->last;
+	bool there = true;
+	enum mh_status status = MH_OK;
+
+	*ret_why = NULL;
+	*ret_known = last->n;
+	if (!known && own->last.n > 0 && !own->arrived && local)
+		*ret_why = "nothing beside it says that it was at work here";
+	if (known && strcmp(beside->identity, own->identity) != 0) {
+		*ret_why = "it is another ledger than the one that was at work here";
+		*ret_known = 0;
+	} else if (own->last.n < last->n) {
+		*ret_why = "it is an older copy of the one that was at work here";
+	} else if (!local && last->words[0] != '\0') {
+		status = ledger_event_there(w->db, last, &there, err);
+		if (status == MH_OK && !there)
+			*ret_why = "it went on from an older copy of the one that was at work here";
+	}
+	return status;
+}
+
 enum mh_status
 mark_look(struct work *w, int64_t now, struct mh_err *err)
 {
-	struct mark beside = { .last = 0 }, own;
+	struct mark beside = { .arrived = false }, own;
 	const char *why = NULL;
 	char path[4096];
+	int64_t was = 0;
 
 	/* the mark first: a worker at its work writes the ledger, then the mark */
 	const bool known = read_mark(w, &beside);
 	enum mh_status status = read_ledger(w, &own, err);
+
+	if (status == MH_OK)
+		status = compare(w, &beside, known, &own, &why, &was, err);
 	if (status != MH_OK)
 		return status;
-	if (!known && own.last > 0 && !own.arrived && w->db->engine->local)
-		why = "nothing beside it says that it was at work here";
-	else if (known && strcmp(beside.identity, own.identity) != 0)
-		why = "it is another ledger than the one that was at work here";
-	else if (known && own.last < beside.last)
-		why = "it is an older copy of the one that was at work here";
 	if (why != NULL)
-		status = pause_behind(w, why, strcmp(beside.identity, own.identity) == 0 ? beside.last : 0, now, err);
+		status = pause_behind(w, why, was, now, err);
 	if (status == MH_OK && own.arrived)
 		status = db_exec(w->db, "DELETE FROM meta WHERE name = '" MARK_ARRIVED "'", err);
+	if (status == MH_OK && known && why == NULL) {
+		/* one of an earlier version is written anew, with its words */
+		w->marked = w->db->engine->local || beside.last.words[0] != '\0' ? beside.last.n + 1 : 0;
+		w->mark_synced = true;
+		(void)snprintf(w->marked_of, sizeof(w->marked_of), "%s", beside.identity);
+	}
 	if (status != MH_OK || (known && why == NULL))
 		return status;
 	w->marked = 0;
+	w->marked_of[0] = '\0';
+	w->db->noted = (struct db_note){ 0 }; /* of the ledger that is not there any more */
 	status = mark_write(w, err);
 	/* later ones need not be durable: an older mark only notices less. But none at all would look like a restore */
 	if (status == MH_OK && mark_path(w, "", path, sizeof(path)))
 		status = durable_name(path, err);
 	return status;
-}
-
-static enum mh_status
-look_again(void *user, struct mh_err *err)
-{
-	return mark_look(user, clock_now(), err);
-}
-
-void
-mark_watch(struct work *w)
-{
-	w->db->look = look_again;
-	w->db->look_user = w;
-	w->db->looked = w->db->engine->connections(w->db);
 }

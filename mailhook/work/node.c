@@ -256,7 +256,7 @@ print_report(const struct work *w, const struct node_report *r, struct arena *a,
 	return ok && buf_ok(out) ? MH_OK : mh_fail(err, MH_RETRY, "no memory for a node's report");
 }
 
-/* Leases do not mind, but what time brings, a reminder or a case of silence, comes for all by whichever clock is first. */
+/* Leases do not mind; what time brings, a reminder or a case of silence, comes for all by whichever right clock is first. */
 static bool
 clock_is_off(int64_t ahead_s, char *dst, size_t dst_bytes)
 {
@@ -279,7 +279,9 @@ node_beat(struct work *w, const struct node_report *r, struct mh_err *err)
 	arena_init(&a, NODE_ARENA_BYTES);
 	buf_init(&out, REPORT_BYTES);
 	enum mh_status status = w->db->engine->now(w->db, &now, err);
-	if (status == MH_OK && said.trouble == NULL && clock_is_off(clock_now() - now, words, sizeof(words)))
+	if (status == MH_OK)
+		w->clock_off = clock_is_off(clock_now() - now, words, sizeof(words));
+	if (status == MH_OK && w->clock_off && said.trouble == NULL)
 		said.trouble = words;
 	if (status == MH_OK)
 		status = print_report(w, &said, &a, &out, err);
@@ -288,6 +290,19 @@ node_beat(struct work *w, const struct node_report *r, struct mh_err *err)
 	buf_release(&out);
 	arena_release(&a);
 	return status;
+}
+
+enum mh_status
+node_clock(struct work *w, struct mh_err *err)
+{
+	char words[120];
+	int64_t now = 0;
+	const enum mh_status status = w->db->engine->now(w->db, &now, err);
+
+	if (status != MH_OK)
+		return status;
+	w->clock_off = clock_is_off(clock_now() - now, words, sizeof(words));
+	return w->clock_off ? mh_fail(err, MH_SKIP, "%s", words) : MH_OK;
 }
 
 enum mh_status

@@ -35,6 +35,8 @@ struct node_report {
 };
 /* A sign of life, which also tells of a clock that is not the ledger's. MH_SKIP: the name is another's now. */
 enum mh_status node_beat(struct work *w, const struct node_report *r, struct mh_err *err);
+/* Asks whether the clock is the ledger's, as node_beat does, and sets clock_off of w. MH_SKIP: it is not, in words. */
+enum mh_status node_clock(struct work *w, struct mh_err *err);
 enum mh_status node_leave(struct work *w, struct mh_err *err);
 
 #endif

@@ -11,6 +11,7 @@
 #include "mailhook/work/ledger/approvals.h"
 #include "mailhook/work/request.h"
 #include "mailhook/work/told.h"
+#include "mailhook/work/upkeep.h"
 
 #define MAX_ENV 128
 #define DUE_AT_ONCE 64
@@ -104,7 +105,11 @@ runner_on_checkpoint(void *user, struct mh_span state)
 
 	if (p->observed)
 		return false; /* a checkpoint announces an effect, and there is none in a dry run */
+	/* where the answer is lost, nobody knows which one it has */
+	p->confirmed[0] = '\0';
 	enum mh_status status = ledger_lease_checkpoint(w->db, &lease, state, &err);
+	if (status == MH_OK)
+		runner_confirmed(p, state);
 	if (status == MH_OK)
 		status = runner_hold(p, since, &err);
 	if (status != MH_OK)
@@ -230,6 +235,8 @@ start_claimed(
 	buf_init(&raw, MH_MAX_MESSAGE_BYTES + 1);
 	p->job_id = j->id;
 	p->attempt = j->attempt;
+	p->confirmed[0] = '\0';
+	p->forgotten = false;
 	p->case_id = j->case_id;
 	p->message_id = 0;
 	p->observed = w->conf->observe;
@@ -301,7 +308,9 @@ runner_start(struct runner *r, int64_t now, bool *ret_more, struct mh_err *err)
 		if (p == NULL)
 			break;
 		arena_reset(&a);
-		status = ledger_lease_next(w->db, w->node, w->owner, now, &a, &j, err);
+		status = mark_ahead(w, err);
+		if (status == MH_OK)
+			status = ledger_lease_next(w->db, w->node, w->owner, now, &a, &j, err);
 		if (status == MH_SKIP)
 			break;
 		if (status == MH_OK && j.state == JOB_RUNNING)

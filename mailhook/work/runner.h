@@ -20,6 +20,9 @@ enum mh_status runner_ask_again(struct runner *r, int64_t now, struct mh_err *er
 size_t runner_pollfds(struct runner *r, struct pollfd *fds, size_t max, int *ret_timeout_ms);
 /* Hears what there is to hear. MH_RETRY: an outcome could not be written; it is kept and tried again at the next call. */
 enum mh_status runner_step(struct runner *r, struct mh_err *err);
+/* Whether a ledger behind a new connection still has what it confirmed of all that runs here, its claim and its last
+ * checkpoint; else it went back: everything is paused (mark_pause). Neither starts nor ends anything. */
+enum mh_status runner_look(struct runner *r, int64_t now, struct mh_err *err);
 /* Kills what runs and queues it again. */
 enum mh_status runner_stop(struct runner *r, struct mh_err *err);
 

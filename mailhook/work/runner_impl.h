@@ -3,6 +3,7 @@
 #ifndef MAILHOOK_WORK_RUNNER_IMPL_H
 #define MAILHOOK_WORK_RUNNER_IMPL_H
 
+#include "mailhook/work/digest.h"
 #include "mailhook/work/fence.h"
 #include "mailhook/work/job.h"
 #include "mailhook/work/launch.h"
@@ -13,15 +14,17 @@
 
 struct running {
 	struct runner *runner;
-	struct launch *launch;   /* own; NULL: this place is free */
-	int64_t job_id, case_id; /* job_id 0: a check */
-	int64_t attempt;         /* of the job: which run of it this is */
-	int64_t message_id;      /* the one that the case stands on; 0: none */
-	int64_t asked;           /* of a check: when it was started */
-	char *action;            /* own */
-	bool observed;           /* the verb was describe */
-	bool ended;              /* the answer is there but not yet in the ledger, */
-	bool tried;              /* or nobody knows whether it is */
+	struct launch *launch;      /* own; NULL: this place is free */
+	int64_t job_id, case_id;    /* job_id 0: a check */
+	int64_t attempt;            /* of the job: which run of it this is */
+	int64_t message_id;         /* the one that the case stands on; 0: none */
+	int64_t asked;              /* of a check: when it was started */
+	char *action;               /* own */
+	bool observed;              /* the verb was describe */
+	bool ended;                 /* the answer is there but not yet in the ledger, */
+	bool tried;                 /* or nobody knows whether it is */
+	char confirmed[DIGEST_HEX]; /* of the last checkpoint, whose effect may have followed; "": none, or not known */
+	bool forgotten;             /* the ledger does not know of this run any more */
 	struct answer_line answer;
 	int64_t renew_at_ms, fence_at_ms; /* clock_boot_ms(); of a job. fence_at_ms: with a ledger that nodes share */
 };
@@ -46,6 +49,8 @@ enum mh_status runner_hold(struct running *p, int64_t since_ms, struct mh_err *e
 void runner_let_go(struct running *p);                              /* nothing of it runs any more */
 bool runner_fenced(const struct running *p);                        /* it must not run any longer: its lease may end */
 enum mh_status runner_renew(struct running *p, struct mh_err *err); /* MH_SKIP: the lease is not ours any more */
+/* What the ledger has confirmed of it, a state of its action: runner_look compares it. */
+void runner_confirmed(struct running *p, struct mh_span state);
 /* Queues again what others, or a terminal, have lost. */
 enum mh_status runner_take_back(struct runner *r, int64_t now, struct arena *a, struct mh_err *err);
 

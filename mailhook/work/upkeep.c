@@ -2,6 +2,7 @@
 #include "mailhook/work/upkeep.h"
 
 #include "mailhook/work/ledger/upkeep.h"
+#include "mailhook/work/node.h"
 
 #define PURGE_AT_ONCE 500      /* rows of one transaction: others wait for it */
 #define VACUUM_FROM_PERCENT 25 /* the worker rewrites the whole file only where that is worth it */
@@ -35,8 +36,10 @@ upkeep_purge(struct work *w, int64_t now, bool vacuum, struct purged *ret, struc
 {
 	struct purge p = what_goes(w, now);
 	bool more = true;
-	enum mh_status status = MH_OK;
+	enum mh_status status = node_clock(w, err);
 
+	if (status == MH_SKIP)
+		return mh_fail(err, MH_RETRY, "nothing is purged by a wrong clock: %s", err->text);
 	while (status == MH_OK && more)
 		status = ledger_purge(w->db, PURGE_AT_ONCE, &p, &more, err);
 	*ret = (struct purged){ p.messages, p.cases };
@@ -68,9 +71,16 @@ upkeep_round(struct work *w, int64_t now, bool *ret_more, struct mh_err *err)
 	bool known = true, due = false, more = false;
 	struct purge p = what_goes(w, now);
 	struct mh_err own = { 0 };
-	enum mh_status status = purge_due(w, now, &known, &due, err);
+	enum mh_status status = w->clock_off ? MH_SKIP : purge_due(w, now, &known, &due, err);
 
 	*ret_more = false;
+	if (status == MH_OK && (due || !known)) /* it may have been set since the last sign of life */
+		status = node_clock(w, err);
+	if (status == MH_SKIP) { /* another node does it */
+		known = true;
+		due = false;
+		status = MH_OK;
+	}
 	if (status == MH_OK && due)
 		status = ledger_purge(w->db, PURGE_AT_ONCE, &p, &more, err);
 	if (status == MH_OK && (!known || (due && !more)))

@@ -7,16 +7,18 @@
 /* Whether the ledger is the one that was at work here. Where it is another one or an older copy, everything is paused, and
  * open effects wait for approval. Harmless beside a worker that is at work. */
 enum mh_status mark_look(struct work *w, int64_t now, struct mh_err *err);
-/* From now on the same is looked at before the first transaction on each new connection to a server: it may be another
- * one. Behind mark_look; w stays where it is while its ledger is open. */
-void mark_watch(struct work *w);
 /* Pauses everything and lets open effects wait for approval, with the event "restored"; one transaction of its own.
  *   in      why: words for a person */
 enum mh_status mark_pause(struct work *w, const char *why, int64_t now, struct mh_err *err);
 /* In "meta" of a ledger that was copied to here, until it is looked at: no mark beside it is no wonder. */
 #define MARK_ARRIVED "arrived"
-/* Notes how far the ledger has come. */
+/* Notes how far the ledger has come, durably. */
 enum mh_status mark_write(struct work *w, struct mh_err *err);
+/* Of a shared ledger: what was committed by this process, before what it replaces is let go of; asks nobody. It outlives this
+ * process, and perhaps no power cut. */
+void mark_note(struct work *w);
+/* The same with what others have committed, before something is done on the word of it. */
+enum mh_status mark_ahead(struct work *w, struct mh_err *err);
 
 /* One round of the worker's: the mark, and once a day a piece of the purge. *ret_more: call again soon. */
 enum mh_status upkeep_round(struct work *w, int64_t now, bool *ret_more, struct mh_err *err);

@@ -107,19 +107,20 @@ password_file(const struct conf *c)
 }
 
 static struct db_options
-options_of(const struct conf *c, bool create)
+options_of(const struct work *w, bool create)
 {
 	return (struct db_options){ .create = create,
 		.busy_ms = LEDGER_BUSY_MS,
-		.password_file = password_file(c),
-		.password_command = c->ledger_password_command };
+		.password_file = password_file(w->conf),
+		.password_command = w->conf->ledger_password_command,
+		.stop_fd = w->stop_fd };
 }
 
 enum mh_status
 work_open_at(
     const struct work *w, const char *address, bool create, bool out_of_use, struct db **ret, struct mh_err *err)
 {
-	struct db_options o = options_of(w->conf, create);
+	struct db_options o = options_of(w, create);
 	const struct db_engine *engine = NULL;
 	const char *where = NULL;
 	const enum mh_status status = engine_of(address, w->libexec, &engine, &where, err);
@@ -131,7 +132,7 @@ work_open_at(
 enum mh_status
 work_describe_ledger(const struct work *w, struct buf *ret, struct mh_err *err)
 {
-	const struct db_options o = options_of(w->conf, false);
+	const struct db_options o = options_of(w, false);
 	const struct db_engine *engine = NULL;
 	const char *where = NULL;
 	struct db *db = NULL;

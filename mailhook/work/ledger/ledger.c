@@ -219,6 +219,13 @@ ledger_meta_add(struct db *db, const char *name, int64_t more, struct mh_err *er
 
 /* -- events -------------------------------------------------------------------------------------------------------- */
 
+/* What the server gives back as it was given: free words may be mended. */
+static void
+event_words(char dst[DB_NOTE_BYTES], struct mh_span at, int64_t case_id, struct mh_span what)
+{
+	(void)snprintf(dst, DB_NOTE_BYTES, "%.*s %" PRId64 " %.*s", (int)at.n, at.p, case_id, (int)what.n, what.p);
+}
+
 enum mh_status
 ledger_event_add(struct db *db, int64_t case_id, int64_t at, const char *what, const char *by, const char *detail,
     int64_t *ret_id, struct mh_err *err)
@@ -231,9 +238,31 @@ ledger_event_add(struct db *db, int64_t case_id, int64_t at, const char *what, c
 		    db_str(detail)),
 		&id, err);
 
+	if (status == MH_OK) {
+		struct db_note note = { .n = id };
+
+		event_words(note.words, span_of(t), case_id, span_of(what));
+		db_note(db, &note);
+	}
 	if (status == MH_OK && ret_id != NULL)
 		*ret_id = id;
 	return status;
+}
+
+enum mh_status
+ledger_event_note(struct db *db, int64_t id, struct db_note *ret, struct mh_err *err)
+{
+	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
+	enum mh_status status =
+	    db_query(db, "SELECT at, case_id, what FROM events WHERE id = $1", DB_ARGS(db_int(id)), &rows, err);
+
+	if (status == MH_OK)
+		status = db_step(rows, err);
+	if (status != MH_OK)
+		return status;
+	ret->n = id;
+	event_words(ret->words, db_get_bytes(rows, 0), db_get_int(rows, 1), db_get_bytes(rows, 2));
+	return MH_OK;
 }
 
 enum mh_status

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "mailhook/work/ledger/rows.h"
 
@@ -37,11 +38,34 @@ enum mh_status
 ledger_last_event_raise(struct db *db, int64_t to, struct mh_err *err)
 {
 	char text[24];
+	int64_t gone = 0;
+	enum mh_status status = MH_OK;
 
-	if (db->engine->local)
-		return MH_OK;
+	if (!db->engine->local)
+		status = ledger_meta_count(db, META_EVENTS_GONE, &gone, err);
+	if (status != MH_OK || to <= gone)
+		return status;
 	(void)snprintf(text, sizeof(text), "%" PRId64, to);
 	return ledger_meta_set(db, META_EVENTS_GONE, text, err);
+}
+
+enum mh_status
+ledger_event_there(struct db *db, const struct db_note *note, bool *ret, struct mh_err *err)
+{
+	struct db_note own = { 0 };
+	int64_t gone = 0;
+	enum mh_status status = ledger_meta_count(db, META_EVENTS_GONE, &gone, err);
+
+	if (status == MH_OK && note->n <= gone) {
+		*ret = true;
+		return MH_OK;
+	}
+	if (status == MH_OK)
+		status = ledger_event_note(db, note->n, &own, err);
+	if (status != MH_OK && status != MH_SKIP)
+		return status;
+	*ret = status == MH_OK && strcmp(own.words, note->words) == 0;
+	return MH_OK;
 }
 
 /* -- retention ----------------------------------------------------------------------------------------------------- */
@@ -97,6 +121,22 @@ collect_messages(struct db *db, const struct ids *cases, struct arena *a, struct
 	return status;
 }
 
+static enum mh_status
+last_event_of(struct db *db, const struct ids *cases, int64_t *ret, struct mh_err *err)
+{
+	enum mh_status status = MH_OK;
+
+	for (size_t i = 0; i < cases->n && status == MH_OK && !db->engine->local; i++) {
+		int64_t last = 0;
+
+		status = db_one(db, "SELECT COALESCE(max(id), 0) FROM events WHERE case_id = $1",
+		    DB_ARGS(db_int(cases->items[i])), &last, err);
+		if (last > *ret)
+			*ret = last;
+	}
+	return status;
+}
+
 /* What belongs to the cases goes, then they, then messages that belong to nothing now. Jobs point at events. */
 static enum mh_status
 drop_cases(struct db *db, const struct ids *cases, const struct ids *messages, struct mh_err *err)
@@ -139,9 +179,9 @@ purge_cases(struct db *db, size_t max, struct purge *p, bool *ret_more, struct m
 	    DB_ARGS(db_time(before, p->cases_before), db_int((int64_t)max)), &a, &cases, err);
 	if (status == MH_OK)
 		status = collect_messages(db, &cases, &a, &messages, err);
-	if (status == MH_OK && cases.n > 0)
-		status = ledger_last_event(db, &last, err);
-	if (status == MH_OK && cases.n > 0)
+	if (status == MH_OK)
+		status = last_event_of(db, &cases, &last, err);
+	if (status == MH_OK)
 		status = ledger_last_event_raise(db, last, err);
 	if (status == MH_OK)
 		status = drop_cases(db, &cases, &messages, err);

@@ -30,8 +30,11 @@ enum mh_status ledger_pause_remove(
 
 /* The number of the last event that this ledger ever had: it only grows, purge does not lower it. */
 enum mh_status ledger_last_event(struct db *db, int64_t *ret, struct mh_err *err);
-/* Of a shared ledger it is at least that from now on. Nothing to do for a local one. */
+/* Of a shared ledger it is at least that from now on, and what is missing up to there is known to be. Nothing to do for a
+ * local one. */
 enum mh_status ledger_last_event_raise(struct db *db, int64_t to, struct mh_err *err);
+/* Whether a shared ledger has that event, or need not have it any more. */
+enum mh_status ledger_event_there(struct db *db, const struct db_note *note, bool *ret, struct mh_err *err);
 
 /* -- retention ----------------------------------------------------------------------------------------------------- */
 
