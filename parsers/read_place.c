@@ -59,6 +59,13 @@ differs(struct mh_span a, struct mh_span b)
 	return a.p != NULL && b.p != NULL && !span_eq(a, b);
 }
 
+/* A miss was noted: no error, and no notice. */
+static enum mh_status
+missed(enum mh_status noted)
+{
+	return noted == MH_OK ? MH_SKIP : noted;
+}
+
 /* "contradiction: ..." as the miss that it is. */
 static enum mh_status
 contradiction(struct view_reader *r, const char *what, struct mh_span a, const char *where_a, struct mh_span b,
@@ -97,32 +104,21 @@ aws_account(struct view_reader *r, struct mh_span said, struct mh_span stood, bo
 	const struct view *v = r->v;
 	const struct mh_span subject = r->subject_account;
 	struct mh_span text = MH_NONE, unused = MH_NONE;
-	enum mh_status status;
 
-	if (v->account_unread) {
-		status = view_miss(r, false, "no account: the metadata's cannot be read");
-		return status == MH_OK ? MH_SKIP : status;
-	}
-	if (several) {
-		status = view_miss(r, false, "no account: the text names several for one date");
-		return status == MH_OK ? MH_SKIP : status;
-	}
+	if (v->account_unread)
+		return missed(view_miss(r, false, "no account: the metadata's cannot be read"));
+	if (several)
+		return missed(view_miss(r, false, "no account: the text names several for one date"));
 	(void)account_read(span_trim(said), a, &text);
-	if (r->subject_names_two) {
-		status = view_miss(r, false, "contradiction: the subject names two accounts");
-		return status == MH_OK ? MH_SKIP : status;
-	}
+	if (r->subject_names_two)
+		return missed(view_miss(r, false, "contradiction: the subject names two accounts"));
 
-	if (differs(text, v->account)) {
-		status = contradiction(r, "account", text, "text", v->account, typed_name(v));
-		return status == MH_OK ? MH_SKIP : status;
-	}
+	if (differs(text, v->account))
+		return missed(contradiction(r, "account", text, "text", v->account, typed_name(v)));
 	const struct mh_span better = v->account.p != NULL ? v->account : text;
-	if (differs(better, subject)) {
-		status = contradiction(
-		    r, "account", subject, "subject", better, v->account.p != NULL ? typed_name(v) : "text");
-		return status == MH_OK ? MH_SKIP : status;
-	}
+	if (differs(better, subject))
+		return missed(contradiction(
+		    r, "account", subject, "subject", better, v->account.p != NULL ? typed_name(v) : "text"));
 
 	struct mh_span account = better.p != NULL ? better : subject;
 	const char *where = v->account.p != NULL ? typed_name(v) : text.p != NULL ? "text" : "subject";
@@ -136,10 +132,8 @@ aws_account(struct view_reader *r, struct mh_span said, struct mh_span stood, bo
 		if (m == 0)
 			break;
 	}
-	if (account.p == NULL) {
-		status = view_miss(r, false, "no account");
-		return status == MH_OK ? MH_SKIP : status;
-	}
+	if (account.p == NULL)
+		return missed(view_miss(r, false, "no account"));
 	explain_fact(r, "account", account, where, stood);
 	*ret = account;
 	return MH_OK;
@@ -166,11 +160,9 @@ find_region(struct view_reader *r, struct mh_span said, struct mh_span stood, st
 
 	(void)region_read(span_trim(said), a, &text);
 	const struct mh_span better = v->region.p != NULL ? v->region : text;
-	if (differs(better, subject)) {
-		const enum mh_status status = contradiction(
-		    r, "region", subject, "subject", better, v->region.p != NULL ? typed_name(v) : "text");
-		return status == MH_OK ? MH_SKIP : status;
-	}
+	if (differs(better, subject))
+		return missed(contradiction(
+		    r, "region", subject, "subject", better, v->region.p != NULL ? typed_name(v) : "text"));
 	*ret = better.p != NULL ? better : subject;
 	const char *where = v->region.p != NULL ? typed_name(v) : text.p != NULL ? "text" : "subject";
 	if (ret->p == NULL) {
@@ -246,58 +238,59 @@ explain_refused(struct view_reader *r, struct taken_date *taken, const char *why
 	return status;
 }
 
-/* The expiry that the place states. MH_SKIP: a miss was noted. */
+/* The expiry that stands at the place. MH_SKIP: a miss was noted. */
 static enum mh_status
-find_expiry(struct view_reader *r, const struct place *p, struct notice *n)
+stated_date(struct view_reader *r, const struct place *p, struct notice *n)
 {
 	const struct view *v = r->v;
-	enum mh_status status;
+	size_t at = (size_t)(p->facts[FACT_EXPIRES].p - v->text.p);
+	struct mh_err why = { 0 };
+	struct date date;
+	int64_t between = 0;
 	char text[200];
 
-	if (p->facts[FACT_EXPIRES].n > 0) {
-		size_t at = (size_t)(p->facts[FACT_EXPIRES].p - v->text.p);
-		while (at < v->text.n && v->text.p[at] == '*') /* bold, as text or markdown has it */
-			at++;
-		struct taken_date taken = { r->view_index, at, 0, r->slot, p->pattern, .why = MH_NONE };
-		struct mh_err why = { 0 };
-		struct date date;
+	while (at < v->text.n && v->text.p[at] == '*') /* bold, as text or markdown has it */
+		at++;
+	struct taken_date taken = { r->view_index, at, 0, r->slot, p->pattern, .why = MH_NONE };
 
-		switch (date_read(span_from(v->text, at), r->def->dates, &date, &why)) {
-		case MH_OK:
-			taken.at = (size_t)(date.at.p - v->text.p);
-			taken.bytes = date.at.n;
-			n->expires = date.when;
-			n->precision = date.has_time ? MH_SECOND : MH_DAY;
-			break;
-		case MH_SKIP:
-			status = view_miss(r, true, "no date");
-			return status == MH_OK ? MH_SKIP : status;
-		case MH_BAD:
-		case MH_RETRY:
-		case MH_LIMIT:
-			taken.refused = true;
-			status = explain_refused(r, &taken, why.text);
-			return status == MH_OK ? MH_SKIP : status;
-		}
-
-		int64_t between = 0;
-		if (n->days_stated >= 0 && !days_fit(v, n->expires, n->days_stated, &between)) {
-			(void)snprintf(text, sizeof(text),
-			    "stated days differ: %d days stated, %lld from the mail's date to the expiry",
-			    (int)n->days_stated, (long long)between);
-			taken.refused = true;
-			status = explain_refused(r, &taken, text);
-			return status == MH_OK ? MH_SKIP : status;
-		}
-		explain_taken(r->e, &taken);
-		return MH_OK;
+	switch (date_read(span_from(v->text, at), r->def->dates, &date, &why)) {
+	case MH_OK:
+		taken.at = (size_t)(date.at.p - v->text.p);
+		taken.bytes = date.at.n;
+		n->expires = date.when;
+		n->precision = date.has_time ? MH_SECOND : MH_DAY;
+		break;
+	case MH_SKIP:
+		return missed(view_miss(r, true, "no date"));
+	case MH_BAD:
+	case MH_RETRY:
+	case MH_LIMIT:
+		taken.refused = true;
+		return missed(explain_refused(r, &taken, why.text));
 	}
 
-	if (n->days_stated < 0 || (!v->has_event_time && !v->has_date)) {
-		status =
-		    view_miss(r, true, n->days_stated < 0 ? "no date" : "no date, and no Date to count the days from");
-		return status == MH_OK ? MH_SKIP : status;
+	if (n->days_stated >= 0 && !days_fit(v, n->expires, n->days_stated, &between)) {
+		(void)snprintf(text, sizeof(text),
+		    "stated days differ: %d days stated, %lld from the mail's date to the expiry", (int)n->days_stated,
+		    (long long)between);
+		taken.refused = true;
+		return missed(explain_refused(r, &taken, text));
 	}
+	explain_taken(r->e, &taken);
+	return MH_OK;
+}
+
+/* The expiry from stated days and a date of the carriage. MH_SKIP: a miss was noted. */
+static enum mh_status
+derived_date(struct view_reader *r, const struct place *p, struct notice *n)
+{
+	const struct view *v = r->v;
+
+	if (n->days_stated < 0)
+		return missed(view_miss(r, true, "no date"));
+	if (!v->has_event_time && !v->has_date)
+		return missed(view_miss(r, true, "no date, and no Date to count the days from"));
+
 	const int64_t from = v->has_event_time ? v->event_time : v->date;
 	n->expires = (time_day(from) + n->days_stated + 1) * MH_DAY_S - 1;
 	n->precision = MH_DERIVED;
@@ -342,7 +335,7 @@ view_read_place(struct view_reader *r, size_t number)
 	if (!read_days(said[FACT_DAYS], &n.days_stated) && r->v->has_days)
 		n.days_stated = r->v->days;
 
-	status = find_expiry(r, p, &n);
+	status = p->facts[FACT_EXPIRES].n > 0 ? stated_date(r, p, &n) : derived_date(r, p, &n);
 	if (status == MH_OK && r->v->n_accounts > 0)
 		n.account = r->v->accounts[0]; /* an aggregated mail's subject names the account that got it */
 	else if (status == MH_OK && (r->def->require & 1u << FACT_ACCOUNT) != 0 && span_starts(n.kind, MH_LIT("aws.")))
