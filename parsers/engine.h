@@ -37,7 +37,7 @@ struct engine {
 	bool *candidates; /* by slot */
 	bool sender_seen, any_candidate;
 	bool hides; /* characters that nobody sees are in the mail: a phrase may stand in the cleaned text alone */
-	bool claimed, settled, backup;
+	bool claimed, backup;
 	struct found *found;
 	size_t n_found, cap_found;
 	bool more; /* MH_MAX_NOTICES was hit */

@@ -404,6 +404,30 @@ prepare(cfg_t *cfg, char *p, size_t n)
 	return false;
 }
 
+/* Reads the one block of a file whose bytes are right. */
+static enum mh_status
+read_block(struct file_reader *r, cfg_t *cfg, struct mh_span text, struct arena *a, const struct definition **ret,
+    struct mh_err *err)
+{
+	struct mh_span terminated = MH_NONE;
+
+	if (arena_copy(a, text, &terminated, err) != MH_OK)
+		return MH_LIMIT;
+	if (!prepare(cfg, (char *)(uintptr_t)terminated.p, terminated.n))
+		return mh_fail(err, MH_BAD, "a definition file is wrong");
+	if (cfg_parse_buf(cfg, terminated.p) != CFG_SUCCESS) {
+		if (!r->failed)
+			wrong(cfg, "not the form notice \"name\" { key = value }");
+	} else if (cfg_size(cfg, "notice") != 1) {
+		wrong(cfg_size(cfg, "notice") > 1 ? cfg_getnsec(cfg, "notice", 1) : cfg,
+		    "a file holds one notice block, not %u", cfg_size(cfg, "notice"));
+	} else {
+		check_block(r, cfg_getnsec(cfg, "notice", 0));
+	}
+	return r->failed ? mh_fail(err, MH_BAD, "a definition file is wrong")
+			 : build(r->path, cfg_getnsec(cfg, "notice", 0), a, ret, err);
+}
+
 enum mh_status
 notice_file_read(const char *path, struct mh_span text, struct arena *a, void (*complain)(void *user, const char *line),
     void *user, const struct definition **ret, struct mh_err *err)
@@ -448,29 +472,7 @@ notice_file_read(const char *path, struct mh_span text, struct arena *a, void (*
 	if (cfg == NULL)
 		return mh_fail(err, MH_RETRY, "no memory for a definition file");
 	(void)cfg_set_error_function(cfg, on_error);
-
-	enum mh_status status = MH_OK;
-	struct mh_span terminated = MH_NONE;
-	if (arena_copy(a, text, &terminated, err) != MH_OK) {
-		status = MH_LIMIT;
-		goto out;
-	}
-	if (!prepare(cfg, (char *)(uintptr_t)terminated.p, terminated.n)) {
-		status = mh_fail(err, MH_BAD, "a definition file is wrong");
-		goto out;
-	}
-	if (cfg_parse_buf(cfg, terminated.p) != CFG_SUCCESS) {
-		if (!reader.failed)
-			wrong(cfg, "not the form notice \"name\" { key = value }");
-	} else if (cfg_size(cfg, "notice") != 1) {
-		wrong(cfg_size(cfg, "notice") > 1 ? cfg_getnsec(cfg, "notice", 1) : cfg,
-		    "a file holds one notice block, not %u", cfg_size(cfg, "notice"));
-	} else {
-		check_block(&reader, cfg_getnsec(cfg, "notice", 0));
-	}
-	status = reader.failed ? mh_fail(err, MH_BAD, "a definition file is wrong")
-			       : build(path, cfg_getnsec(cfg, "notice", 0), a, ret, err);
-out:
+	const enum mh_status status = read_block(&reader, cfg, text, a, ret, err);
 	cfg_free(cfg);
 	return status;
 }

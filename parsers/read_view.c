@@ -120,7 +120,6 @@ claims(struct view_reader *r)
 		d.text = settled;
 		d.place = NULL;
 		d.words = "by its ignore phrase: the matter is settled";
-		r->e->settled = true;
 	}
 	explain(r->e, &d);
 	return settled.p == NULL;
@@ -225,6 +224,36 @@ explain_pattern(const struct view_reader *r, size_t number, enum counts counts, 
 			  DECISION_PATTERN, counts, r->slot, r->view_index, number + 1, .text = text, .words = words });
 }
 
+/* What a pattern looks at around its literal at text[at]: from *ret_start to the end of what is returned. */
+static struct mh_span
+window_of(struct mh_span text, const struct definition_pattern *p, size_t at, size_t from, size_t *ret_start)
+{
+	size_t start = p->at_start ? at : at > PATTERN_LOOK_BACK_BYTES ? at - PATTERN_LOOK_BACK_BYTES : 0;
+
+	if (start < from && !p->at_start)
+		start = from;
+	while (start > 0 && start < text.n && ((unsigned char)text.p[start] & 0xC0) == 0x80)
+		start--;
+	*ret_start = start;
+	return span_head(text, utf8_cut(text, at + strlen(p->literal) + PATTERN_LOOK_AHEAD_BYTES));
+}
+
+/* Keeps what a pattern read. m then ends where the next may begin. */
+static enum mh_status
+take_match(struct view_reader *r, size_t number, bool tell, struct pattern_match *m)
+{
+	const struct mh_span text = r->v->text, date = m->facts[FACT_EXPIRES];
+	/* "(?<expires>.{6,60})" reaches beyond the date, where the next notice may begin. */
+	const bool open = date.n > 0 && date.p + date.n == text.p + m->end;
+
+	if (open)
+		m->end = (size_t)(date.p - text.p) + 1;
+	if (tell)
+		explain_pattern(
+		    r, number, COUNTS, span_head(span_from(text, m->start), m->end - m->start - open), NULL);
+	return keep_match(r, &r->def->patterns[number], m);
+}
+
 /* Runs one pattern around each place of its literal. */
 static enum mh_status
 run_pattern(struct view_reader *r, size_t number)
@@ -255,38 +284,23 @@ run_pattern(struct view_reader *r, size_t number)
 		if (status != MH_OK)
 			return status;
 
-		size_t start = p->at_start ? at : at > PATTERN_LOOK_BACK_BYTES ? at - PATTERN_LOOK_BACK_BYTES : 0;
-		if (start < from && !p->at_start)
-			start = from;
-		while (start > 0 && start < text.n && ((unsigned char)text.p[start] & 0xC0) == 0x80)
-			start--;
-		const struct mh_span window =
-		    span_head(text, utf8_cut(text, at + literal.n + PATTERN_LOOK_AHEAD_BYTES));
 		struct pattern_match m;
-
+		size_t start;
+		const struct mh_span window = window_of(text, p, at, from, &start);
 		status = pattern_run(pattern, window, start, p->at_start, &m, r->e->err);
 		r->e->cost += pattern_cost(pattern);
 		if (r->e->cost > MAX_COST)
 			return mh_fail(r->e->err, MH_LIMIT, "the patterns hit their budget for one message");
+		from = at + literal.n;
 		if (status == MH_OK) {
-			const struct mh_span date = m.facts[FACT_EXPIRES];
-
-			/* "(?<expires>.{6,60})" reaches beyond the date, where the next notice may begin. */
-			const bool open = date.n > 0 && date.p + date.n == text.p + m.end;
-			if (open)
-				m.end = (size_t)(date.p - text.p) + 1;
-			if (tell)
-				explain_pattern(r, number, COUNTS,
-				    span_head(span_from(text, m.start), m.end - m.start - open), NULL);
-			status = keep_match(r, p, &m);
+			status = take_match(r, number, tell, &m);
 			matches++;
-			from = m.end > at ? m.end : at + literal.n;
+			from = m.end > at ? m.end : from;
 		} else if (status == MH_SKIP) {
 			status = MH_OK;
 			if (tell)
 				explain_pattern(r, number, COUNTS_NOT, span_head(span_from(text, at), literal.n),
 				    "its fixed text is there, not what it wants around that");
-			from = at + literal.n;
 		}
 		if (status != MH_OK)
 			return status;
