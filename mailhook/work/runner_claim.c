@@ -4,8 +4,6 @@
 #include "mailhook/work/ledger/leases.h"
 #include "mailhook/work/runner_impl.h"
 
-#define TRIES 3 /* of a transaction that met another's, or a connection that is back */
-
 enum asked { ASKED_CLAIM, ASKED_RELEASE };
 
 /* What is read holds until the commit, so that of two cases only one is told that a name is its own; and whoever has lost
@@ -33,15 +31,13 @@ ask_once(const struct running *p, enum asked what, const char *name, char held[C
 static enum mh_status
 ask(const struct running *p, enum asked what, const char *name, char held[CLAIM_HELD_BYTES])
 {
-	struct db *db = p->runner->w->db;
 	struct mh_err err = { 0 };
-	enum mh_status status = MH_RETRY;
+	int tries = 0;
+	enum mh_status status;
 
-	for (int i = 0; i < TRIES; i++) {
+	do {
 		status = ask_once(p, what, name, held, &err);
-		if (status != MH_RETRY || !db->engine->again(db))
-			break;
-	}
+	} while (db_again(p->runner->w->db, status, &tries));
 	if (status != MH_OK && status != MH_SKIP)
 		runner_tell(
 		    LOG_WARNING, p, NULL, "%s: %s", what == ASKED_CLAIM ? "no claim" : "nothing let go", err.text);

@@ -7,9 +7,8 @@
 #include "mailhook/work/ledger/rows.h"
 
 #define LEASE_S 60
-#define LEASE_TRIES 4 /* of a transaction that others' undid */
-#define CHOICES 8     /* of a job that another node was faster for */
-#define NO_TIME ""    /* before all times: a lease of a local engine has no end */
+#define CHOICES 8  /* of a job that another node was faster for */
+#define NO_TIME "" /* before all times: a lease of a local engine has no end */
 
 int
 ledger_lease_s(void)
@@ -52,12 +51,13 @@ once(struct leasing *l, enum mh_status (*what)(struct leasing *l, struct mh_err 
 static enum mh_status
 tried(struct leasing *l, enum mh_status (*what)(struct leasing *l, struct mh_err *err), struct mh_err *err)
 {
-	enum mh_status status = once(l, what, err);
+	int tries = 0;
+	enum mh_status status;
 
-	for (int i = 1; i < LEASE_TRIES && status == MH_RETRY && l->db->engine->again(l->db); i++) {
-		l->again = true;
+	do {
+		l->again = tries > 0;
 		status = once(l, what, err);
-	}
+	} while (db_again(l->db, status, &tries));
 	return status;
 }
 
