@@ -54,6 +54,7 @@ hex_digit(char c) /* -1: none */
 }
 
 bool utf8_valid(struct mh_span s);
+bool utf8_text(struct mh_span s);       /* valid and without NUL */
 size_t utf8_sequence(struct mh_span s); /* length of the well-formed sequence (Unicode table 3-7) s starts with, or 0 */
 size_t utf8_ascii(struct mh_span s);    /* how many ASCII bytes s starts with */
 /* Of one well-formed sequence: it would lead a reader's eye astray. A control character (C0, DEL, C1), a separator of lines
@@ -126,6 +127,7 @@ void buf_release(struct buf *b);
 void buf_clear(struct buf *b); /* n = 0, failed = false */
 void buf_put(struct buf *b, struct mh_span s);
 void buf_puts(struct buf *b, const char *s);
+void buf_put_text(struct buf *b, struct mh_span s); /* each NUL, and each byte that is no UTF-8, as U+FFFD */
 void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) MH_PRINTF(2, 3);
 bool buf_ok(const struct buf *b);

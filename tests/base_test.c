@@ -237,6 +237,43 @@ test_buf(void **state)
 	buf_release(&b);
 }
 
+static void
+test_text(void **state)
+{
+	static const struct {
+		const char *name;
+		struct mh_span in, out;
+	} rows[] = {
+		{ "nothing", MH_LIT(""), MH_LIT("") },
+		{ "ASCII", MH_LIT("a\tb"), MH_LIT("a\tb") },
+		{ "two to four bytes", MH_LIT("\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80"),
+		    MH_LIT("\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80") },
+		{ "NUL", MH_LIT("\0a\0"),
+		    MH_LIT("\xEF\xBF\xBD"
+			   "a"
+			   "\xEF\xBF\xBD") },
+		{ "each bad byte",
+		    MH_LIT("\xC3\xFF"
+			   "a\x80"),
+		    MH_LIT("\xEF\xBF\xBD\xEF\xBF\xBD"
+			   "a"
+			   "\xEF\xBF\xBD") },
+		{ "cut", MH_LIT("a\xE2\x82"), MH_LIT("a\xEF\xBF\xBD\xEF\xBF\xBD") },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf b;
+
+		buf_init(&b, 3 * rows[i].in.n + 1);
+		buf_put_text(&b, rows[i].in);
+		expect_span(rows[i].name, buf_span(&b), rows[i].out);
+		if (!utf8_text(buf_span(&b)) || utf8_text(rows[i].in) != span_eq(rows[i].in, rows[i].out))
+			fail_msg("%s: what is text", rows[i].name);
+		buf_release(&b);
+	}
+}
+
 /* -- instants ----------------------------------------------------------------------------------------------------- */
 
 static void
@@ -339,6 +376,7 @@ main(void)
 		cmocka_unit_test(test_arena),
 		cmocka_unit_test(test_arena_maximum),
 		cmocka_unit_test(test_buf),
+		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_time_text),
 		cmocka_unit_test(test_time_read_bad),
 		cmocka_unit_test(test_each_day),

@@ -72,6 +72,20 @@ buf_puts(struct buf *b, const char *s)
 }
 
 void
+buf_put_text(struct buf *b, struct mh_span s)
+{
+	while (s.n > 0) {
+		const size_t n = s.p[0] == '\0' ? 0 : utf8_sequence(s);
+
+		if (n == 0)
+			buf_puts(b, "\xEF\xBF\xBD");
+		else
+			buf_put(b, span_head(s, n));
+		s = span_from(s, n == 0 ? 1 : n);
+	}
+}
+
+void
 buf_putc(struct buf *b, char c)
 {
 	buf_put(b, (struct mh_span){ &c, 1 });

@@ -192,6 +192,12 @@ continues(char c)
 	return ((unsigned char)c & 0xC0) == 0x80;
 }
 
+bool
+utf8_text(struct mh_span s)
+{
+	return (s.n == 0 || memchr(s.p, '\0', s.n) == NULL) && utf8_valid(s);
+}
+
 size_t
 utf8_cut(struct mh_span s, size_t max)
 {

@@ -171,30 +171,18 @@ page_rows(struct pages *p, int64_t *ret, struct mh_err *err)
 	return MH_OK;
 }
 
-static bool
-is_text(struct mh_span s)
-{
-	return memchr(s.p, '\0', s.n) == NULL && utf8_valid(s);
-}
-
-/* As the engine on PostgreSQL does it: each byte that is none of a text becomes U+FFFD. */
+/* As the engine on PostgreSQL does it. */
 static enum mh_status
 mend(struct pages *p, struct mh_span s, struct mh_span *ret, struct mh_err *err)
 {
-	char *to = arena_alloc(&p->mended, 3 * s.n + 1);
-	size_t used = 0;
+	struct buf text;
 
-	if (to == NULL)
-		return mh_fail(err, MH_RETRY, "no memory for a text of the ledger");
-	while (s.n > 0) {
-		const size_t n = s.p[0] == '\0' ? 0 : utf8_sequence(s);
-		memcpy(to + used, n == 0 ? "\xEF\xBF\xBD" : s.p, n == 0 ? 3 : n);
-		used += n == 0 ? 3 : n;
-		s = span_from(s, n == 0 ? 1 : n);
-	}
-	p->n_mended++;
-	*ret = (struct mh_span){ to, used };
-	return MH_OK;
+	buf_init(&text, 3 * s.n + 1);
+	buf_put_text(&text, s);
+	const bool whole = buf_ok(&text) && arena_copy(&p->mended, buf_span(&text), ret, NULL) == MH_OK;
+	buf_release(&text);
+	p->n_mended += whole;
+	return whole ? MH_OK : mh_fail(err, MH_RETRY, "no memory for a text of the ledger");
 }
 
 static enum mh_status
@@ -214,7 +202,7 @@ read_value(struct pages *p, struct db_rows *rows, int column, struct db_value *r
 	if (s.p == NULL)
 		return mh_fail(err, MH_RETRY, "no memory for a value of the ledger");
 	enum mh_status status = MH_OK;
-	if (p->t->types[column] == 't' && s.n > 0 && !is_text(s))
+	if (p->t->types[column] == 't' && !utf8_text(s))
 		status = mend(p, s, &s, err);
 	if (status == MH_OK)
 		*ret = p->t->types[column] == 't' ? db_span(s) : db_blob(s);

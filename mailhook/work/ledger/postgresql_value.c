@@ -24,27 +24,6 @@
 
 #define MAX_FIELD_BYTES ((size_t)1 << 30) /* what a server takes in one field */
 
-/* SQLite keeps any bytes as text; a server refuses a NUL and what is no UTF-8, and with it the whole transaction. */
-static bool
-takes(struct mh_span s)
-{
-	return memchr(s.p, '\0', s.n) == NULL && utf8_valid(s);
-}
-
-static void
-mend(struct buf *out, struct mh_span s)
-{
-	buf_init(out, 3 * s.n + 1);
-	while (s.n > 0) {
-		const size_t n = s.p[0] == '\0' ? 0 : utf8_sequence(s);
-		if (n == 0)
-			buf_puts(out, "\xEF\xBF\xBD");
-		else
-			buf_put(out, span_head(s, n));
-		s = span_from(s, n == 0 ? 1 : n);
-	}
-}
-
 static bool
 room(struct pg_args *a, size_t n)
 {
@@ -81,8 +60,10 @@ set(struct pg_args *a, size_t i, const struct db_value *v, struct mh_err *err)
 		a->formats[i] = 0;
 		return MH_OK;
 	case DB_TEXT:
-		if (s.n > 0 && !takes(s)) {
-			mend(&a->mended[i], s);
+		/* SQLite keeps any bytes as text; a server refuses these, and with them the whole transaction */
+		if (!utf8_text(s)) {
+			buf_init(&a->mended[i], 3 * s.n + 1);
+			buf_put_text(&a->mended[i], s);
 			if (!buf_ok(&a->mended[i]))
 				return mh_fail(err, MH_RETRY, "no memory for a value of the ledger");
 			s = buf_span(&a->mended[i]);
