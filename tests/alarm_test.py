@@ -2,6 +2,7 @@
 """`mailhook status --alarm`: silent while the work goes on, else one sentence, exit 1, and a mail a day. Time is a file's."""
 import fcntl
 import glob
+import json
 import os
 import shutil
 import stat
@@ -134,6 +135,29 @@ class Alarm(unittest.TestCase):
         with Room() as room:
             room.file("state/intake", "")
             self.assertEqual(room.alarm()[0], 1, "an intake that is no folder")
+
+    def test_wrong_definition(self):
+        """Who is told of it is told by status too; a worker that read the folder before does not matter."""
+        with Room() as room:
+            os.mkdir(room.dir + "/definitions")
+            path = room.file("definitions/x.notice", 'notice "x" {\n\tkinds = "example.licence"\n}\n')
+            words = path + ":2: no such option 'kinds'"
+            code, said = room.alarm()
+            self.assertEqual((code, said), (1, "mailhook: a definition is wrong, and nobody reads its mail: %s\n" % words))
+            done = room.run("status")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("definitions %s\n" % words, done.stdout.decode())
+            self.assertEqual(json.loads(room.run("status", "--json").stdout)["definitions_wrong"], 1)
+            self.assertIn("\nmailhook_definitions_wrong 1\n", room.run("status", "--prometheus").stdout.decode())
+            os.unlink(path)
+            os.symlink("x.notice", path)
+            self.assertIn(path + ":1: cannot be read: ", room.alarm()[1])
+            os.unlink(path)
+            self.assertEqual(room.alarm(), (0, ""))
+            self.assertEqual(room.run("status").returncode, 0)
+            os.rmdir(room.dir + "/definitions")
+            os.symlink("definitions", room.dir + "/definitions")
+            self.assertIn("cannot read the definitions in ", room.alarm()[1])
 
     def test_mail(self):
         with Room() as room:

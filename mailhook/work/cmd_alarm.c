@@ -19,6 +19,7 @@
 #include "mailhook/work/commands.h"
 #include "mailhook/work/ledger/refusals.h"
 #include "mailhook/work/nodes_look.h"
+#include "mailhook/work/state.h"
 
 #define NOBODY_S 420      /* work may wait so long for a worker: one that cron starts comes every 5 minutes */
 #define STUCK_S 1800      /* and so long while one runs: a full round of slow actions fits in */
@@ -72,6 +73,17 @@ look_at_intake(const struct conf *conf, bool worker, struct alarm *a)
 		sound(a, "no worker runs, and a message waits in the intake for %" PRId64 " minutes", age / 60);
 	else if (age > STUCK_S)
 		sound(a, "the worker runs, and a message waits in the intake for %" PRId64 " minutes", age / 60);
+}
+
+/* Its mail is kept and not read, until a person mends it. */
+static void
+look_at_definitions(const struct conf *conf, struct alarm *a)
+{
+	struct state s = { 0 };
+
+	state_look_at_definitions(conf->definitions_dir, &s);
+	if (s.wrong > 0)
+		sound(a, "a definition is wrong, and nobody reads its mail: %.200s", s.wrong_first);
 }
 
 /* A job that is due as ever, and that nobody who runs can do. */
@@ -305,6 +317,7 @@ alarm_command(const struct options *o)
 
 		look_at_intake(w.conf, worker, &a);
 		look_at_jobs(&w, worker, &a);
+		look_at_definitions(w.conf, &a);
 	}
 	if (a.sentence[0] != '\0')
 		work_log("%s", a.sentence);

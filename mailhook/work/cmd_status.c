@@ -51,7 +51,10 @@ print_text(const struct state *s)
 		(void)printf("intake      %lld messages, the oldest waits for %lld s\n", (long long)s->intake,
 		    (long long)s->oldest_s);
 	if (s->bad > 0)
-		(void)printf("set aside   %lld files that are no messages (*.bad in the intake)\n", (long long)s->bad);
+		(void)printf("set aside   %lld files of the intake that cannot be taken: *.bad, see mailhook(1)\n",
+		    (long long)s->bad);
+	if (s->wrong > 0)
+		(void)printf("definitions %s%s\n", s->wrong_first, s->wrong > 1 ? " (and there is more)" : "");
 	if (s->away[0] == '\0')
 		print_ledger(s);
 	else

@@ -12,6 +12,7 @@
 #include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/ledger/refusals.h"
+#include "parsers/parser.h"
 
 #define STATE_ARENA_BYTES ((size_t)8 << 20)
 
@@ -46,6 +47,26 @@ state_look_at_intake(const char *folder, int64_t now, struct state *s)
 			s->oldest_s = now - st.st_mtim.tv_sec;
 	}
 	(void)closedir(d);
+}
+
+static void
+count_wrong(void *user, const char *line)
+{
+	struct state *s = user;
+
+	if (s->wrong++ == 0)
+		(void)mh_escape(s->wrong_first, sizeof(s->wrong_first), span_of(line));
+}
+
+void
+state_look_at_definitions(const char *folder, struct state *s)
+{
+	struct definitions *d = definitions_new();
+	struct mh_err err = { 0 };
+
+	if (d != NULL && definitions_add_folder(d, folder, count_wrong, s, &err) == MH_RETRY && s->wrong == 0)
+		count_wrong(s, err.text);
+	definitions_free(d);
 }
 
 /* How long ago the time was that is the one column of the one row; 0: there is none. */
@@ -171,6 +192,7 @@ state_read(struct work *w, bool worker, int64_t now, struct state *ret, struct m
 
 	arena_init(&s.arena, STATE_ARENA_BYTES);
 	state_look_at_intake(w->conf->intake_dir, now, &s);
+	state_look_at_definitions(w->conf->definitions_dir, &s);
 	if (w->db != NULL)
 		status = look_at_ledger(w, now, &s, err);
 	if (status == MH_RETRY) {
@@ -206,7 +228,7 @@ state_attention(const struct state *s)
 			return true;
 	if (s->away[0] != '\0' || nodes_attention(&s->nodes))
 		return true;
-	return s->failed_open > 0 || s->left_by_all > 0 || s->bad > 0 || (s->intake > 0 && !s->worker);
+	return s->failed_open > 0 || s->left_by_all > 0 || s->bad > 0 || s->wrong > 0 || (s->intake > 0 && !s->worker);
 }
 
 /* -- telling ------------------------------------------------------------------------------------------------------- */
@@ -239,10 +261,11 @@ state_json(struct work *w, const struct state *s, struct buf *out, struct mh_err
 	bool ok = j != NULL && cJSON_AddBoolToObject(j, "worker", s->worker) != NULL &&
 		  json_add_string(j, "ledger_trouble", s->away[0] == '\0' ? NULL : s->away) &&
 		  json_add_integer(j, "intake", s->intake) && json_add_integer(j, "intake_oldest_s", s->oldest_s) &&
-		  json_add_integer(j, "set_aside", s->bad) && add(j, s, "cases_open", s->cases_open) &&
-		  add(j, s, "drills_open", s->drills_open) && add(j, s, "expired", s->expired) &&
-		  add(j, s, "within_7d", s->within_7d) && add(j, s, "within_30d", s->within_30d) && add_jobs(j, s) &&
-		  add(j, s, "quarantine", s->quarantine) && add(j, s, "quarantine_bytes", s->quarantine_bytes) &&
+		  json_add_integer(j, "set_aside", s->bad) && json_add_integer(j, "definitions_wrong", s->wrong) &&
+		  add(j, s, "cases_open", s->cases_open) && add(j, s, "drills_open", s->drills_open) &&
+		  add(j, s, "expired", s->expired) && add(j, s, "within_7d", s->within_7d) &&
+		  add(j, s, "within_30d", s->within_30d) && add_jobs(j, s) && add(j, s, "quarantine", s->quarantine) &&
+		  add(j, s, "quarantine_bytes", s->quarantine_bytes) &&
 		  add(j, s, "quarantine_dropped", s->quarantine_dropped) &&
 		  add(j, s, "flood_dropped", s->flood_dropped) && nodes_json(&s->nodes, j) &&
 		  mailboxes_json(&s->mailboxes, j);
@@ -284,7 +307,8 @@ state_prometheus(const struct state *s, int64_t now, struct buf *out)
 		{ "ledger_readable", "gauge", "Whether the ledger can be read now.", NULL, s->away[0] == '\0' },
 		{ "intake_messages", "gauge", "Messages taken and not yet worked.", NULL, s->intake },
 		{ "intake_oldest_seconds", "gauge", "Age of the oldest of them.", NULL, s->oldest_s },
-		{ "intake_set_aside_files", "gauge", "Files in the intake that are no messages.", NULL, s->bad },
+		{ "intake_set_aside_files", "gauge", "Files in the intake that cannot be taken.", NULL, s->bad },
+		{ "definitions_wrong", "gauge", "What is wrong in definitions of one's own.", NULL, s->wrong },
 		{ "written_timestamp_seconds", "gauge", "When these numbers were taken.", NULL, now },
 	};
 	const struct metric of_ledger[] = {

@@ -17,6 +17,8 @@ struct state {
 	int64_t left, left_by_all; /* jobs that a node leaves to others; those that all of them leave */
 	int64_t quarantine, quarantine_bytes, quarantine_dropped, flood_dropped;
 	int64_t paused_all, paused_rules, paused_actions, oldest_pause_s; /* paused_all: 0 or 1 */
+	int64_t wrong; /* what check would say of definitions of one's own; 0: they are right */
+	char wrong_first[400];
 	char away[160]; /* why the ledger cannot be read: what is in it is not known; "": it can */
 	struct mailbox_rows mailboxes;
 	struct node_looks nodes;
@@ -29,6 +31,8 @@ struct state {
 enum mh_status state_read(struct work *w, bool worker, int64_t now, struct state *ret, struct mh_err *err);
 /* The intake alone: its counts and whether it can be read. */
 void state_look_at_intake(const char *folder, int64_t now, struct state *s);
+/* The definitions of one's own: what is wrong in them now, whatever a worker has read of them. */
+void state_look_at_definitions(const char *folder, struct state *s);
 void state_release(struct state *s);
 /* Something that a person should look at. */
 bool state_attention(const struct state *s);
