@@ -2,6 +2,7 @@
 """`mailhook requeue`: what could not be read is read again after a definition was added. Time is a file's."""
 import json
 import os
+import subprocess
 import sys
 import unittest
 
@@ -99,6 +100,36 @@ class Requeue(unittest.TestCase):
             self.assertEqual(len(room.tickets()), 2, "one of the unread mail, one of what expires")
             self.assertEqual(room.sound(), [])
             self.told(room.do("requeue"), 0, "0 messages were read again")
+
+    def test_wrong_definition(self):
+        """Its mail is kept as unrecognised, and is read once the file is right."""
+        rare = mail(1).replace(b"no-reply-aws@amazon.com", b"ann@example.com").replace(b"expires [", b"[")
+        with Room() as room:
+            room.define(DEFINITION.replace("kind  ", "kinds "))
+            self.assertEqual(room.pipe_alone(rare).returncode, 0)
+            room.run_once()
+            self.assertEqual((room.verdicts(), room.cases()), ([UNREAD], [("unrecognised", "open")]))
+            self.assertEqual(
+                room.rows("SELECT reason FROM cases"),
+                [("the definition aws-widget.notice is wrong: mailhook check says where",)],
+            )
+            room.define()
+            self.told(room.do("requeue"), 0, "1 messages were read again: 1 are notices now")
+            self.assertEqual(room.sound(), [])
+
+    def test_newer_than_the_worker(self):
+        """A definition that came after the worker's start: pipe reads by it, so the worker does too."""
+        rare = mail(1).replace(b"no-reply-aws@amazon.com", b"ann@example.com").replace(b"expires [", b"[")
+        with Room() as room:
+            with subprocess.Popen(room.command("run"), env=room.env, stderr=subprocess.PIPE) as worker:
+                room.until(room.somebody_works, "no worker")
+                room.define()
+                self.assertEqual(room.pipe(rare).returncode, 0)
+                room.until(lambda: not room.messages_waiting(), "it is not taken")
+                self.assertEqual(room.verdicts(), [READ])
+                worker.terminate()
+                worker.communicate()
+            self.assertEqual(room.sound(), [])
 
     def test_a_part_is_read(self):
         with Room(mail(1), mail(2, OTHER)) as room:

@@ -7,6 +7,7 @@
 #include "mailhook/work/log.h"
 #include "mailhook/work/prove.h"
 #include "mailhook/work/upkeep.h"
+#include "parsers/parser.h"
 
 static enum mh_status
 set_aside(struct work *w, const char *name, const char *why, struct mh_err *err)
@@ -58,6 +59,26 @@ tell(struct work *w, const char *name, const struct reading *r, const struct ver
 	tell_cases(w, t->message_id, a);
 }
 
+/* Who put it into the intake saw more in it than we do: it may have read a definition that is newer than our start. */
+static enum mh_status
+read_again(struct work *w, struct mh_span raw, struct arena *a, struct reading *ret, struct mh_err *err)
+{
+	struct work fresh = { .conf = w->conf };
+	bool right = false;
+	enum mh_status status = work_read_definitions(&fresh, &right, err);
+
+	if (status == MH_OK) {
+		struct definitions *old = w->definitions;
+
+		w->definitions = fresh.definitions;
+		w->reader = fresh.reader;
+		fresh.definitions = old;
+		status = sandbox_read(&w->reader, raw, a, ret, err);
+	}
+	definitions_free(fresh.definitions);
+	return status;
+}
+
 static enum mh_status
 take_file(struct work *w, const char *name, struct buf *file, struct arena *a, struct mh_err *err)
 {
@@ -75,6 +96,8 @@ take_file(struct work *w, const char *name, struct buf *file, struct arena *a, s
 		return set_aside(w, name, own.text, err);
 	if (status == MH_OK)
 		status = sandbox_read(&w->reader, raw, a, &reading, &own);
+	if (status == MH_OK && reading.verdict == MH_IRRELEVANT && !reading.own && w->definitions != NULL)
+		status = read_again(w, raw, a, &reading, &own);
 	if (status == MH_OK && reading.verdict != MH_IRRELEVANT && !reading.own)
 		status = prove(w, raw, envelope.received, &reading, a, &proof, &own);
 	if (status == MH_OK) {
