@@ -33,6 +33,7 @@ bool span_ieq(struct mh_span a, struct mh_span b); /* ASCII letters without case
 bool span_starts(struct mh_span s, struct mh_span head);
 bool span_istarts(struct mh_span s, struct mh_span head);
 bool span_iends(struct mh_span s, struct mh_span tail);
+bool span_is_graphic(struct mh_span s);                /* not empty, and printable ASCII without a blank */
 struct mh_span span_trim(struct mh_span s);            /* SP, TAB, CR, LF at both ends */
 struct mh_span span_from(struct mh_span s, size_t at); /* s without its first at bytes; at is cut to s.n */
 struct mh_span span_head(struct mh_span s, size_t n);  /* the first n bytes; n is cut to s.n */

@@ -46,6 +46,31 @@ test_compare(void **state)
 }
 
 static void
+test_graphic(void **state)
+{
+	static const struct {
+		const char *name;
+		struct mh_span s;
+		bool is;
+	} rows[] = {
+		{ "nothing", MH_LIT(""), false },
+		{ "unknown", MH_NONE, false },
+		{ "the first and the last sign", MH_LIT("!~"), true },
+		{ "a blank inside", MH_LIT("a b"), false },
+		{ "a line end behind", MH_LIT("ab\n"), false },
+		{ "a NUL", MH_LIT("a\0b"), false },
+		{ "DEL", MH_LIT("ab\x7F"), false },
+		{ "the first byte past ASCII", MH_LIT("ab\x80"), false },
+		{ "a letter past ASCII", MH_LIT("K\xC3\xB6ln"), false },
+		{ "the last byte", MH_LIT("\xFF"), false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		expect_number(rows[i].name, "graphic", span_is_graphic(rows[i].s), rows[i].is);
+}
+
+static void
 test_cutting(void **state)
 {
 	const struct mh_span s = MH_LIT("abc");
@@ -303,6 +328,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_span_of),
 		cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_graphic),
 		cmocka_unit_test(test_cutting),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_find),

@@ -24,22 +24,13 @@ aws_keys_release(struct aws_keys *k)
 	*k = (struct aws_keys){ .expires = 0 };
 }
 
-static bool
-is_printable(struct mh_span s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] <= 0x20 || (unsigned char)s.p[i] >= 0x7F)
-			return false;
-	return s.n > 0;
-}
-
 enum mh_status
 aws_keys_set(struct mh_span key_id, struct mh_span secret, struct mh_span token, const char *source,
     struct aws_keys *ret, struct mh_err *err)
 {
 	struct aws_keys k = { .expires = 0 };
 
-	if (!is_printable(key_id) || !is_printable(secret) || (token.n > 0 && !is_printable(token)))
+	if (!span_is_graphic(key_id) || !span_is_graphic(secret) || (token.n > 0 && !span_is_graphic(token)))
 		return mh_fail(err, MH_BAD, "%s: no key id and secret of AWS", source);
 	enum mh_status status = secret_copy(key_id, &k.key_id, err);
 	if (status == MH_OK)
@@ -150,7 +141,7 @@ read_mounted(const char *path, struct secret *ret, struct mh_err *err)
 	if (status != MH_OK)
 		return status;
 	const struct mh_span token = span_trim(buf_span(&text));
-	return is_printable(token) ? secret_copy(token, ret, err) : mh_fail(err, MH_BAD, "%s: no token", path);
+	return span_is_graphic(token) ? secret_copy(token, ret, err) : mh_fail(err, MH_BAD, "%s: no token", path);
 }
 
 /* -- the container's endpoint -------------------------------------------------------------------------------------- */
@@ -299,7 +290,7 @@ ec2_token(const struct aws *s, struct http_answer *a, struct secret *ret, struct
 		return a->sent ? status : MH_SKIP;
 	if (a->status == 403 || a->status == 404 || a->status == 405)
 		return MH_SKIP;
-	if (a->status != 200 || !is_printable(buf_span(&a->body)))
+	if (a->status != 200 || !span_is_graphic(buf_span(&a->body)))
 		return mh_fail(err, MH_RETRY, "EC2's metadata: no token, HTTP %ld", a->status);
 	return secret_copy(buf_span(&a->body), ret, err);
 }

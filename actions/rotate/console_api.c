@@ -181,11 +181,8 @@ each_item(struct console *c, const char *operation, const char *list, const char
 static bool
 take_id(char dst[ROTATE_ID_BYTES], const char *id)
 {
-	if (id == NULL || id[0] == '\0' || strlen(id) >= ROTATE_ID_BYTES)
+	if (!span_is_graphic(span_of(id)) || strlen(id) >= ROTATE_ID_BYTES)
 		return false;
-	for (size_t i = 0; id[i] != '\0'; i++)
-		if ((unsigned char)id[i] <= 0x20 || (unsigned char)id[i] >= 0x7F)
-			return false;
 	(void)snprintf(dst, ROTATE_ID_BYTES, "%s", id);
 	return true;
 }
@@ -334,12 +331,9 @@ list(void *state, struct aws_tokens *ret, struct mh_err *err)
 static bool
 is_value(const char *s)
 {
-	const size_t n = s == NULL ? 0 : strlen(s);
+	const struct mh_span value = span_of(s);
 
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)s[i] <= 0x20 || (unsigned char)s[i] >= 0x7F)
-			return false;
-	return n >= ROTATE_TOKEN_MIN_BYTES && n <= ROTATE_TOKEN_MAX_BYTES;
+	return span_is_graphic(value) && value.n >= ROTATE_TOKEN_MIN_BYTES && value.n <= ROTATE_TOKEN_MAX_BYTES;
 }
 
 /* The value stands nowhere but in secret behind this. */

@@ -379,12 +379,7 @@ resolve_create(struct run *r)
 bool
 looks_like_token(const struct secret *s)
 {
-	if (s->p == NULL || s->n < ROTATE_TOKEN_MIN_BYTES || s->n > ROTATE_TOKEN_MAX_BYTES)
-		return false;
-	for (size_t i = 0; i < s->n; i++)
-		if (s->p[i] <= 0x20 || s->p[i] >= 0x7F)
-			return false;
-	return true;
+	return s->n >= ROTATE_TOKEN_MIN_BYTES && s->n <= ROTATE_TOKEN_MAX_BYTES && span_is_graphic(secret_span(s));
 }
 
 static bool

@@ -101,9 +101,8 @@ read_id(const char *s, char *dst, const char *what, struct mh_err *err)
 	if (n >= ROTATE_TOKEN_MIN_BYTES)
 		return mh_fail(
 		    err, MH_BAD, "the id of %s looks like a token: it is shown in tickets, so it is refused", what);
-	for (size_t i = 0; i < n; i++)
-		if (s[i] <= 0x20 || s[i] >= 0x7F)
-			return mh_fail(err, MH_BAD, "the id of %s holds a character that no id has", what);
+	if (!span_is_graphic(span_of(s)))
+		return mh_fail(err, MH_BAD, "the id of %s holds a character that no id has", what);
 	memcpy(dst, s, n + 1);
 	return MH_OK;
 }

@@ -168,10 +168,7 @@ refused(long http, const cJSON *j, struct mh_span form, struct mh_err *err)
 static bool
 is_token(const char *s)
 {
-	for (size_t i = 0; s[i] != '\0'; i++)
-		if ((unsigned char)s[i] <= 0x20 || (unsigned char)s[i] >= 0x7F)
-			return false;
-	return s[0] != '\0' && strlen(s) < SECRET_MAX_BYTES;
+	return span_is_graphic(span_of(s)) && strlen(s) < SECRET_MAX_BYTES;
 }
 
 /* A number, or a number as a string: Microsoft's first endpoint writes the latter. 0: not said, so not to be kept. */

@@ -43,11 +43,10 @@ from_command(const struct token_conf *c, int64_t now, struct token_state *ret, s
 
 	if (status != MH_OK)
 		return status;
-	for (size_t i = 0; i < s.access_token.n; i++)
-		if ((unsigned char)s.access_token.p[i] <= 0x20 || (unsigned char)s.access_token.p[i] >= 0x7F) {
-			token_state_release(&s);
-			return mh_fail(err, MH_BAD, "%s: what it printed is not one token", c->command[0]);
-		}
+	if (!span_is_graphic(secret_span(&s.access_token))) {
+		token_state_release(&s);
+		return mh_fail(err, MH_BAD, "%s: what it printed is not one token", c->command[0]);
+	}
 	*ret = s;
 	return MH_OK;
 }

@@ -54,6 +54,15 @@ span_iends(struct mh_span s, struct mh_span tail)
 	return s.n >= tail.n && span_ieq(span_from(s, s.n - tail.n), tail);
 }
 
+bool
+span_is_graphic(struct mh_span s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= ' ' || s.p[i] > '~')
+			return false;
+	return s.n > 0;
+}
+
 static bool
 is_blank(char c)
 {

@@ -169,13 +169,8 @@ look_at_jobs(struct work *w, bool worker, struct alarm *a)
 static bool
 is_address(const char *s)
 {
-	const size_t n = strlen(s);
-
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)s[i] <= 0x20 || (unsigned char)s[i] >= 0x7f ||
-		    strchr("<>()[],;:\\\"|`", s[i]) != NULL)
-			return false;
-	return n > 0 && n <= MAX_ADDRESS && s[0] != '-';
+	return span_is_graphic(span_of(s)) && strpbrk(s, "<>()[],;:\\\"|`") == NULL && strlen(s) <= MAX_ADDRESS &&
+	       s[0] != '-';
 }
 
 /* When the last mail went; 0: none. */

@@ -188,9 +188,8 @@ read_claim(const cJSON *name, struct action_line *ret, struct mh_err *err)
 	if (s.n == 0 || s.n > MH_MAX_ACTION_CLAIM_BYTES)
 		return mh_fail(
 		    err, MH_BAD, "claims or lets go without a name of 1 to %u bytes", MH_MAX_ACTION_CLAIM_BYTES);
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] <= 0x20 || s.p[i] >= 0x7F)
-			return mh_fail(err, MH_BAD, "claims or lets go a name that is not plain ASCII without spaces");
+	if (!span_is_graphic(s))
+		return mh_fail(err, MH_BAD, "claims or lets go a name that is not plain ASCII without spaces");
 	buf_put(&ret->text, s);
 	return MH_OK;
 }
