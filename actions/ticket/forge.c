@@ -261,28 +261,16 @@ forge_find_mark(const struct forge_list *l, const char *mark, struct mh_err *err
 	return mh_fail(err, MH_SKIP, "no comment has this mark");
 }
 
-static void
-put_line(struct buf *out, const char *name, const char *value)
-{
-	const struct template_var clean = { "", span_of(value), LINES_ONE };
-
-	if (value == NULL)
-		return;
-	buf_puts(out, name);
-	template_plain(out, &clean);
-	buf_putc(out, '\n');
-}
-
 void
 forge_read(const cJSON *issue, const char *text_key, struct buf *out)
 {
 	const char *text = json_string(issue, text_key);
 	const cJSON *item;
 
-	put_line(out, "title:    ", json_string(issue, "title"));
-	put_line(out, "state:    ", json_string(issue, "state"));
-	put_line(out, "due:      ", json_string(issue, "due_date"));
-	cJSON_ArrayForEach(item, json_array(issue, "labels")) put_line(out, "label:    ", label_name(item));
+	rest_put_line(out, "title:    ", json_string(issue, "title"));
+	rest_put_line(out, "state:    ", json_string(issue, "state"));
+	rest_put_line(out, "due:      ", json_string(issue, "due_date"));
+	cJSON_ArrayForEach(item, json_array(issue, "labels")) rest_put_line(out, "label:    ", label_name(item));
 	buf_putc(out, '\n');
 	if (text != NULL)
 		buf_puts(out, text);

@@ -368,18 +368,6 @@ jira_attach(void *state, const struct ticket_ref *ref, const struct ticket_file 
 	return jira_call(j, &c, "/issue/%s/attachments", ref->id, &a, err);
 }
 
-static void
-put_line(struct buf *out, const char *name, const char *value)
-{
-	const struct template_var clean = { "", span_of(value), LINES_ONE };
-
-	if (value == NULL)
-		return;
-	buf_puts(out, name);
-	template_plain(out, &clean);
-	buf_putc(out, '\n');
-}
-
 enum mh_status
 jira_read(void *state, const struct ticket_ref *ref, struct buf *ret_text, struct mh_err *err)
 {
@@ -391,12 +379,12 @@ jira_read(void *state, const struct ticket_ref *ref, struct buf *ret_text, struc
 		return status;
 	const cJSON *fields = json_object(a.json, "fields"),
 		    *description = cJSON_GetObjectItemCaseSensitive(fields, "description");
-	put_line(ret_text, "issue:    ", json_string(a.json, "key"));
-	put_line(ret_text, "title:    ", json_string(fields, "summary"));
-	put_line(ret_text, "status:   ", cJSON_GetStringValue(rest_at(fields, "status.name")));
-	put_line(ret_text, "priority: ", cJSON_GetStringValue(rest_at(fields, "priority.name")));
-	put_line(ret_text, "due:      ", json_string(fields, "duedate"));
-	put_line(ret_text, "assignee: ", cJSON_GetStringValue(rest_at(fields, "assignee.displayName")));
+	rest_put_line(ret_text, "issue:    ", json_string(a.json, "key"));
+	rest_put_line(ret_text, "title:    ", json_string(fields, "summary"));
+	rest_put_line(ret_text, "status:   ", cJSON_GetStringValue(rest_at(fields, "status.name")));
+	rest_put_line(ret_text, "priority: ", cJSON_GetStringValue(rest_at(fields, "priority.name")));
+	rest_put_line(ret_text, "due:      ", json_string(fields, "duedate"));
+	rest_put_line(ret_text, "assignee: ", cJSON_GetStringValue(rest_at(fields, "assignee.displayName")));
 	buf_putc(ret_text, '\n');
 	if (cJSON_IsString(description))
 		buf_puts(ret_text, description->valuestring);

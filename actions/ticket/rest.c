@@ -445,6 +445,18 @@ rest_names(const cJSON *list, const char *key, struct buf *out)
 	}
 }
 
+void
+rest_put_line(struct buf *out, const char *name, const char *value)
+{
+	const struct template_var clean = { "", span_of(value), LINES_ONE };
+
+	if (value == NULL)
+		return;
+	buf_puts(out, name);
+	template_plain(out, &clean);
+	buf_putc(out, '\n');
+}
+
 enum mh_status
 rest_id_of_url(struct rest *r, const char *url, const char *before, const char **ret_id, struct mh_err *err)
 {

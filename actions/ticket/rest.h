@@ -102,6 +102,8 @@ const char *rest_id(struct rest *r, const cJSON *j, const char *key);
 const cJSON *rest_at(const cJSON *j, const char *path);
 /* "NAME, NAME, ..." of a list's objects, cut at 200 bytes: what is allowed, for errors. */
 void rest_names(const cJSON *list, const char *key, struct buf *out);
+/* A line of a ticket as it is shown: name, and value on one line. Nothing where value is NULL. */
+void rest_put_line(struct buf *out, const char *name, const char *value);
 /* url is ours, and id its part behind base + before, up to a character that ends an id. For id_of_url. */
 enum mh_status rest_id_of_url(
     struct rest *r, const char *url, const char *before, const char **ret_id, struct mh_err *err);
