@@ -129,6 +129,14 @@ checkpoint(struct protocol *p, const cJSON *state)
 	return answer != NULL && json_bool(answer, "ok", &ok) && ok;
 }
 
+bool
+state_time(const cJSON *state, const char *key, int64_t *ret)
+{
+	const char *text = json_string(state, key);
+
+	return text == NULL || time_read(span_of(text), ret, NULL) == MH_OK;
+}
+
 enum mh_status
 claim_name(struct protocol *p, const char *name, char held[PROTOCOL_KEY_BYTES], struct mh_err *err)
 {

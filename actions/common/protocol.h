@@ -90,6 +90,8 @@ void request_release(struct request *r);
 
 /* Stores state, which stays the caller's. True: it is durable and the effect may follow. False: no further effect. */
 bool checkpoint(struct protocol *p, const cJSON *state);
+/* A time of a stored state, by json_add_time. Missing is fine: untouched. False: it is none. */
+bool state_time(const cJSON *state, const char *key, int64_t *ret);
 /* A name that only one case may work on at a time, in all actions: plain ASCII without spaces, at most
  * MH_MAX_ACTION_CLAIM_BYTES. It outlasts this run, and ends when it is let go, when the job is done, or with its case.
  *   out     held: with MH_SKIP the key of the case that has it, 32 hex digits

@@ -167,14 +167,6 @@ read_text(const cJSON *j, const char *key, char *dst, size_t dst_bytes)
 }
 
 static bool
-read_time(const cJSON *j, const char *key, int64_t *ret)
-{
-	const char *s = json_string(j, key);
-
-	return s == NULL || time_read(span_of(s), ret, NULL) == MH_OK;
-}
-
-static bool
 flag(const cJSON *j, const char *key)
 {
 	bool value = false;
@@ -185,8 +177,8 @@ flag(const cJSON *j, const char *key)
 static bool
 read_token(const cJSON *j, struct aws_token *ret)
 {
-	return read_text(j, "id", ret->id, sizeof(ret->id)) && read_time(j, "created", &ret->created) &&
-	       read_time(j, "expires", &ret->expires);
+	return read_text(j, "id", ret->id, sizeof(ret->id)) && state_time(j, "created", &ret->created) &&
+	       state_time(j, "expires", &ret->expires);
 }
 
 static bool
@@ -212,7 +204,7 @@ read_consent(const cJSON *j, const char *key, struct consent *ret)
 {
 	const cJSON *o = json_object(j, key);
 
-	return o == NULL || (read_text(o, "by", ret->by, sizeof(ret->by)) && read_time(o, "at", &ret->at));
+	return o == NULL || (read_text(o, "by", ret->by, sizeof(ret->by)) && state_time(o, "at", &ret->at));
 }
 
 static bool
@@ -225,12 +217,12 @@ read_facts(const cJSON *j, struct rotation *x)
 	x->soak_skipped = flag(j, "soak_skipped");
 	(void)json_integer(j, "saves", 0, MAX_COUNT, &x->saves);
 	(void)json_integer(j, "resaves", 0, MAX_COUNT, &x->resaves);
-	return read_time(j, "marked_at", &x->marked_at) && read_time(j, "closed_at", &x->closed_at) &&
+	return state_time(j, "marked_at", &x->marked_at) && state_time(j, "closed_at", &x->closed_at) &&
 	       read_text(j, "closed", x->closed, sizeof(x->closed)) && read_tokens(j, x) &&
 	       read_text(j, "drop", x->drop, sizeof(x->drop)) && read_text(j, "orphan", x->orphan, sizeof(x->orphan)) &&
 	       read_text(j, "left", x->left, sizeof(x->left)) && read_text(j, "digest", x->digest, sizeof(x->digest)) &&
-	       read_time(j, "refused_since", &x->refused_since) && read_time(j, "put_at", &x->put_at) &&
-	       read_time(j, "proof_at", &x->proof_at) && read_consent(j, "start", &x->start) &&
+	       state_time(j, "refused_since", &x->refused_since) && state_time(j, "put_at", &x->put_at) &&
+	       state_time(j, "proof_at", &x->proof_at) && read_consent(j, "start", &x->start) &&
 	       read_consent(j, "delete", &x->del) && read_consent(j, "handed", &x->handed) &&
 	       read_text(j, "note", x->note, sizeof(x->note));
 }

@@ -18,14 +18,6 @@ trigger_state_release(struct trigger_state *s)
 	drop_json(&s->taken);
 }
 
-static bool
-read_time(const cJSON *j, const char *key, int64_t *ret)
-{
-	const char *text = json_string(j, key);
-
-	return text == NULL || time_read(span_of(text), ret, NULL) == MH_OK;
-}
-
 static cJSON *
 copy_object(const cJSON *j, const char *key)
 {
@@ -44,8 +36,8 @@ trigger_state_read(struct trigger *t, struct mh_err *err)
 
 	while (step != NULL && i < sizeof(step_names) / sizeof(step_names[0]) && strcmp(step, step_names[i]) != 0)
 		i++;
-	if (i == sizeof(step_names) / sizeof(step_names[0]) || !read_time(j, "since", &s->since) ||
-	    !read_time(j, "asked_at", &s->asked_at) || (step != NULL && payload == NULL))
+	if (i == sizeof(step_names) / sizeof(step_names[0]) || !state_time(j, "since", &s->since) ||
+	    !state_time(j, "asked_at", &s->asked_at) || (step != NULL && payload == NULL))
 		return mh_fail(err, MH_BAD, "the state of this job is none of ours");
 	(void)json_integer(j, "round", 0, INT32_MAX, &s->round);
 	s->step = (enum trigger_step)i;
