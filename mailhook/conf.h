@@ -124,7 +124,8 @@ struct conf {
 	bool observe,
 	    embedded;    /* embedded: no action and no rule was configured; the built-in ticket and reply are used */
 	int max_running; /* action programs at once, default 4 */
-	int flood_unlisted, quarantine_messages;
+	int flood_unlisted, flood_listed, flood_account, flood_unread; /* cases a day, of unverified mail */
+	int quarantine_messages;
 	int64_t quarantine_bytes;
 	int keep_mail_s;             /* after a case's end its mails' bytes are kept so long; default 90 days */
 	int keep_cases_s;            /* and the case itself; 0: for ever */

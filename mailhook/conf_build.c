@@ -448,6 +448,9 @@ build_top(struct conf *c, const struct conf_source *s, const char *dir)
 		(void)conf_bool(observe, &c->observe);
 	c->max_running = integer_of(text_of(s, KEY_MAX_RUNNING, NULL), 4);
 	c->flood_unlisted = integer_of(text_of(s, KEY_FLOOD_UNLISTED, NULL), 5);
+	c->flood_listed = integer_of(text_of(s, KEY_FLOOD_LISTED, NULL), 100);
+	c->flood_account = integer_of(text_of(s, KEY_FLOOD_ACCOUNT, NULL), 20);
+	c->flood_unread = integer_of(text_of(s, KEY_FLOOD_UNREAD, NULL), 20);
 	c->quarantine_messages = integer_of(text_of(s, KEY_QUARANTINE_MESSAGES, NULL), 200);
 	(void)conf_size(text_of(s, KEY_QUARANTINE_BYTES, "64M"), &c->quarantine_bytes);
 	c->keep_mail_s = seconds_of(text_of(s, KEY_KEEP_MAIL, NULL), 90 * MH_DAY_S);

@@ -300,6 +300,192 @@ all_accounts_list_none(void **state)
 	}
 }
 
+#define UNPROVEN "kind NOT IN ('flood', 'unrecognised')"
+
+/* Notices about accounts that are listed, whose numbers are no secret. */
+static void
+listed_accounts_flood_too(void **state)
+{
+	static const struct {
+		const char *name, *conf;
+		int accounts, days; /* so many accounts, so many expiries of each */
+		enum trust_level trust;
+		int cases, kept_out;
+	} floods[] = {
+		{ "a site without proofs, on a day of dozens", "", 30, 3, TRUST_UNVERIFIED, 90, 0 },
+		{ "one account, up to its bound", "", 1, 20, TRUST_UNVERIFIED, 20, 0 },
+		{ "one account, past its bound", "", 1, 21, TRUST_UNVERIFIED, 20, 1 },
+		{ "one account, far past it", "", 1, 40, TRUST_UNVERIFIED, 20, 20 },
+		{ "many accounts, past it", "", 101, 1, TRUST_UNVERIFIED, 100, 1 },
+		{ "what a forwarder vouches for is none", "", 1, 25, TRUST_RELAYED, 25, 0 },
+		{ "nor is what is proven", "", 1, 25, TRUST_VERIFIED, 25, 0 },
+		{ "bounds of the configuration", "flood_listed = 5\nflood_account = 3\n", 2, 4, TRUST_UNVERIFIED, 5,
+		    3 },
+		{ "none at all", "flood_listed = 0\n", 1, 1, TRUST_UNVERIFIED, 0, 1 },
+		{ "an account's alone", "flood_account = 0\n", 1, 1, TRUST_UNVERIFIED, 0, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(floods) / sizeof(floods[0]); i++) {
+		struct room r;
+		char conf[1000];
+
+		(void)snprintf(conf, sizeof(conf), "%s%s", floods[i].conf, RULES);
+		room_open(&r, conf);
+		for (int a = 0; a < floods[i].accounts; a++)
+			for (int d = 0; d < floods[i].days; d++) {
+				char account[24];
+
+				(void)snprintf(account, sizeof(account), "1000000%05d", a);
+				(void)room_take(&r,
+				    &(struct say){ .sender = "x@evil.example",
+					.account = account,
+					.expires = TEST_EXPIRES + d * ROOM_DAY,
+					.trust = floods[i].trust },
+				    NULL);
+			}
+		if (room_count(&r, "SELECT count(*) FROM cases WHERE " UNPROVEN) != floods[i].cases)
+			fail_msg("%s: %lld cases", floods[i].name,
+			    (long long)room_count(&r, "SELECT count(*) FROM cases WHERE " UNPROVEN));
+		if (room_count(&r, "SELECT count(*) FROM notices n JOIN cases c ON c.id = n.case_id WHERE c.kind = "
+				   "'flood'") != floods[i].kept_out)
+			fail_msg("%s: the digest has not %d notices", floods[i].name, floods[i].kept_out);
+		if (room_count(&r, "SELECT count(*) FROM jobs WHERE role = 'ticket'") != floods[i].cases)
+			fail_msg("%s: not a ticket for each case", floods[i].name);
+		room_close(&r);
+	}
+}
+
+/* One mail with many notices opens no more cases than one account may. */
+static void
+one_mail_floods_too(void **state)
+{
+	struct room r;
+	struct notice notices[30];
+	char accounts[30][24];
+	const struct envelope e = { .received = ROOM_NOW };
+	const struct reading reading = { .verdict = MH_NOTICE,
+		.message_id = MH_LIT("<many@evil.example>"),
+		.from_address = MH_LIT("x@evil.example"),
+		.notices = notices,
+		.n_notices = 30 };
+	struct incoming in = { .reading = &reading, .raw = MH_LIT("x\n\ny\n"), .envelope = &e };
+	struct taken taken = { 0 };
+	struct mh_err err = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 30; i++) {
+		(void)snprintf(accounts[i], sizeof(accounts[i]), "1000000%05d", i);
+		notices[i] = (struct notice){ .kind = MH_LIT(TEST_KIND),
+			.account = span_of(accounts[i]),
+			.expires = TEST_EXPIRES,
+			.days_stated = -1 };
+	}
+	for (int level = TRUST_UNVERIFIED; level <= TRUST_RELAYED; level++) {
+		room_open(&r, RULES);
+		in.trust = (enum trust_level)level;
+		assert_int_equal(case_take(&r.w, &in, r.now, &taken, &err), MH_OK);
+		assert_int_equal(taken.opened, level == TRUST_UNVERIFIED ? 20 : 30);
+		assert_int_equal(taken.flooded, level == TRUST_UNVERIFIED ? 10 : 0);
+		room_close(&r);
+	}
+}
+
+/* The flood of the day before hinders nobody, what is proven meanwhile makes room, a proven copy leaves the digest, and what
+ * belongs to a case that is open joins it. */
+static void
+flood_ends(void **state)
+{
+	struct room r;
+	struct say s = { .sender = "x@evil.example" };
+	struct taken taken;
+
+	(void)state;
+	room_open(&r, "flood_account = 2\n" RULES);
+	for (int d = 0; d < 3; d++) {
+		s.expires = TEST_EXPIRES + d * ROOM_DAY;
+		(void)room_take(&r, &s, &taken);
+	}
+	assert_int_equal(taken.flooded, 1);
+	s.expires = TEST_EXPIRES;
+	(void)room_take(&r, &s, &taken);
+	assert_int_equal(taken.joined, 1);
+	(void)room_take(
+	    &r, &(struct say){ .same_as = 3, .expires = TEST_EXPIRES + 2 * ROOM_DAY, .trust = TRUST_VERIFIED }, &taken);
+	assert_int_equal(taken.as, TAKEN_COPY);
+	assert_int_equal(room_count(&r, "SELECT count(*) FROM cases WHERE trust = 'verified'"), 1);
+
+	s.expires = TEST_EXPIRES + 10 * ROOM_DAY;
+	(void)room_take(&r, &s, &taken);
+	assert_int_equal(taken.flooded, 1);
+	s.trust = TRUST_VERIFIED; /* one of the two of today is no forgery */
+	s.expires = TEST_EXPIRES;
+	(void)room_take(&r, &s, NULL);
+	s.trust = TRUST_UNVERIFIED;
+	s.expires = TEST_EXPIRES + 10 * ROOM_DAY;
+	(void)room_take(&r, &s, &taken);
+	assert_int_equal(taken.opened, 1);
+	room_set_time(&r, r.now + ROOM_DAY);
+	s.expires = TEST_EXPIRES + 11 * ROOM_DAY;
+	(void)room_take(&r, &s, &taken);
+	assert_int_equal(taken.opened, 1);
+	room_close(&r);
+}
+
+/* Senders are made up as easily as accounts: each would be a case, a ticket and a reply. */
+static void
+unread_mail_floods_too(void **state)
+{
+	struct room r;
+	struct say s = { .verdict = MH_UNRECOGNISED, .reason = "no date" };
+	struct taken taken;
+	char sender[40];
+
+	(void)state;
+	room_open(&r, "action \"desk\" { program = \"ticket\" }\nrule \"all\" { do = {\"desk\"} }\n");
+	for (int i = 0; i < 30; i++) {
+		(void)snprintf(sender, sizeof(sender), "x%d@evil.example", i);
+		s.sender = sender;
+		(void)room_take(&r, &s, &taken);
+		assert_int_equal(taken.flooded, i >= 20);
+	}
+	assert_int_equal(room_count(&r, "SELECT count(*) FROM cases WHERE kind = 'unrecognised'"), 20);
+	assert_int_equal(room_count(&r, "SELECT count(*) FROM cases WHERE kind = 'flood'"), 1);
+	assert_int_equal(room_count(&r, "SELECT count(*) FROM jobs WHERE role = 'ticket'"), 21);
+	/* the digest says from whom, and their mails are kept */
+	assert_int_equal(
+	    room_count(&r, "SELECT count(*) FROM notices n JOIN cases c ON c.id = n.case_id WHERE c.kind = 'flood' AND "
+			   "n.resource LIKE 'x%@evil.example'"),
+	    10);
+	assert_int_equal(room_count(&r, "SELECT count(*) FROM messages WHERE raw IS NOT NULL"), 30);
+
+	s.sender = "x0@evil.example"; /* more of what is open joins it */
+	(void)room_take(&r, &s, &taken);
+	assert_int_equal(taken.joined, 1);
+	s.sender = "health@aws.com"; /* a new wording of AWS is no flood */
+	s.trust = TRUST_VERIFIED;
+	(void)room_take(&r, &s, NULL);
+	assert_int_equal(room_count(&r, "SELECT count(*) FROM cases WHERE resource = 'health@aws.com'"), 1);
+	/* nor is one whose proof came late */
+	(void)room_take(&r,
+	    &(struct say){ .verdict = MH_UNRECOGNISED,
+		.reason = "no date",
+		.sender = "x29@evil.example",
+		.same_as = 30,
+		.trust = TRUST_VERIFIED },
+	    &taken);
+	assert_int_equal(taken.as, TAKEN_COPY);
+	assert_int_equal(
+	    room_count(&r, "SELECT count(*) FROM cases WHERE kind = 'unrecognised' AND resource = 'x29@evil.example'"),
+	    1);
+	room_set_time(&r, r.now + ROOM_DAY);
+	s.sender = "late@example.com";
+	s.trust = TRUST_UNVERIFIED;
+	(void)room_take(&r, &s, &taken);
+	assert_int_equal(taken.flooded, 0);
+	room_close(&r);
+}
+
 int
 main(void)
 {
@@ -312,6 +498,10 @@ main(void)
 		cmocka_unit_test(unreadable_copy_first),
 		cmocka_unit_test(quarantine_keeps_the_proved),
 		cmocka_unit_test(all_accounts_list_none),
+		cmocka_unit_test(listed_accounts_flood_too),
+		cmocka_unit_test(one_mail_floods_too),
+		cmocka_unit_test(flood_ends),
+		cmocka_unit_test(unread_mail_floods_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

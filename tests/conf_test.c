@@ -31,7 +31,8 @@ test_values(void **state)
 	(void)state;
 	box_open(&b);
 	struct conf *c = loaded(&b,
-	    "state_dir = \"/s\"\nobserve = on\nmax_running = 8\nflood_unlisted = 0\nquarantine_messages = 10\n"
+	    "state_dir = \"/s\"\nobserve = on\nmax_running = 8\nflood_unlisted = 0 flood_listed = 1 flood_account = 2 "
+	    "flood_unread = 3\nquarantine_messages = 10\n"
 	    "quarantine_bytes = 1M\nthresholds = {7, 30, 100}\n"
 	    "trust { authserv_id = {\"mx.example.com\", \"mx2.example.com\"} hops = 2 }\n"
 	    "mailbox \"ops\" { url = \"imaps://imap.example.com/INBOX\" user = \"ops\" done = \"a b\" prefer = "
@@ -56,6 +57,9 @@ test_values(void **state)
 	assert_false(c->embedded);
 	assert_int_equal(c->max_running, 8);
 	assert_int_equal(c->flood_unlisted, 0);
+	assert_int_equal(c->flood_listed, 1);
+	assert_int_equal(c->flood_account, 2);
+	assert_int_equal(c->flood_unread, 3);
 	assert_int_equal(c->quarantine_messages, 10);
 	assert_int_equal(c->quarantine_bytes, 1 << 20);
 	assert_int_equal(c->thresholds.n, 3);
@@ -230,6 +234,9 @@ test_embedded(void **state)
 	assert_int_equal(c->trust.hops, 1);
 	assert_int_equal(c->max_running, 4);
 	assert_int_equal(c->flood_unlisted, 5);
+	assert_int_equal(c->flood_listed, 100);
+	assert_int_equal(c->flood_account, 20);
+	assert_int_equal(c->flood_unread, 20);
 	assert_int_equal(c->quarantine_messages, 200);
 	assert_int_equal(c->quarantine_bytes, 64 << 20);
 	assert_non_null(conf_rule_for(c, MH_LIT("aws.acm.certificate"), MH_NONE, MH_NONE));

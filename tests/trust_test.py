@@ -444,6 +444,15 @@ class Cases(unittest.TestCase):
                 r.run("pipe", stdin=notice(b"2000000000%02d" % i))
             r.run("run", "--once")
             self.assertEqual(r.rows("SELECT count(*) FROM cases WHERE kind <> 'flood'"), [(5,)])
+            (digest,), = r.rows("SELECT id FROM cases WHERE kind = 'flood'")
+            shown = r.run("show", str(digest)).stdout.decode()
+            kept = shown[shown.index("\nkept out\n"):].splitlines()[2:]
+            self.assertEqual(len(kept), 3, shown)
+            for i, line in enumerate(kept):
+                self.assertRegex(line, r"^  [-0-9T:]+Z  message %d from no-reply-aws@amazon.com: aws.identity-center.scim-token, "
+                                 r"account 20000000000%d, .*expires 2026-" % (6 + i, 5 + i))
+            self.assertEqual([n["kind"] for n in json.loads(r.run("show", "--json", str(digest)).stdout)["notices"]],
+                             ["aws.identity-center.scim-token"] * 3)
             r.take(notice(b"300000000000", signed=True))
             self.assertEqual(r.rows("SELECT trust FROM cases WHERE account = '300000000000'"), [("verified",)])
             r.take(notice(b"200000000007", signed=True))

@@ -71,9 +71,11 @@ static const struct kind_words kinds[] = {
 	    "If it ends soon, renew it; and see why no notice came: the mailbox, a forward, a rule of the mail server, "
 	    "or "
 	    "the contact that AWS writes to.\n" CLOSE_STEP },
-	{ "flood", "flood of notices for accounts that are not listed", "flood", "the service itself", NULL,
-	    "Look at the messages (mailhook show {case|CASE}); list the accounts that are yours in the accounts "
-	    "file.\n" CLOSE_STEP },
+	{ "flood", "flood of unproven notices, which are listed in one case", "flood", "the service itself", NULL,
+	    "Look at what was kept out (mailhook show {case|CASE}). What is real is to be renewed by hand; each has "
+	    "its own case as soon as a notice of it comes on a quieter day, or one that is proven.\n"
+	    "List the accounts that are yours in the accounts file, and see that real notices can be proven (mailhook "
+	    "check).\n" CLOSE_STEP },
 };
 
 static const struct kind_words other = { NULL, "credential", "expiry", "the service itself", NULL,

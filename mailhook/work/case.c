@@ -185,7 +185,7 @@ listed(const struct work *w, const char *account)
 	return false;
 }
 
-/* Into the one open digest case: anybody can write notices for accounts that nobody has. */
+/* Into the one open digest case, where "show" lists it. */
 enum mh_status
 case_flood(struct take *t, struct notice_row *n, struct mh_err *err)
 {
@@ -204,6 +204,32 @@ case_flood(struct take *t, struct notice_row *n, struct mh_err *err)
 	return status == MH_OK ? ledger_notice_add(t->w->db, n, &n->id, err) : status;
 }
 
+/* May nothing but the digest take n? Anybody can write notices, also a hundred in one mail, about accounts that are listed:
+ * each would be a ticket. The bounds are so wide that a site whose mail is all unverified stays below them. */
+static enum mh_status
+is_flood(struct take *t, const struct case_row *c, bool *ret, struct mh_err *err)
+{
+	const struct conf *conf = t->w->conf;
+	const int64_t since = time_day(t->now) * MH_DAY_S;
+	int64_t today = 0, of_account = 0;
+	enum mh_status status;
+
+	*ret = false;
+	if (t->drill || c->trust != TRUST_UNVERIFIED)
+		return MH_OK;
+	if (c->unlisted) {
+		status = ledger_unlisted_since(t->w->db, since, &today, err);
+		*ret = today >= conf->flood_unlisted;
+		return status;
+	}
+	status = ledger_listed_since(t->w->db, since, NULL, &today, err);
+	if (status == MH_OK)
+		status = ledger_listed_since(t->w->db, since, c->account, &of_account, err);
+	*ret = today >= conf->flood_listed || of_account >= conf->flood_account ||
+	       t->ret.opened >= (size_t)conf->flood_account;
+	return status;
+}
+
 static enum mh_status
 open_for(struct take *t, struct notice_row *n, struct mh_err *err)
 {
@@ -217,14 +243,11 @@ open_for(struct take *t, struct notice_row *n, struct mh_err *err)
 		.reason = t->drill ? CASE_DRILL : NULL,
 		.trust = n->trust,
 		.unlisted = !t->drill && !listed(t->w, n->account) };
-	int64_t today = 0;
-	enum mh_status status = MH_OK;
+	bool flood;
+	enum mh_status status = is_flood(t, &c, &flood, err);
 
-	if (c.unlisted && n->trust == TRUST_UNVERIFIED) {
-		status = ledger_unlisted_since(t->w->db, time_day(t->now) * MH_DAY_S, &today, err);
-		if (status == MH_OK && today >= t->w->conf->flood_unlisted)
-			return case_flood(t, n, err);
-	}
+	if (status == MH_OK && flood)
+		return case_flood(t, n, err);
 	if (status == MH_OK)
 		status = case_open(t, &c, err);
 	n->case_id = c.id;

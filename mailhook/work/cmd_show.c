@@ -192,6 +192,52 @@ print_history(const struct shown *s)
 	}
 }
 
+/* A digest is a list of what it keeps from people's tickets: a real notice among it must be found here. */
+static enum mh_status
+print_kept_out(struct work *w, const struct shown *s, struct arena *a, struct mh_err *err)
+{
+	enum mh_status status = MH_OK;
+	struct message_row m = { 0 };
+
+	if (strcmp(s->c.kind, CASE_FLOOD) != 0)
+		return MH_OK;
+	(void)puts("\nkept out");
+	for (size_t i = 0; i < s->notices.n && status == MH_OK; i++) {
+		const struct notice_row *n = &s->notices.items[i];
+		const bool read = n->has_expires;
+		const struct case_row said = { .kind = n->kind,
+			.account = n->account,
+			.region = n->region,
+			.resource = read ? n->resource : NULL,
+			.has_expires = n->has_expires,
+			.expires = n->expires,
+			.precision = n->precision };
+		struct buf words;
+		char t[MH_TIME_TEXT], text[1200], sender[400], subject[600];
+
+		if (m.id != n->message_id)
+			status = ledger_message_get(w->db, n->message_id, a, &m, err);
+		if (status == MH_SKIP) {
+			m = (struct message_row){ .id = n->message_id };
+			status = MH_OK;
+		}
+		if (status != MH_OK)
+			break;
+		buf_init(&words, 8192);
+		case_words(&said, &words);
+		(void)printf("  %s  message %lld from %s: %s", time_text(t, n->seen), (long long)n->message_id,
+		    m.sender == NULL ? "nobody" : mh_escape(sender, sizeof(sender), span_of(m.sender)),
+		    mh_escape(text, sizeof(text), buf_span(&words)));
+		if (!read)
+			(void)printf(": %s; subject: %s",
+			    m.reason == NULL ? "no reason" : mh_escape(text, sizeof(text), span_of(m.reason)),
+			    m.subject == NULL ? "none" : mh_escape(subject, sizeof(subject), span_of(m.subject)));
+		(void)puts("");
+		buf_release(&words);
+	}
+	return status;
+}
+
 /* -- json ---------------------------------------------------------------------------------------------------------- */
 
 /* A new object at the list's end; NULL: no memory. */
@@ -269,9 +315,10 @@ add_notice(cJSON *list, const struct notice_row *n)
 {
 	cJSON *o = add_object(list);
 
-	return o != NULL && json_add_integer(o, "message", n->message_id) && json_add_time(o, "seen", n->seen) &&
-	       json_add_string(o, "trust", trust_names[n->trust]) && json_add_string(o, "account", n->account) &&
-	       json_add_string(o, "region", n->region) && json_add_string(o, "resource", n->resource) &&
+	return o != NULL && json_add_integer(o, "message", n->message_id) && json_add_string(o, "kind", n->kind) &&
+	       json_add_time(o, "seen", n->seen) && json_add_string(o, "trust", trust_names[n->trust]) &&
+	       json_add_string(o, "account", n->account) && json_add_string(o, "region", n->region) &&
+	       json_add_string(o, "resource", n->resource) &&
 	       (n->has_expires ? json_add_time(o, "expires", n->expires) : json_add_string(o, "expires", NULL)) &&
 	       json_add_string(o, "precision", n->has_expires ? mh_precision_names[n->precision] : NULL);
 }
@@ -350,6 +397,7 @@ show_command(const struct options *o)
 		print_proof(&s);
 		print_jobs(&s);
 		print_history(&s);
+		status = print_kept_out(&w, &s, &a, &err);
 	}
 	if (status != MH_OK)
 		work_log("%s", err.text);

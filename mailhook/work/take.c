@@ -108,18 +108,33 @@ quarantine(struct take *t, bool *ret_full, struct mh_err *err)
 	return status == MH_OK ? ledger_meta_add(t->w->db, "quarantine-dropped", 1, err) : status;
 }
 
+/* Senders are as easily made up as accounts; and what is not even kept gets no case of its own. */
+static enum mh_status
+is_flood_of_unread(struct take *t, bool full, bool *ret, struct mh_err *err)
+{
+	int64_t today = 0;
+
+	*ret = full;
+	if (full || t->drill || t->in->trust != TRUST_UNVERIFIED)
+		return MH_OK;
+	const enum mh_status status = ledger_unread_since(t->w->db, time_day(t->now) * MH_DAY_S, &today, err);
+	*ret = today >= t->w->conf->flood_unread;
+	return status;
+}
+
 /* A notice-like message that was not read: one case for each sender and reason until it is closed. */
 static enum mh_status
 place_unread(struct take *t, const struct message_row *m, struct mh_err *err)
 {
 	struct notice_row n = { .message_id = t->ret.message_id,
 		.kind = CASE_UNRECOGNISED,
+		.resource = m->sender,
 		.days_stated = -1,
 		.trust = t->in->trust,
 		.seen = t->now };
 	struct case_row c = { 0 };
 	struct mh_span words = span_of(m->reason);
-	bool full = false;
+	bool full = false, flood = false;
 	enum mh_status status = quarantine(t, &full, err);
 
 	if (t->drill)
@@ -129,17 +144,18 @@ place_unread(struct take *t, const struct message_row *m, struct mh_err *err)
 		status = mh_fail(err, MH_RETRY, "no memory for a case");
 	if (status == MH_OK)
 		status = ledger_case_open_like(t->w->db, CASE_UNRECOGNISED, m->sender, words.p, t->a, &c, err);
-	if (status == MH_SKIP && full)
-		return case_flood(t, &n, err); /* no case for what is not even kept: the digest case tells of it */
 	const bool fresh = status == MH_SKIP;
-	if (fresh) {
+	if (fresh)
+		status = is_flood_of_unread(t, full, &flood, err);
+	if (fresh && status == MH_OK && flood)
+		return case_flood(t, &n, err);
+	if (fresh && status == MH_OK) {
 		c = (struct case_row){
 			.kind = CASE_UNRECOGNISED, .resource = m->sender, .reason = words.p, .trust = TRUST_UNVERIFIED
 		};
 		status = case_open(t, &c, err);
 	}
 	n.case_id = c.id;
-	n.resource = m->sender;
 	if (status == MH_OK)
 		status = ledger_notice_add(t->w->db, &n, &n.id, err);
 	if (fresh || status != MH_OK)
@@ -187,6 +203,13 @@ replace_copy(struct take *t, const struct message_row *m, struct mh_err *err)
 
 	if (status == MH_OK)
 		status = ledger_notices_of_message(t->w->db, t->ret.message_id, t->a, &old, err);
+	if (status == MH_OK && r->verdict != MH_NOTICE && old.n > 0) {
+		struct case_row c;
+
+		status = ledger_case_get(t->w->db, old.items[old.n - 1].case_id, t->a, &c, err);
+		if (status == MH_OK && strcmp(c.kind, CASE_FLOOD) == 0)
+			status = place_unread(t, m, err); /* it is no part of a flood any more */
+	}
 	for (size_t i = 0; i < r->n_notices && status == MH_OK; i++) {
 		struct notice_row n;
 		struct case_row c;

@@ -223,3 +223,32 @@ ledger_unlisted_since(struct db *db, int64_t since, int64_t *ret, struct mh_err 
 	return db_one(db, "SELECT count(*) FROM cases WHERE opened >= $1 AND unlisted = 1 AND trust = 'unverified'",
 	    DB_ARGS(db_time(opened, since)), ret, err);
 }
+
+/* Unread mail's cases and the digest have no expiry, those that mailhook opens of itself a kind of their own, and drills a
+ * reason. */
+#define LISTED                                                                                                         \
+	"SELECT count(*) FROM cases WHERE opened >= $1 AND unlisted = 0 AND trust = 'unverified' AND expires IS NOT "  \
+	"NULL AND reason IS NULL AND kind NOT LIKE 'mailhook.%'"
+
+enum mh_status
+ledger_listed_since(struct db *db, int64_t since, const char *account, int64_t *ret, struct mh_err *err)
+{
+	char opened[MH_TIME_TEXT];
+
+	if (account == NULL)
+		return db_one(db, LISTED, DB_ARGS(db_time(opened, since)), ret, err);
+	return db_one(db, LISTED " AND account = $2", DB_ARGS(db_time(opened, since), db_str(account)), ret, err);
+}
+
+/* Such a case is unverified whatever its mails are. */
+enum mh_status
+ledger_unread_since(struct db *db, int64_t since, int64_t *ret, struct mh_err *err)
+{
+	char opened[MH_TIME_TEXT];
+
+	return db_one(db,
+	    "SELECT count(*) FROM cases c WHERE opened >= $1 AND kind = 'unrecognised' AND (reason IS NULL OR reason "
+	    "NOT LIKE 'drill:%') AND NOT EXISTS (SELECT 1 FROM "
+	    "notices n WHERE n.case_id = c.id AND n.trust <> 'unverified')",
+	    DB_ARGS(db_time(opened, since)), ret, err);
+}

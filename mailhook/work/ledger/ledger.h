@@ -180,8 +180,12 @@ enum mh_status ledger_cases_within(
 enum mh_status ledger_case_add(struct db *db, const struct case_row *c, int64_t *ret_id, struct mh_err *err);
 /* Writes all of c that may change later: facts, trust, ambiguous, best_notice, approval, ticket, closing. */
 enum mh_status ledger_case_update(struct db *db, const struct case_row *c, struct mh_err *err);
-/* Cases of unlisted, unverified mail opened at or after that instant. */
+/* Cases of unverified mail opened at or after that instant, drills aside: for accounts that nobody lists, for listed ones
+ * (account NULL: for all of them), and of mail that could not be read. */
 enum mh_status ledger_unlisted_since(struct db *db, int64_t since, int64_t *ret, struct mh_err *err);
+enum mh_status ledger_listed_since(
+    struct db *db, int64_t since, const char *account, int64_t *ret, struct mh_err *err);
+enum mh_status ledger_unread_since(struct db *db, int64_t since, int64_t *ret, struct mh_err *err);
 
 /* -- jobs ---------------------------------------------------------------------------------------------------------- */
 
