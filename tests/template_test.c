@@ -262,7 +262,7 @@ test_unproven_facts(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		for (int level = TRUST_NONE; level <= TRUST_FULL; level++)
+		for (int level = TRUST_NONE; level <= TRUST_VERIFIED; level++)
 			for (int readers = READERS_PROGRAMS; readers <= READERS_PEOPLE; readers++) {
 				struct request r = { .state_dir = "/", .job_key = "j", .case_key = "k", .now = 1000 };
 				const bool hidden = level == TRUST_NONE && readers == READERS_PEOPLE;
@@ -327,7 +327,7 @@ test_facts_by_mail(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct request r = { .expiry.kind = "github.token", .trust.level = TRUST_FULL };
+		struct request r = { .expiry.kind = "github.token", .trust.level = TRUST_VERIFIED };
 		struct mh_span got = MH_NONE;
 		struct mh_err err = { 0 };
 		struct arena a;

@@ -16,7 +16,7 @@ enum case_event {
 	EVENT_EXPIRED,
 	EVENT_CLOSED
 };
-enum trust { TRUST_NONE, TRUST_HALF, TRUST_FULL }; /* unverified, relayed, verified */
+enum trust { TRUST_NONE, TRUST_RELAYED, TRUST_VERIFIED }; /* none: unverified */
 extern const char *const event_names[8], *const trust_words[3];
 
 struct job_outcome { /* another job of the case; action and outcome are never NULL */
