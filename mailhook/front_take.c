@@ -148,6 +148,20 @@ no_complaint(void *user, const char *line) /* whoever works with the configurati
 	(void)line;
 }
 
+/* What is wrong with the configuration, where not even the state folder is found in it. Only of that the value is told:
+ * other values are nobody's who reads a bounce. */
+static void
+keep_complaint(void *user, const char *line)
+{
+	struct mh_err *first = user;
+	const char *what = strstr(line, ": ");
+
+	if (strstr(line, "state_dir") != NULL)
+		(void)mh_fail(first, MH_BAD, "%s", line);
+	else if (first->text[0] == '\0' && what != NULL)
+		(void)mh_fail(first, MH_BAD, "%.*s: is wrong: 'mailhook check' says all", (int)(what - line), line);
+}
+
 /* Reads the message in the sandbox by the shipped definitions and the user's own. */
 static enum mh_status
 judge(const struct conf *conf, struct mh_span raw, struct arena *a, struct reading *ret, struct mh_err *err)
@@ -205,9 +219,10 @@ take(const struct front_options *o, bool filter, struct taking *t)
 		return later(&(struct mh_err){ .text = "standard input cannot be read" });
 
 	/* Broken is not blind: the state folder and the defaults are there all the same. */
-	(void)conf_load(o->config, no_complaint, NULL, &t->conf, &err);
+	struct mh_err wrong = { 0 };
+	(void)conf_load(o->config, keep_complaint, &wrong, &t->conf, &err);
 	if (t->conf == NULL)
-		return later(&(struct mh_err){ .text = "the configuration cannot be read" });
+		return later(wrong.text[0] != '\0' ? &wrong : &err);
 
 	const struct mh_span raw = { t->in.p, t->in.n };
 	if (judge(t->conf, raw, &t->arena, &r, &err) != MH_OK)

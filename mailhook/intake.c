@@ -77,7 +77,7 @@ open_folder(const char *folder, struct mh_err *err)
 	const int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (dir < 0)
-		(void)mh_fail_errno(err, MH_RETRY, "the intake cannot be opened");
+		(void)mh_fail_errno(err, MH_RETRY, "%.100s: cannot be opened", folder);
 	return dir;
 }
 
@@ -202,19 +202,19 @@ file_mode(int dir)
 }
 
 static enum mh_status
-write_tmp(int dir, const char *tmp, struct mh_span head, struct mh_span raw, struct mh_err *err)
+write_tmp(const char *folder, int dir, const char *tmp, struct mh_span head, struct mh_span raw, struct mh_err *err)
 {
 	const int fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0)
-		return mh_fail_errno(err, MH_RETRY, "no file can be made in the intake");
+		return mh_fail_errno(err, MH_RETRY, "%.100s: no file can be made in it", folder);
 	if (fchmod(fd, file_mode(dir)) < 0 || !write_two(fd, head, raw) || fsync(fd) < 0) {
-		(void)mh_fail_errno(err, MH_RETRY, "a message cannot be written to the intake");
+		(void)mh_fail_errno(err, MH_RETRY, "%.100s: a message cannot be written", folder);
 		(void)close(fd);
 		return MH_RETRY;
 	}
 	if (close(fd) < 0) /* NFS and quota speak here */
-		return mh_fail_errno(err, MH_RETRY, "a message cannot be written to the intake");
+		return mh_fail_errno(err, MH_RETRY, "%.100s: a message cannot be written", folder);
 	return MH_OK;
 }
 
@@ -229,22 +229,22 @@ intake_put(const char *folder, struct mh_span raw, const struct envelope *e, str
 	if (dir < 0)
 		return MH_RETRY;
 	if (fstat(dir, &sb) == 0 && durable_begun(&sb))
-		return mh_fail(err, MH_RETRY, "the intake is not made to its end");
+		return mh_fail(err, MH_RETRY, "%.100s: is not made to its end", folder);
 	enum mh_status st = make_names(tmp, msg, err);
 	if (st != MH_OK)
 		return st;
 
 	buf_init(&head, MAX_HEAD_BYTES);
 	put_head(&head, e);
-	st = buf_ok(&head) ? write_tmp(dir, tmp, buf_span(&head), span_head(raw, MH_MAX_MESSAGE_BYTES), err)
+	st = buf_ok(&head) ? write_tmp(folder, dir, tmp, buf_span(&head), span_head(raw, MH_MAX_MESSAGE_BYTES), err)
 			   : mh_fail(err, MH_RETRY, "no memory");
 	buf_release(&head);
 
 	/* link, not rename: it never replaces. */
 	if (st == MH_OK && linkat(dir, tmp, dir, msg, 0) < 0)
-		st = mh_fail_errno(err, MH_RETRY, "a message cannot be named in the intake");
+		st = mh_fail_errno(err, MH_RETRY, "%.100s: a message cannot be named in it", folder);
 	else if (st == MH_OK && fsync(dir) < 0) {
-		st = mh_fail_errno(err, MH_RETRY, "the intake cannot be made durable");
+		st = mh_fail_errno(err, MH_RETRY, "%.100s: cannot be made durable", folder);
 		(void)unlinkat(dir, msg, 0);
 	}
 	(void)unlinkat(dir, tmp, 0); /* what is left of it after a crash goes with the next scan */
@@ -260,14 +260,14 @@ intake_count(const char *folder, size_t *ret, struct mh_err *err)
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
 	if (fd >= 0 && dir == NULL) {
-		(void)mh_fail_errno(err, MH_RETRY, "the intake cannot be read");
+		(void)mh_fail_errno(err, MH_RETRY, "%.100s: cannot be read", folder);
 		(void)close(fd);
 	}
 	if (dir == NULL)
 		return MH_RETRY;
 	for (errno = 0; (d = readdir(dir)) != NULL; errno = 0)
 		n += is_message_name(d->d_name);
-	const enum mh_status st = errno == 0 ? MH_OK : mh_fail_errno(err, MH_RETRY, "the intake cannot be read");
+	const enum mh_status st = errno == 0 ? MH_OK : mh_fail_errno(err, MH_RETRY, "%.100s: cannot be read", folder);
 	(void)closedir(dir);
 	if (st == MH_OK)
 		*ret = n;
@@ -343,7 +343,7 @@ intake_scan(const char *folder, int64_t now, size_t max, struct intake_list *ret
 	DIR *dir = fdopendir(fd);
 	if (dir == NULL) {
 		(void)close(fd);
-		return mh_fail_errno(err, MH_RETRY, "the intake cannot be read");
+		return mh_fail_errno(err, MH_RETRY, "%.100s: cannot be read", folder);
 	}
 	o.items = max == 0 ? NULL : calloc(max, 2 * sizeof(o.items[0]));
 	char(*names)[NAME_BYTES] = max == 0 ? NULL : calloc(max, NAME_BYTES);
@@ -355,7 +355,7 @@ intake_scan(const char *folder, int64_t now, size_t max, struct intake_list *ret
 	for (errno = 0; (d = readdir(dir)) != NULL; errno = 0)
 		look_at(fd, d->d_name, now, &o);
 	if (errno != 0) {
-		st = mh_fail_errno(err, MH_RETRY, "the intake cannot be read");
+		st = mh_fail_errno(err, MH_RETRY, "%.100s: cannot be read", folder);
 		goto out;
 	}
 	keep_oldest(&o);

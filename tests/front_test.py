@@ -185,7 +185,26 @@ class Pipe(FrontCase):
             os.unlink(w.conf)
             os.mkdir(w.conf)
 
-        for spoil in (no_folder_above, intake_is_a_file, file_size_limit, no_configuration, configuration_is_a_folder):
+        def state_dir_is_wrong():
+            w.configure('password = 1\nstate_dir = "here"\n')
+
+        def only_state_dir_is_wrong():
+            w.configure('state_dir = "here"\n')
+
+        def nobody_knows_the_state_dir():
+            w.configure('nonsense = "secret"\nstate_dir = "$HOME"\n')
+
+        rows = {
+            no_folder_above: "{0}/none/state/intake: cannot be opened: No such file or directory",
+            intake_is_a_file: "{0}/state/intake: cannot be opened: Not a directory",
+            file_size_limit: "{0}/state/intake: a message cannot be written: File too large",
+            no_configuration: "{0}/mailhook.conf: cannot be opened: No such file or directory",
+            configuration_is_a_folder: "{0}/mailhook.conf: is no regular file",
+            state_dir_is_wrong: "{0}/mailhook.conf:1: is wrong: 'mailhook check' says all",
+            only_state_dir_is_wrong: "{0}/mailhook.conf:1: state_dir must be an absolute path, not \"here\"",
+            nobody_knows_the_state_dir: "{0}/mailhook.conf:1: is wrong: 'mailhook check' says all",
+        }
+        for spoil, words in rows.items():
             with self.subTest(spoil.__name__):
                 self.w.close()
                 w = self.w = World()
@@ -193,6 +212,7 @@ class Pipe(FrontCase):
                 for command in ("pipe", "filter"):
                     p = w.run(command, NOTICE, preexec_fn=preexec)
                     self.assert_quiet(p, 75)
+                    self.assertEqual(p.stderr.decode(), "mailhook: " + words.format(w.dir) + "\n")
                     self.assertEqual(p.stdout, b"")
                     self.assertEqual(w.kept(), [])
                     self.assertEqual(w.leftovers(), [])
