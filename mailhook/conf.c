@@ -51,7 +51,7 @@ read_drop_ins(struct conf_source *s, const char *path, struct mh_err *err)
 	for (const struct dirent *e = readdir(d); e != NULL && status == MH_OK; e = readdir(d)) {
 		if (!is_drop_in(e->d_name))
 			continue;
-		const char **more = conf_grow(s->arena, names, n, &cap, sizeof(*more));
+		const char **more = arena_grow(s->arena, names, n, &cap, sizeof(*more));
 		if (more == NULL || arena_printf(s->arena, &file, err, "%s/%s", folder.p, e->d_name) != MH_OK) {
 			status = mh_fail(err, MH_RETRY, "%s: no memory for its names", folder.p);
 			break;

@@ -161,9 +161,6 @@ bool conf_build(struct conf *c, struct conf_source *s, const char *dir, bool rea
 /* Complains of names of no action, of an "after" that a rule's order or a cycle makes impossible. False: no memory. */
 bool conf_check_names(struct conf *c, struct conf_source *s);
 
-/* A growing array in an arena: room for one more item of size bytes; NULL when the arena is full. */
-void *conf_grow(struct arena *a, void *items, size_t n, size_t *cap, size_t size);
-
 /* The bytes of a configuration file with a NUL behind them that ret does not count. Not libconfuse's business, so that
  * the line scan needs none of it. MH_SKIP: it does not exist; MH_RETRY: not readable; MH_LIMIT: too big. */
 enum mh_status conf_slurp(const char *path, struct arena *a, struct mh_span *ret, struct mh_err *err);

@@ -54,21 +54,6 @@ conf_wrong(struct conf_source *s, const char *file, int line, const char *fmt, .
 		s->complain(s->user, line_text);
 }
 
-void *
-conf_grow(struct arena *a, void *items, size_t n, size_t *cap, size_t size)
-{
-	if (n < *cap)
-		return items;
-	const size_t more = *cap == 0 ? 8 : *cap * 2;
-	void *p = arena_array(a, more, size);
-	if (p == NULL)
-		return NULL;
-	if (n > 0)
-		memcpy(p, items, n * size);
-	*cap = more;
-	return p;
-}
-
 static const char *
 keep(struct reader *r, const char *text)
 {
@@ -84,7 +69,7 @@ static bool
 open_block(struct reader *r, enum conf_kind kind, const char *title, int line)
 {
 	struct conf_source *s = r->source;
-	struct conf_block *items = conf_grow(s->arena, s->blocks, s->n, &s->cap, sizeof(*items));
+	struct conf_block *items = arena_grow(s->arena, s->blocks, s->n, &s->cap, sizeof(*items));
 
 	if (items == NULL) {
 		r->no_memory = true;
@@ -217,9 +202,10 @@ on_value(cfg_t *cfg, cfg_opt_t *opt)
 		return 0;
 	}
 
-	struct conf_value *values = conf_grow(s->arena, b->values, b->n, &b->cap, sizeof(*values));
 	const char *text = keep(r, written);
-	if (values == NULL || text == NULL) {
+	struct conf_value *values =
+	    text == NULL ? NULL : arena_grow(s->arena, b->values, b->n, &b->cap, sizeof(*values));
+	if (values == NULL) {
 		r->no_memory = true;
 		return 1;
 	}
@@ -334,7 +320,7 @@ walk_plain(struct reader *r, struct walk *w)
 	if (c == '{' && w->depth == 0)
 		w->opened = w->at - 1;
 	if (c == '{' && w->depth++ == 0 && w->last != '=') {
-		int *lines = conf_grow(r->source->arena, r->lines, r->n_lines, &r->cap_lines, sizeof(*lines));
+		int *lines = arena_grow(r->source->arena, r->lines, r->n_lines, &r->cap_lines, sizeof(*lines));
 		if (lines == NULL)
 			return !(r->no_memory = true);
 		r->lines = lines;

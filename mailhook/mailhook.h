@@ -110,6 +110,9 @@ void arena_reset(struct arena *a); /* forgets all, keeps one chunk: for the next
 void *arena_alloc(struct arena *a, size_t n);
 /* The same for an array; NULL on overflow of count * size. */
 void *arena_array(struct arena *a, size_t count, size_t size);
+/* Room for one more than n in an array of the arena that has room for *cap: items itself, or a copy of twice the size and
+ * *cap with it. NULL: full, and nothing is changed. */
+void *arena_grow(struct arena *a, void *items, size_t n, size_t *cap, size_t size);
 /* Copies s with a NUL behind it that ret does not count. MH_LIMIT when the arena is full. */
 enum mh_status arena_copy(struct arena *a, struct mh_span s, struct mh_span *ret, struct mh_err *err);
 enum mh_status arena_printf(struct arena *a, struct mh_span *ret, struct mh_err *err, const char *fmt, ...)

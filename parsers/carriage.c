@@ -30,17 +30,11 @@ view_add(struct view_list *list, struct arena *a)
 		list->more = true;
 		return NULL;
 	}
-	if (list->n == list->cap) {
-		const size_t cap = list->cap == 0 ? 8 : list->cap * 2;
-		struct view *items = arena_array(a, cap, sizeof(*items));
 
-		if (items == NULL)
-			return NULL;
-		if (list->n > 0)
-			memcpy(items, list->items, list->n * sizeof(*items));
-		list->items = items;
-		list->cap = cap;
-	}
+	struct view *items = arena_grow(a, list->items, list->n, &list->cap, sizeof(*items));
+	if (items == NULL)
+		return NULL;
+	list->items = items;
 	return &list->items[list->n++];
 }
 

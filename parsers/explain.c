@@ -144,7 +144,12 @@ explain_unclaimed(const struct engine *e)
 void
 explain_taken(struct engine *e, const struct taken_date *date)
 {
-	if (!explain_wanted(e) || !view_grow(e->arena, &e->taken, e->n_taken, &e->cap_taken, sizeof(*e->taken)))
+	if (!explain_wanted(e))
 		return;
+
+	struct taken_date *taken = arena_grow(e->arena, e->taken, e->n_taken, &e->cap_taken, sizeof(*taken));
+	if (taken == NULL)
+		return;
+	e->taken = taken;
 	e->taken[e->n_taken++] = *date;
 }

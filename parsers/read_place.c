@@ -311,8 +311,11 @@ add_found(struct view_reader *r, struct notice n)
 		e->more = true;
 		return MH_OK;
 	}
-	if (!view_grow(e->arena, &e->found, e->n_found, &e->cap_found, sizeof(*e->found)))
+
+	struct found *found = arena_grow(e->arena, e->found, e->n_found, &e->cap_found, sizeof(*found));
+	if (found == NULL)
 		return view_no_room(e);
+	e->found = found;
 	e->found[e->n_found++] = (struct found){ .notice = n, .slot = r->slot, .view = r->view_index };
 	return MH_OK;
 }

@@ -20,25 +20,6 @@
 #define MAX_CHECKED 300                           /* literals that are looked at whether they were read */
 #define MAX_COST (10 * (uint64_t)MH_MAX_CALLOUTS) /* of one message: some 0.3 s */
 
-/* Doubles an array in the arena. */
-bool
-view_grow(struct arena *a, void *array, size_t n, size_t *cap, size_t size)
-{
-	if (n < *cap)
-		return true;
-
-	const size_t more = *cap == 0 ? 4 : *cap * 2;
-	void *fresh = arena_array(a, more, size), *old;
-	if (fresh == NULL)
-		return false;
-	memcpy(&old, array, sizeof(old));
-	if (n > 0)
-		memcpy(fresh, old, n * size);
-	memcpy(array, &fresh, sizeof(fresh));
-	*cap = more;
-	return true;
-}
-
 enum mh_status
 view_no_room(const struct engine *e)
 {
@@ -54,9 +35,13 @@ view_miss(struct view_reader *r, bool no_date, const char *why)
 	explain(e, &(struct decision){ DECISION_MISS, COUNTS_NOT, r->slot, r->view_index, .words = why });
 	if (e->n_misses > MH_MAX_NOTICES) /* one is a verdict, two hundred are no more of one */
 		return MH_OK;
-	if (arena_copy(e->arena, span_of(why), &copy, e->err) != MH_OK ||
-	    !view_grow(e->arena, &e->misses, e->n_misses, &e->cap_misses, sizeof(*e->misses)))
+	if (arena_copy(e->arena, span_of(why), &copy, e->err) != MH_OK)
 		return view_no_room(e);
+
+	struct miss *misses = arena_grow(e->arena, e->misses, e->n_misses, &e->cap_misses, sizeof(*misses));
+	if (misses == NULL)
+		return view_no_room(e);
+	e->misses = misses;
 	e->misses[e->n_misses++] = (struct miss){ r->slot, r->view_index, r->strong, no_date, copy };
 	return MH_OK;
 }
@@ -148,8 +133,11 @@ keep_match(struct view_reader *r, const struct definition_pattern *p, const stru
 			e->more = true;
 			return MH_OK;
 		}
-		if (!view_grow(e->arena, &r->places, r->n_places, &r->cap_places, sizeof(*r->places)))
+
+		struct place *places = arena_grow(e->arena, r->places, r->n_places, &r->cap_places, sizeof(*places));
+		if (places == NULL)
 			return view_no_room(e);
+		r->places = places;
 
 		size_t at = r->n_places++;
 		for (; at > 0 && r->places[at - 1].start > m->start; at--)
@@ -162,8 +150,12 @@ keep_match(struct view_reader *r, const struct definition_pattern *p, const stru
 	for (size_t f = 0; f < FACT_COUNT; f++) {
 		if (m->facts[f].n == 0 || r->n_side == MAX_FACTS)
 			continue;
-		if (!view_grow(e->arena, &r->side, r->n_side, &r->cap_side, sizeof(*r->side)))
+
+		struct side_fact *side = arena_grow(e->arena, r->side, r->n_side, &r->cap_side, sizeof(*side));
+		if (side == NULL)
 			return view_no_room(e);
+		r->side = side;
+
 		struct mh_span value = m->facts[f];
 		if (f == FACT_ACCOUNT) /* 8806-5649-7252 and 880656497252 are one */
 			(void)account_read(span_trim(value), e->arena, &value);

@@ -41,8 +41,6 @@ struct view_reader {
 	struct literal_places claimed, other; /* of a definition's literal, and of another: those looked for last */
 };
 
-/* Doubles an array in the arena when it is full. False: no room. */
-bool view_grow(struct arena *a, void *array, size_t n, size_t *cap, size_t size);
 enum mh_status view_no_room(const struct engine *e); /* words it: MH_LIMIT */
 /* Notes why a notice that seems to be there was not read. */
 enum mh_status view_miss(struct view_reader *r, bool no_date, const char *why);

@@ -139,6 +139,22 @@ arena_array(struct arena *a, size_t count, size_t size)
 	return arena_alloc(a, n);
 }
 
+void *
+arena_grow(struct arena *a, void *items, size_t n, size_t *cap, size_t size)
+{
+	if (n < *cap)
+		return items;
+
+	const size_t more = *cap == 0 ? 8 : *cap * 2;
+	void *fresh = arena_array(a, more, size);
+	if (fresh == NULL)
+		return NULL;
+	if (*cap > 0)
+		memcpy(fresh, items, *cap * size);
+	*cap = more;
+	return fresh;
+}
+
 enum mh_status
 arena_copy(struct arena *a, struct mh_span s, struct mh_span *ret, struct mh_err *err)
 {

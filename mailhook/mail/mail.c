@@ -37,7 +37,7 @@ mail_read(
 		ret_mail->limits |= MAIL_LIMIT_MESSAGE;
 	}
 
-	ret_mail->messages = mime_grow(a, NULL, 0, &r.cap_messages, MH_MAX_MESSAGES, sizeof(*ret_mail->messages));
+	ret_mail->messages = arena_grow(a, NULL, 0, &r.cap_messages, sizeof(*ret_mail->messages));
 	if (ret_mail->messages == NULL) {
 		ret_mail->limits |= MAIL_LIMIT_MEMORY;
 		return mh_fail(err, MH_LIMIT, "no room for a message in an arena of %zu bytes", a->max_bytes);

@@ -36,24 +36,6 @@ struct entity {
 	struct mh_span type, encoding, disposition;
 };
 
-void *
-mime_grow(struct arena *a, void *items, size_t n, size_t *cap, size_t max, size_t size)
-{
-	if (n < *cap)
-		return items;
-
-	size_t more = *cap == 0 ? 4 : *cap * 2;
-	if (more > max)
-		more = max;
-	void *fresh = arena_array(a, more, size);
-	if (fresh == NULL)
-		return NULL;
-	if (n > 0)
-		memcpy(fresh, items, n * size);
-	*cap = more;
-	return fresh;
-}
-
 /* -- boundaries --------------------------------------------------------------------------------------------------- */
 
 static bool
@@ -222,7 +204,7 @@ push_message(struct mail_reader *r, const struct mime_frame *in)
 	}
 
 	struct mail_message *messages =
-	    mime_grow(r->arena, m->messages, m->n_messages, &r->cap_messages, MH_MAX_MESSAGES, sizeof(*messages));
+	    arena_grow(r->arena, m->messages, m->n_messages, &r->cap_messages, sizeof(*messages));
 	if (messages == NULL) {
 		m->limits |= MAIL_LIMIT_MEMORY;
 		return false;

@@ -46,7 +46,4 @@ void text_read(struct mail_reader *r, const struct text_leaf *leaf, const struct
 bool text_decode(struct mail_reader *r, enum transfer encoding, struct mh_span source, size_t max, struct mh_span *ret,
     bool *ret_cut);
 
-/* Room for one more element of a list that doubles; the list's new place, or NULL. */
-void *mime_grow(struct arena *a, void *items, size_t n, size_t *cap, size_t max, size_t size);
-
 #endif

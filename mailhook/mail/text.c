@@ -110,8 +110,7 @@ text_read(struct mail_reader *r, const struct text_leaf *leaf, const struct mime
 		return;
 	}
 
-	struct mail_part *parts =
-	    mime_grow(r->arena, m->parts, m->n_parts, &r->cap_parts, MH_MAX_PARTS, sizeof(*parts));
+	struct mail_part *parts = arena_grow(r->arena, m->parts, m->n_parts, &r->cap_parts, sizeof(*parts));
 	if (parts == NULL || read_text(r, leaf, source, &part, NULL) != MH_OK) {
 		m->limits |= MAIL_LIMIT_MEMORY;
 		return;

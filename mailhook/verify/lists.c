@@ -26,17 +26,11 @@ add(struct names *l, const char *name, struct arena *a, struct mh_err *err)
 	for (size_t i = 0; i < l->n; i++)
 		if (span_ieq(span_of(l->items[i]), span_of(name)))
 			return MH_OK;
-	if (l->n + 1 >= l->cap) {
-		const size_t cap = l->cap == 0 ? 32 : 2 * l->cap;
-		const char **items = arena_array(a, cap, sizeof(*items));
 
-		if (items == NULL)
-			return mh_fail(err, MH_RETRY, "no memory for the signers of a mail");
-		if (l->n > 0)
-			memcpy(items, l->items, l->n * sizeof(*items));
-		l->items = items;
-		l->cap = cap;
-	}
+	const char **items = arena_grow(a, l->items, l->n + 1, &l->cap, sizeof(*items)); /* and for the NULL behind */
+	if (items == NULL)
+		return mh_fail(err, MH_RETRY, "no memory for the signers of a mail");
+	l->items = items;
 	l->items[l->n++] = name;
 	l->items[l->n] = NULL;
 	return MH_OK;
