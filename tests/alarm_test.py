@@ -90,6 +90,20 @@ class Alarm(unittest.TestCase):
                 self.assertIn(words, got[1])
                 self.assertEqual(got[1].count("\n"), code, "one sentence, or silence")
 
+    def agrees(self, room, worker, rows):
+        """Status says the same, with exit 1, where it is no message that waits: for that it waits no minute."""
+        self.rows(room, worker, rows)
+        for minutes, code, words in rows:
+            with self.subTest("status", worker=worker, minutes=minutes):
+                room.at(minutes)
+                if worker:
+                    with Worker(room):
+                        done = room.run("status")
+                else:
+                    done = room.run("status")
+                self.assertEqual(done.returncode, code, done)
+                self.assertIn(words, done.stdout.decode())
+
     def test_nothing_came_yet(self):
         with Room() as room:
             self.rows(room, False, [(0, 0, ""), (100000, 0, "")])
@@ -112,8 +126,11 @@ class Alarm(unittest.TestCase):
             room.put()
             done = room.run("run", "--once")
             self.assertIn(done.returncode, (0, 1), done)
-            self.rows(room, False, [(7, 0, ""), (12, 1, NO_WORKER + "a job of case 1 is due since 2025-11-06T09:0")])
-            self.rows(room, True, [(12, 0, ""), (40, 1, BUSY + "a job of case 1 is due since 2025-11-06T09:0")])
+            self.agrees(room, False, [(7, 0, ""), (12, 1, NO_WORKER + "a job of case 1 is due since 2025-11-06T09:0")])
+            self.agrees(room, True, [(12, 0, ""), (40, 1, BUSY + "a job of case 1 is due since 2025-11-06T09:0")])
+            # what is paused is not due
+            self.assertEqual(room.run("pause", "--action", "a").returncode, 0)
+            self.agrees(room, False, [(5000, 0, "")])
 
     def test_job_of_a_dead_worker(self):
         with Room() as room:
@@ -121,8 +138,30 @@ class Alarm(unittest.TestCase):
             self.assertEqual(room.run("run", "--once").returncode, 0)
             subprocess.run(["sqlite3", room.state + "/ledger.db", "UPDATE jobs SET state = 'running', due = NULL, "
                             "lease_until = '2025-11-06T09:01:00Z'"], check=True)
-            self.rows(room, False, [(7, 0, ""), (9, 1, NO_WORKER + "the last one left an action unfinished")])
-            self.rows(room, True, [(9, 0, "")])
+            self.agrees(room, False, [(7, 0, ""), (9, 1, NO_WORKER + "the last one left an action unfinished")])
+            self.agrees(room, True, [(9, 0, "")])
+
+    def test_paused(self):
+        """By a person, who may forget it; and by mailhook itself, of which nobody knows."""
+        paused = "everything is paused since 2025-11-06T09:00:00Z by "
+        with Room() as room:
+            room.put()
+            self.assertEqual(room.run("run", "--once").returncode, 0)
+            self.assertEqual(room.run("pause").returncode, 0)
+            self.rows(room, False, [(0, 0, ""), (1440, 0, ""), (1441, 1, paused)])
+            for minutes in (0, 1441):
+                room.at(minutes)
+                done = room.run("status")
+                self.assertEqual(done.returncode, 1, done)
+            self.assertRegex(room.alarm()[1], r" by [^:;]+; 'mailhook resume' lets it go on\n$")
+            self.assertEqual(room.run("resume").returncode, 0)
+            self.agrees(room, False, [(1441, 0, "")])
+            room.at(0)
+            os.unlink(room.state + "/ledger.mark")
+            self.assertEqual(room.run("run", "--once").returncode, 0)
+            self.rows(room, False, [(0, 1, paused + "mailhook: nothing beside it says that it was at work here; "
+                                     "'mailhook resume' lets it go on")])
+            self.assertEqual(room.run("status").returncode, 1)
 
     def test_broken(self):
         with Room() as room:

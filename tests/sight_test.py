@@ -317,6 +317,14 @@ class Serve(unittest.TestCase):
             r.write("state/wake", "")
             until(asked("200 OK"))
 
+            r.run("pause")
+            self.assertTrue(asked("\r\n\r\nok\n")(), "a person just did it")
+            r.at(24 * 60 + 1)
+            self.assertTrue(asked("503 Service Unavailable")(), "and forgot it")
+            self.assertTrue(asked("\r\n\r\neverything is paused since 2025-11-06T09:00:00Z by ")())
+            r.run("resume")
+            self.assertTrue(asked("200 OK")())
+
     def test_refused(self):
         for listen in ("0.0.0.0:9100", "192.0.2.1:9100", "[::]:9100", "localhost:9100", "127.0.0.1", "127.0.0.1:0",
                        "127.0.0.1:65536", ":9100", "127.1:9100"):

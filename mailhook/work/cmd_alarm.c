@@ -19,10 +19,9 @@
 #include "mailhook/work/commands.h"
 #include "mailhook/work/ledger/refusals.h"
 #include "mailhook/work/nodes_look.h"
+#include "mailhook/work/standstill.h"
 #include "mailhook/work/state.h"
 
-#define NOBODY_S 420      /* work may wait so long for a worker: one that cron starts comes every 5 minutes */
-#define STUCK_S 1800      /* and so long while one runs: a full round of slow actions fits in */
 #define AGAIN_S 86400     /* what lasts is mailed once a day */
 #define SENDMAIL_MS 60000 /* a mail server that takes longer to queue a mail has not taken it */
 #define MAX_ADDRESS 254   /* RFC 5321 4.5.3.1.3, without the angle brackets */
@@ -69,9 +68,9 @@ look_at_intake(const struct conf *conf, bool worker, struct alarm *a)
 	if (n <= 0 || (size_t)n >= sizeof(path) || lstat(path, &st) != 0)
 		return;
 	const int64_t age = now - st.st_mtim.tv_sec;
-	if (!worker && age > NOBODY_S)
+	if (!worker && age > STANDSTILL_NOBODY_S)
 		sound(a, "no worker runs, and a message waits in the intake for %" PRId64 " minutes", age / 60);
-	else if (age > STUCK_S)
+	else if (age > STANDSTILL_WORKER_S)
 		sound(a, "the worker runs, and a message waits in the intake for %" PRId64 " minutes", age / 60);
 }
 
@@ -112,7 +111,7 @@ look_at_nodes(const struct node_looks *nodes, struct alarm *a)
 	for (size_t i = 0; i < nodes->n; i++) {
 		const struct node_look *n = &nodes->items[i];
 
-		if (n->ago_s <= NOBODY_S || n->state == NODE_RUNS)
+		if (n->ago_s <= STANDSTILL_NOBODY_S || n->state == NODE_RUNS)
 			continue;
 		if (n->state == NODE_SILENT)
 			sound(a, "node \"%s\" gave no sign of life for %" PRId64 " minutes", n->name, n->ago_s / 60);
@@ -124,14 +123,13 @@ look_at_nodes(const struct node_looks *nodes, struct alarm *a)
 }
 
 static void
-look_at_jobs(struct work *w, bool worker, struct alarm *a)
+look_at_ledger(struct work *w, bool worker, struct alarm *a)
 {
+	const int64_t now = clock_now();
 	struct mh_err err = { 0 };
 	struct arena arena;
-	struct job_rows due = { 0 };
 	struct node_looks nodes = { 0 };
-	char t[MH_TIME_TEXT];
-	int64_t left = 0;
+	char jobs[STANDSTILL_WORDS], pause[STANDSTILL_WORDS];
 	enum mh_status status = work_open_ledger(w, false, &err);
 
 	if (status == MH_SKIP)
@@ -139,24 +137,14 @@ look_at_jobs(struct work *w, bool worker, struct alarm *a)
 	arena_init(&arena, WORK_ARENA_BYTES);
 	if (status == MH_OK)
 		status = nodes_look(w, &arena, &nodes, &err);
-	const bool others = !worker && nodes_work(&nodes);
-	const int64_t before = clock_now() - (worker || others ? STUCK_S : NOBODY_S);
 	if (status == MH_OK)
-		status = ledger_jobs_due(w->db, before, 1, &arena, &due, &err);
+		status = standstill_jobs(w, worker, !worker && nodes_work(&nodes), now, jobs, &err);
 	if (status == MH_OK)
-		status = db_one(w->db, "SELECT count(*) FROM jobs WHERE state = 'running' AND lease_until < $1",
-		    DB_ARGS(db_time(t, before)), &left, &err);
+		status = standstill_pause(w, now, pause, &err);
 	if (status != MH_OK)
 		sound(a, "%s", err.text);
-	else if (due.n > 0)
-		sound(a, "%s, and a job of case %" PRId64 " is due since %s",
-		    worker   ? "the worker runs"
-		    : others ? "other nodes work"
-			     : "no worker runs",
-		    due.items[0].case_id, time_text(t, due.items[0].due));
-	else if (left > 0 && !worker)
-		sound(a, "%s, and the last one left an action unfinished",
-		    others ? "other nodes work" : "no worker runs");
+	else if (jobs[0] != '\0' || pause[0] != '\0')
+		sound(a, "%s", jobs[0] != '\0' ? jobs : pause);
 	look_at_nodes(&nodes, a);
 	if (status == MH_OK)
 		look_at_refusals(w, &arena, a);
@@ -311,7 +299,7 @@ alarm_command(const struct options *o)
 		const bool worker = lock_held(state_dir);
 
 		look_at_intake(w.conf, worker, &a);
-		look_at_jobs(&w, worker, &a);
+		look_at_ledger(&w, worker, &a);
 		look_at_definitions(w.conf, &a);
 	}
 	if (a.sentence[0] != '\0')

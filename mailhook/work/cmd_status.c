@@ -1,5 +1,6 @@
 /* cmd_status.c: whether all is well. */
 #include <stdio.h>
+#include <string.h>
 
 #include "mailhook/clock.h"
 #include "mailhook/work/ago.h"
@@ -24,6 +25,8 @@ print_ledger(const struct state *s)
 	if (s->due > 0)
 		(void)printf(
 		    "due         %lld jobs, the oldest for %s\n", (long long)s->due, ago_words(t, s->oldest_due_s));
+	if (s->jobs_stand[0] != '\0')
+		(void)printf("standstill  %s\n", s->jobs_stand);
 	if (s->approvals > 0)
 		(void)printf("approvals   %lld wait for a person, the oldest for %s\n", (long long)s->approvals,
 		    ago_words(t, s->oldest_approval_s));
@@ -43,7 +46,9 @@ print_text(const struct state *s)
 	char shown[400];
 
 	(void)printf("worker      %s\n", s->worker ? "runs" : "does not run");
-	if (!s->intake_readable)
+	if (state_intake_closed(s))
+		(void)printf("intake      cannot be read: %s\n", strerrordesc_np(s->intake_errno));
+	else if (s->intake_errno != 0)
 		(void)puts("intake      there is none yet");
 	else if (s->intake == 0)
 		(void)puts("intake      empty");

@@ -7,6 +7,7 @@
 #include "mailhook/clock.h"
 #include "mailhook/work/log.h"
 #include "mailhook/work/publish.h"
+#include "mailhook/work/standstill.h"
 #include "mailhook/work/state.h"
 
 #define PAGES_OFTEN_MS 2000    /* a thousand messages are a few pages */
@@ -114,21 +115,33 @@ struct asked {
 	struct work *w;
 };
 
+/* An answer at all means that the loop turns. */
+static int
+answer_health(const struct outlet *o, struct work *w, struct buf *out)
+{
+	char pause[STANDSTILL_WORDS] = "";
+	struct mh_err err = { 0 };
+	const enum mh_status status = o->trouble ? MH_OK : standstill_pause(w, clock_now(), pause, &err);
+
+	if (!o->trouble && status == MH_OK && pause[0] == '\0') {
+		buf_puts(out, "ok\n");
+		return 200;
+	}
+	if (o->trouble || status != MH_OK)
+		buf_printf(out, "trouble: %s\n", o->trouble ? o->text : err.text);
+	else
+		buf_printf(out, "%s\n", pause);
+	return 503;
+}
+
 static int
 answer(void *user, struct mh_span path, struct buf *out, const char **ret_type)
 {
 	const struct asked *a = user;
 	struct mh_err err = { 0 };
 
-	if (span_eq(path, MH_LIT("/healthz"))) {
-		/* an answer at all means that the loop turns */
-		if (!a->outlet->trouble) {
-			buf_puts(out, "ok\n");
-			return 200;
-		}
-		buf_printf(out, "trouble: %s\n", a->outlet->text);
-		return 503;
-	}
+	if (span_eq(path, MH_LIT("/healthz")))
+		return answer_health(a->outlet, a->w, out);
 	if (!span_eq(path, MH_LIT("/metrics")))
 		return 404;
 	*ret_type = "text/plain; version=0.0.4; charset=utf-8";

@@ -2,6 +2,7 @@
 #include "mailhook/work/state.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,9 +33,9 @@ state_look_at_intake(const char *folder, int64_t now, struct state *s)
 	DIR *d = opendir(folder);
 	const struct dirent *e;
 
+	s->intake_errno = d == NULL ? errno : 0;
 	if (d == NULL)
 		return;
-	s->intake_readable = true;
 	while ((e = readdir(d)) != NULL) { /* NOLINT(concurrency-mt-unsafe): there is one thread */
 		struct stat st;
 
@@ -181,6 +182,8 @@ look_at_ledger(struct work *w, int64_t now, struct state *s, struct mh_err *err)
 		status = ledger_meta_count(w->db, "flood-dropped", &s->flood_dropped, err);
 	if (status == MH_OK)
 		status = nodes_look(w, &s->arena, &s->nodes, err);
+	if (status == MH_OK)
+		status = standstill_jobs(w, s->worker, !s->worker && nodes_work(&s->nodes), now, s->jobs_stand, err);
 	return status;
 }
 
@@ -221,14 +224,22 @@ state_release(struct state *s)
 }
 
 bool
+state_intake_closed(const struct state *s)
+{
+	return s->intake_errno != 0 && s->intake_errno != ENOENT;
+}
+
+bool
 state_attention(const struct state *s)
 {
 	for (size_t i = 0; i < s->mailboxes.n; i++)
 		if (s->mailboxes.items[i].silent || s->mailboxes.items[i].again > 0)
 			return true;
-	if (s->away[0] != '\0' || nodes_attention(&s->nodes))
+	if (s->away[0] != '\0' || s->jobs_stand[0] != '\0' || s->paused_all > 0 || nodes_attention(&s->nodes))
 		return true;
-	return s->failed_open > 0 || s->left_by_all > 0 || s->bad > 0 || s->wrong > 0 || (s->intake > 0 && !s->worker);
+	if (state_intake_closed(s) || (s->intake > 0 && (!s->worker || s->oldest_s > STANDSTILL_WORKER_S)))
+		return true;
+	return s->failed_open > 0 || s->left_by_all > 0 || s->bad > 0 || s->wrong > 0;
 }
 
 /* -- telling ------------------------------------------------------------------------------------------------------- */
@@ -238,6 +249,13 @@ static bool
 add(cJSON *j, const struct state *s, const char *key, int64_t value)
 {
 	return s->away[0] == '\0' ? json_add_integer(j, key, value) : json_add_string(j, key, NULL);
+}
+
+/* The same of the intake. */
+static bool
+add_intake(cJSON *j, const struct state *s, const char *key, int64_t value)
+{
+	return state_intake_closed(s) ? json_add_string(j, key, NULL) : json_add_integer(j, key, value);
 }
 
 static bool
@@ -260,8 +278,8 @@ state_json(struct work *w, const struct state *s, struct buf *out, struct mh_err
 	MH_AUTO(drop_json) cJSON *j = cJSON_CreateObject();
 	bool ok = j != NULL && cJSON_AddBoolToObject(j, "worker", s->worker) != NULL &&
 		  json_add_string(j, "ledger_trouble", s->away[0] == '\0' ? NULL : s->away) &&
-		  json_add_integer(j, "intake", s->intake) && json_add_integer(j, "intake_oldest_s", s->oldest_s) &&
-		  json_add_integer(j, "set_aside", s->bad) && json_add_integer(j, "definitions_wrong", s->wrong) &&
+		  add_intake(j, s, "intake", s->intake) && add_intake(j, s, "intake_oldest_s", s->oldest_s) &&
+		  add_intake(j, s, "set_aside", s->bad) && json_add_integer(j, "definitions_wrong", s->wrong) &&
 		  add(j, s, "cases_open", s->cases_open) && add(j, s, "drills_open", s->drills_open) &&
 		  add(j, s, "expired", s->expired) && add(j, s, "within_7d", s->within_7d) &&
 		  add(j, s, "within_30d", s->within_30d) && add_jobs(j, s) && add(j, s, "quarantine", s->quarantine) &&
@@ -305,11 +323,13 @@ state_prometheus(const struct state *s, int64_t now, struct buf *out)
 		{ "info", "gauge", "The version that runs.", "version=\"" MAILHOOK_VERSION "\"", 1 },
 		{ "worker_running", "gauge", "Whether a worker holds the lock.", NULL, s->worker },
 		{ "ledger_readable", "gauge", "Whether the ledger can be read now.", NULL, s->away[0] == '\0' },
+		{ "definitions_wrong", "gauge", "What is wrong in definitions of one's own.", NULL, s->wrong },
+		{ "written_timestamp_seconds", "gauge", "When these numbers were taken.", NULL, now },
+	};
+	const struct metric of_intake[] = {
 		{ "intake_messages", "gauge", "Messages taken and not yet worked.", NULL, s->intake },
 		{ "intake_oldest_seconds", "gauge", "Age of the oldest of them.", NULL, s->oldest_s },
 		{ "intake_set_aside_files", "gauge", "Files in the intake that cannot be taken.", NULL, s->bad },
-		{ "definitions_wrong", "gauge", "What is wrong in definitions of one's own.", NULL, s->wrong },
-		{ "written_timestamp_seconds", "gauge", "When these numbers were taken.", NULL, now },
 	};
 	const struct metric of_ledger[] = {
 		{ "cases_open", "gauge", "Open cases, drills left out.", NULL, s->cases_open },
@@ -347,6 +367,8 @@ state_prometheus(const struct state *s, int64_t now, struct buf *out)
 	};
 
 	put_metrics(here, sizeof(here) / sizeof(here[0]), out);
+	if (!state_intake_closed(s))
+		put_metrics(of_intake, sizeof(of_intake) / sizeof(of_intake[0]), out);
 	if (s->away[0] == '\0')
 		put_metrics(of_ledger, sizeof(of_ledger) / sizeof(of_ledger[0]), out);
 	nodes_prometheus(&s->nodes, out);
