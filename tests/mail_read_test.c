@@ -262,6 +262,53 @@ test_memory(void **state)
 	}
 }
 
+/* A part that there was no room for must not cost another part its place or its text. */
+static void
+test_memory_of_many_parts(void **state)
+{
+	static const struct {
+		const char *encoded, *text;
+	} parts[] = { { "QUFB", "AAA" }, { "QkJC", "BBB" }, { "Q0ND", "CCC" }, { "RERE", "DDD" }, { "RUVF", "EEE" },
+		{ "RkZG", "FFF" }, { "R0dH", "GGG" }, { "SEhI", "HHH" }, { "SUlJ", "III" }, { "SkpK", "JJJ" },
+		{ "S0tL", "KKK" } };
+	const size_t n = sizeof(parts) / sizeof(parts[0]);
+	bool failed = true;
+	struct buf raw;
+
+	(void)state;
+	buf_init(&raw, 1 << 16);
+	buf_puts(&raw, "Content-Type: multipart/mixed; boundary=b\n\n");
+	for (size_t i = 0; i < n; i++)
+		buf_printf(
+		    &raw, "--b\nContent-Type: text/plain\nContent-Transfer-Encoding: base64\n\n%s\n", parts[i].encoded);
+	buf_puts(&raw, "--b--\n");
+	assert_true(buf_ok(&raw));
+	for (size_t at = 2; failed; at++) {
+		struct arena a;
+		struct mail m;
+		size_t known = 0;
+
+		arena_init(&a, MH_MAX_ARENA_BYTES);
+		a.fail_at = at;
+		assert_int_equal(mail_read(buf_span(&raw), NULL, &a, &m, NULL), MH_OK);
+		failed = a.fail_at == 0;
+		for (size_t i = 0; i < m.n_parts; i++)
+			for (size_t k = 0; k < n; k++) {
+				if (!span_starts(m.parts[i].source, span_of(parts[k].encoded)))
+					continue;
+				known++;
+				if (!span_starts(m.parts[i].text, span_of(parts[k].text)))
+					fail_msg("allocation %zu failed: part %zu has another's text", at, k);
+			}
+		/* Without memory for the boundary all is one text; else at most what was at it is missing. */
+		if (known != 0 && known + failed < n)
+			fail_msg("allocation %zu failed: %zu of %zu parts are left", at, known, n);
+		assert_true(failed || known == n);
+		arena_release(&a);
+	}
+	buf_release(&raw);
+}
+
 /* Every beginning of every mail is a mail. */
 static void
 test_cut(void **state)
@@ -342,6 +389,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_memory_of_many_parts),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_links_and_source),

@@ -111,12 +111,13 @@ text_read(struct mail_reader *r, const struct text_leaf *leaf, const struct mime
 	}
 
 	struct mail_part *parts = arena_grow(r->arena, m->parts, m->n_parts, &r->cap_parts, sizeof(*parts));
+	if (parts != NULL)
+		m->parts = parts; /* before the next thing that may fail: cap_parts speaks of it already */
 	if (parts == NULL || read_text(r, leaf, source, &part, NULL) != MH_OK) {
 		m->limits |= MAIL_LIMIT_MEMORY;
 		return;
 	}
 	if (part.cut)
 		m->limits |= MAIL_LIMIT_TEXT;
-	m->parts = parts;
 	m->parts[m->n_parts++] = part;
 }
