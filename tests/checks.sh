@@ -1,5 +1,5 @@
 #!/bin/sh
-# tests/checks.sh includes|calls|format|manuals|marks: what can be seen without running anything.
+# tests/checks.sh includes|calls|format|manuals|kinds|marks: what can be seen without running anything.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -36,11 +36,27 @@ manuals) # what warns or worse; STYLE asks for manuals that may not be installed
 			[ -f "mailhook/man/$page" ] || echo "no manual $page, and another speaks of it"
 		done | nothing
 	;;
+kinds) # README.md and mailhook.conf(5) name those that are compiled in and those of the worker, and no others
+	there=$({
+		sed -n 's/^\tkind *= *"\(.*\)"$/\1/p' parsers/*.notice
+		sed -n 's/^#define \(KIND_[A-Z]*\|CASE_UNRECOGNISED\|CASE_FLOOD\) "\(.*\)"$/\2/p' mailhook/work/*.h
+	} | sort)
+	{
+		sed -n '/^## What it reads/,/^## Put/s/^| `\([a-z.-]*\)`.*/\1/p' README.md | sort |
+			diff - /dev/fd/3 3<<-END | sed 's/^/README.md: /'
+			$there
+			END
+		sed -n '/^What mailhook reads by itself/,/^\.It Ic/s/^\.It Li \([a-z.-]*\)$/\1/p' mailhook/man/mailhook.conf.5 |
+			sort | diff - /dev/fd/3 3<<-END | sed 's/^/mailhook.conf.5: /'
+			$there
+			END
+	} | nothing
+	;;
 marks) # nothing is left for later
 	sources | xargs grep -nE '\b(TODO|FIXME|XXX)\b' | nothing
 	;;
 *)
-	echo 'usage: tests/checks.sh includes|calls|format|manuals|marks' >&2
+	echo 'usage: tests/checks.sh includes|calls|format|manuals|kinds|marks' >&2
 	exit 2
 	;;
 esac
