@@ -160,8 +160,8 @@ note_mechanism(struct session *s, const char *name)
 	s->oauthbearer = s->oauthbearer || strcasecmp(name, "OAUTHBEARER") == 0;
 }
 
-enum mh_status
-session_capability(struct session *s, struct mh_err *err)
+static enum mh_status
+read_capability(struct session *s, struct mh_err *err)
 {
 	struct buf command;
 	struct mailimap_connection_info *info = s->imap->imap_connection_info;
@@ -256,7 +256,7 @@ protect(struct session *s, SSL_CTX *trust, struct mh_err *err)
 
 	if (s->box->allow_plain || (s->at.loopback && s->box->ca_file == NULL))
 		return MH_OK;
-	enum mh_status status = session_capability(s, err);
+	enum mh_status status = read_capability(s, err);
 	if (status != MH_OK)
 		return status;
 	if (!s->starttls)
@@ -290,8 +290,9 @@ connect_to(struct session *s, SSL_CTX *trust, struct mh_err *err)
 	return status;
 }
 
-enum mh_status
-session_select(struct session *s, struct mh_err *err)
+/* Selects the folder, for its numbers of now. */
+static enum mh_status
+select_folder(struct session *s, struct mh_err *err)
 {
 	struct buf command;
 
@@ -333,17 +334,17 @@ open_session(struct session *s, SSL_CTX *trust, const char *libexec, struct mh_e
 	if (status == MH_OK)
 		status = connect_to(s, trust, err);
 	if (status == MH_OK)
-		status = session_capability(s, err);
+		status = read_capability(s, err);
 	if (status == MH_OK)
 		status = session_login(s, libexec, err);
 	if (status == MH_OK) {
 		s->imap->imap_state = MAILIMAP_STATE_AUTHENTICATED; /* libetpan did not see it */
-		status = session_capability(s, err);
+		status = read_capability(s, err);
 	}
 	if (status == MH_OK)
 		status = find_delimiter(s, err);
 	if (status == MH_OK)
-		status = session_select(s, err);
+		status = select_folder(s, err);
 	return status == MH_SKIP ? MH_BAD : status;
 }
 
@@ -374,11 +375,11 @@ open_over(struct session *s, struct mh_err *err)
 	if (status == MH_OK)
 		status = greeting(s, err);
 	if (status == MH_OK)
-		status = session_capability(s, err);
+		status = read_capability(s, err);
 	if (status == MH_OK)
 		status = find_delimiter(s, err);
 	if (status == MH_OK)
-		status = session_select(s, err);
+		status = select_folder(s, err);
 	return status == MH_SKIP ? MH_BAD : status;
 }
 

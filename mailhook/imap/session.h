@@ -42,9 +42,6 @@ enum mh_status session_over(
     const struct conf_mailbox *box, struct stream *stream, struct session **ret, struct mh_err *err);
 void session_free(struct session *s); /* without a LOGOUT: the server may hang */
 
-/* Selects the folder again, for its numbers of now. errors: as session_open */
-enum mh_status session_select(struct session *s, struct mh_err *err);
-
 /* One command to its end, built in a buffer of its own.
  *   in      what: for errors, "FETCH"; want: enum screen_want; answer_bytes: 0: MH_IMAP_ANSWER_BYTES
  *   errors  MH_SKIP the server said NO or BAD: code and words in session_screen(); MH_RETRY, MH_BAD, MH_LIMIT: the
@@ -70,6 +67,5 @@ enum mh_status session_login(struct session *s, const char *libexec, struct mh_e
  *   in      reply: what to send for the n-th "+" line, NULL: "*", which breaks off */
 enum mh_status session_talk(struct session *s, struct mh_span line,
     const char *(*reply)(void *user, unsigned nth, struct mh_span challenge), void *user, struct mh_err *err);
-enum mh_status session_capability(struct session *s, struct mh_err *err);
 
 #endif

@@ -348,12 +348,6 @@ stream_screen(struct stream *s)
 	return &s->screen;
 }
 
-int
-stream_fd(const struct stream *s)
-{
-	return s->fd;
-}
-
 bool
 stream_is_tls(const struct stream *s)
 {

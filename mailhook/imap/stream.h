@@ -29,7 +29,6 @@ void stream_free(struct stream *s);
 /* What libetpan reads and writes. It stays ours: mailstream_close and mailimap_logout must not be called. */
 mailstream *stream_mail(struct stream *s);
 struct screen *stream_screen(struct stream *s);
-int stream_fd(const struct stream *s);
 
 /* Begins a command: its limits, and how long it may take from now on to its end. */
 void stream_begin(struct stream *s, const struct screen_limits *limits, int deadline_ms);
