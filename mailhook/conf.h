@@ -167,7 +167,4 @@ int conf_expect_s(const struct conf *c, const char *rule, const char *kind);
 
 bool conf_duration(const char *text, int64_t *ret_s); /* "90", "90s", "15m", "6h", "3d" */
 
-/* state_dir by a line scan of a file that does not parse; MH_SKIP where no line has it. (conf_scan.c: no libconfuse) */
-enum mh_status conf_scan_state_dir(const char *path, struct arena *a, const char **ret, struct mh_err *err);
-
 #endif

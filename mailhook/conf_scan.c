@@ -104,18 +104,3 @@ conf_scan_text(struct mh_span text, struct arena *a)
 		return NULL;
 	return copy.p;
 }
-
-enum mh_status
-conf_scan_state_dir(const char *path, struct arena *a, const char **ret, struct mh_err *err)
-{
-	struct mh_span text;
-	const enum mh_status s = conf_slurp(path, a, &text, err);
-
-	if (s != MH_OK)
-		return s == MH_SKIP ? mh_fail(err, MH_RETRY, "%s: does not exist", path) : s;
-	const char *dir = conf_scan_text(text, a);
-	if (dir == NULL)
-		return mh_fail(err, MH_SKIP, "%s: no line names state_dir", path);
-	*ret = dir;
-	return MH_OK;
-}
