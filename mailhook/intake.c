@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -17,9 +16,9 @@
 #include "mailhook/durable.h"
 #include "mailhook/fd.h"
 #include "mailhook/intake.h"
+#include "mailhook/random.h"
 
-#define NAME_BYTES 64 /* as struct intake_list has it */
-#define RANDOM_BYTES 16
+#define NAME_BYTES 64                                    /* as struct intake_list has it */
 #define MAX_HEAD_BYTES (3 * MH_MAX_ENVELOPE_BYTES + 100) /* each byte of the sender may take three */
 #define MAX_FILE_BYTES ((size_t)MH_MAX_MESSAGE_BYTES + MAX_HEAD_BYTES)
 #define STALE_S 3600
@@ -59,13 +58,10 @@ is_tmp_name(const char *name)
 static enum mh_status
 make_names(char tmp[NAME_BYTES], char msg[NAME_BYTES], struct mh_err *err)
 {
-	unsigned char bytes[RANDOM_BYTES];
-	char hex[2 * RANDOM_BYTES + 1];
+	char hex[RANDOM_HEX];
 
-	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-		return mh_fail_errno(err, MH_RETRY, "no random bytes");
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+	if (random_hex(hex, err) != MH_OK)
+		return MH_RETRY;
 	(void)snprintf(tmp, NAME_BYTES, ".%s.tmp", hex);
 	(void)snprintf(msg, NAME_BYTES, "%s.msg", hex);
 	return MH_OK;

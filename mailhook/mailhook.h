@@ -54,6 +54,8 @@ hex_digit(char c) /* -1: none */
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+void hex_put(char *dst, const unsigned char *bytes, size_t n); /* 2n digits, lower case, and a NUL */
+
 bool utf8_valid(struct mh_span s);
 bool utf8_text(struct mh_span s);       /* valid and without NUL */
 size_t utf8_sequence(struct mh_span s); /* length of the well-formed sequence (Unicode table 3-7) s starts with, or 0 */

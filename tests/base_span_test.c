@@ -1,4 +1,5 @@
 /* base_span_test.c: spans and UTF-8. */
+#include "mailhook/random.h"
 #include "tests/exact.h"
 
 /* -- spans -------------------------------------------------------------------------------------------------------- */
@@ -198,6 +199,43 @@ test_find_everywhere(void **state)
 	}
 }
 
+static void
+test_hex_put(void **state)
+{
+	static const struct {
+		const char *name, *want;
+		unsigned char bytes[4];
+		size_t n;
+	} rows[] = {
+		{ "none", "", { 0 }, 0 },
+		{ "leading zeros stay", "000f", { 0x00, 0x0F }, 2 },
+		{ "lower case", "abcdef", { 0xAB, 0xCD, 0xEF }, 3 },
+		{ "every digit's end", "01f09aff", { 0x01, 0xF0, 0x9A, 0xFF }, 4 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *got = malloc(2 * rows[i].n + 1);
+
+		assert_non_null(got);
+		hex_put(got, rows[i].bytes, rows[i].n);
+		expect_span(rows[i].name, span_of(got), span_of(rows[i].want));
+		free(got);
+	}
+}
+
+static void
+test_random_hex(void **state)
+{
+	char one[RANDOM_HEX], two[RANDOM_HEX];
+
+	(void)state;
+	assert_int_equal(random_hex(one, NULL), MH_OK);
+	assert_int_equal(random_hex(two, NULL), MH_OK);
+	assert_int_equal(strspn(one, "0123456789abcdef"), RANDOM_HEX - 1);
+	assert_string_not_equal(one, two);
+}
+
 /* -- UTF-8 -------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -333,6 +371,8 @@ main(void)
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_find_everywhere),
+		cmocka_unit_test(test_hex_put),
+		cmocka_unit_test(test_random_hex),
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_utf8_misleads),
 		cmocka_unit_test(test_utf8_cut),

@@ -15,18 +15,6 @@ drop_cipher(EVP_CIPHER_CTX **c)
 	EVP_CIPHER_CTX_free(*c); /* zeroes what it held */
 }
 
-static void
-put_hex(const unsigned char *bytes, size_t n, char *dst)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < n; i++) {
-		dst[2 * i] = digits[bytes[i] >> 4];
-		dst[2 * i + 1] = digits[bytes[i] & 15];
-	}
-	dst[2 * n] = '\0';
-}
-
 /* False: s is not n bytes in hex. */
 static bool
 read_hex(struct mh_span s, unsigned char *dst, size_t n)
@@ -51,7 +39,7 @@ seal_digest(struct mh_span s, char ret[65], struct mh_err *err)
 
 	if (EVP_Digest(s.p == NULL ? "" : s.p, s.n, bytes, &n, EVP_sha256(), NULL) != 1 || n != sizeof(bytes))
 		return mh_fail(err, MH_RETRY, "no memory for a digest");
-	put_hex(bytes, sizeof(bytes), ret);
+	hex_put(ret, bytes, sizeof(bytes));
 	return MH_OK;
 }
 
@@ -114,11 +102,11 @@ seal_put(const struct seal_key *k, struct mh_span bound, struct mh_span plain, s
 		return mh_fail(err, MH_RETRY, "a secret could not be sealed");
 	buf_puts(out, k->id);
 	buf_putc(out, ':');
-	put_hex(nonce, NONCE_BYTES, hex);
+	hex_put(hex, nonce, NONCE_BYTES);
 	buf_puts(out, hex);
-	put_hex(tag, TAG_BYTES, hex);
+	hex_put(hex, tag, TAG_BYTES);
 	buf_puts(out, hex);
-	put_hex(sealed, (size_t)n, hex);
+	hex_put(hex, sealed, (size_t)n);
 	buf_puts(out, hex);
 	return buf_ok(out) ? MH_OK : mh_fail(err, MH_RETRY, "no memory for a sealed secret");
 }

@@ -179,7 +179,6 @@ token_assertion(const struct token_conf *c, int64_t now, struct buf *out, struct
 void
 token_digest(const struct mh_span *parts, size_t n_parts, char ret[TOKEN_ID])
 {
-	static const char hex[] = "0123456789abcdef";
 	unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
 	unsigned n = 0;
 	MH_AUTO(drop_md) EVP_MD_CTX *m = EVP_MD_CTX_new();
@@ -192,11 +191,6 @@ token_digest(const struct mh_span *parts, size_t n_parts, char ret[TOKEN_ID])
 		     EVP_DigestUpdate(m, parts[i].p == NULL ? "" : parts[i].p, parts[i].n) == 1;
 	}
 	ret[0] = '\0';
-	if (!ok || EVP_DigestFinal_ex(m, digest, &n) != 1)
-		return;
-	for (size_t i = 0; i < SHA256_BYTES; i++) {
-		ret[2 * i] = hex[digest[i] >> 4];
-		ret[2 * i + 1] = hex[digest[i] & 15];
-	}
-	ret[TOKEN_ID - 1] = '\0';
+	if (ok && EVP_DigestFinal_ex(m, digest, &n) == 1)
+		hex_put(ret, digest, SHA256_BYTES);
 }

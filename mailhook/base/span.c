@@ -123,6 +123,18 @@ span_word(struct mh_span *s)
 	return w;
 }
 
+void
+hex_put(char *dst, const unsigned char *bytes, size_t n)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++) {
+		dst[2 * i] = digits[bytes[i] >> 4];
+		dst[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	dst[2 * n] = '\0';
+}
+
 size_t
 utf8_sequence(struct mh_span s)
 {

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "mailhook/clock.h"
@@ -19,22 +18,6 @@
 #define FIRST_WORD_MS 20000 /* with once: nobody knows whose they are */
 
 /* -- its life ------------------------------------------------------------------------------------------------------ */
-
-static bool
-make_life(char dst[33])
-{
-	static const char hex[] = "0123456789abcdef";
-	unsigned char bytes[16];
-
-	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-		return false;
-	for (size_t i = 0; i < sizeof(bytes); i++) {
-		dst[2 * i] = hex[bytes[i] >> 4];
-		dst[2 * i + 1] = hex[bytes[i] & 15];
-	}
-	dst[32] = '\0';
-	return true;
-}
 
 static enum mh_status
 make_boxes(struct leases *l, const struct imap *im, struct slot *slots, struct mh_err *err)
@@ -68,8 +51,8 @@ leases_new(const struct imap *im, struct slot *slots, bool once, const sigset_t 
 	l->began_ms = clock_boot_ms();
 	lease_pipe_init(&l->pipe);
 	enum mh_status status = make_boxes(l, im, slots, err);
-	if (status == MH_OK && !make_life(l->life))
-		status = mh_fail(err, MH_RETRY, "no random bytes");
+	if (status == MH_OK)
+		status = random_hex(l->life, err);
 	if (status == MH_OK)
 		*ret = l;
 	else

@@ -5,6 +5,7 @@
 #include "mailhook/imap/lease_pipe.h"
 #include "mailhook/imap/lease_times.h"
 #include "mailhook/imap/leases.h"
+#include "mailhook/random.h"
 
 #define LEASES_START_FIRST_MS 250 /* before the other side is started again */
 
@@ -31,7 +32,7 @@ struct leases {
 	bool once;
 	sigset_t before;
 	struct lease_times times;
-	char life[33];
+	char life[RANDOM_HEX];
 	struct lease_pipe pipe; /* own */
 	int64_t start_ms, back_off_ms, began_ms;
 	int64_t asked;     /* the last question */

@@ -8,11 +8,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "mailhook/clock.h"
 #include "mailhook/imap/report.h"
+#include "mailhook/random.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/child.h"
 #include "mailhook/work/commands.h"
@@ -77,13 +77,10 @@ speed(int64_t since_ms)
 static enum mh_status
 make_mark(struct drill *d, struct mh_err *err)
 {
-	unsigned char random[16];
-	char hex[33];
+	char hex[RANDOM_HEX];
 
-	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-		return mh_fail_errno(err, MH_RETRY, "no random bytes");
-	for (size_t i = 0; i < sizeof(random); i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", random[i]);
+	if (random_hex(hex, err) != MH_OK)
+		return MH_RETRY;
 	(void)snprintf(d->mark, sizeof(d->mark), "<mailhook-drill.%s@localhost>", hex);
 	return ledger_meta_set(d->w.db, LEDGER_META_DRILL, d->mark, err);
 }

@@ -29,17 +29,12 @@ add_field(EVP_MD_CTX *ctx, struct mh_span s)
 static bool
 finish(EVP_MD_CTX *ctx, char ret[DIGEST_HEX])
 {
-	static const char hex[] = "0123456789abcdef";
 	unsigned char sum[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
 
 	if (EVP_DigestFinal_ex(ctx, sum, &n) != 1 || n * 2 + 1 != DIGEST_HEX)
 		return false;
-	for (size_t i = 0; i < n; i++) {
-		ret[2 * i] = hex[sum[i] >> 4];
-		ret[2 * i + 1] = hex[sum[i] & 15];
-	}
-	ret[DIGEST_HEX - 1] = '\0';
+	hex_put(ret, sum, n);
 	return true;
 }
 

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "mailhook/durable.h"
 #include "mailhook/imap/report.h"
 #include "mailhook/json.h"
+#include "mailhook/random.h"
 #include "mailhook/work/ledger/leases.h"
 #include "mailhook/work/ledger/nodes.h"
 
@@ -21,6 +21,8 @@
 #define NODE_ARENA_BYTES ((size_t)8 << 20)
 #define REPORT_BYTES 65536
 #define CLOCK_OFF_S 60 /* from the server's: more than a slow answer makes */
+
+_Static_assert(WORK_LIFE_BYTES == RANDOM_HEX, "a life is such digits");
 
 int
 node_beat_s(void)
@@ -55,21 +57,6 @@ host_name(char dst[WORK_NODE_BYTES])
 			*p = '-';
 }
 
-static enum mh_status
-random_hex(char *dst, size_t digits, struct mh_err *err)
-{
-	static const char hex[] = "0123456789abcdef";
-	unsigned char bytes[WORK_LIFE_BYTES];
-
-	if (getrandom(bytes, digits / 2, 0) != (ssize_t)(digits / 2))
-		return mh_fail(err, MH_RETRY, "no random bytes for the name of a process");
-	for (size_t i = 0; i < digits / 2; i++) {
-		dst[2 * i] = hex[bytes[i] >> 4];
-		dst[2 * i + 1] = hex[bytes[i] & 15];
-	}
-	return MH_OK;
-}
-
 static void
 set_owner(struct work *w)
 {
@@ -79,7 +66,7 @@ set_owner(struct work *w)
 enum mh_status
 node_name(struct work *w, struct mh_err *err)
 {
-	const enum mh_status status = random_hex(w->life, WORK_LIFE_BYTES - 1, err);
+	const enum mh_status status = random_hex(w->life, err);
 
 	if (w->conf->node == NULL)
 		host_name(w->node);
@@ -156,13 +143,13 @@ write_kin(const char *path, const char kin[KIN_DIGITS], struct mh_err *err)
 enum mh_status
 node_settle(struct work *w, struct mh_err *err)
 {
-	char path[4096], kin[KIN_DIGITS];
+	char path[4096], kin[RANDOM_HEX];
 	enum mh_status status = MH_OK;
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/node.id", w->conf->state_dir) >= sizeof(path))
 		return mh_fail(err, MH_BAD, "node.id: the name of state_dir is too long");
 	if (!read_kin(path, kin)) {
-		status = random_hex(kin, KIN_DIGITS, err);
+		status = random_hex(kin, err);
 		if (status == MH_OK)
 			status = write_kin(path, kin, err);
 	}

@@ -46,17 +46,12 @@ newer(int64_t schema, struct mh_err *err)
 static enum mh_status
 make_random(struct db *db, const char *name, struct mh_err *err)
 {
-	static const char hex[] = "0123456789abcdef";
 	unsigned char bytes[16];
 	char text[2 * sizeof(bytes) + 1];
 
 	if (RAND_bytes(bytes, sizeof(bytes)) != 1)
 		return mh_fail(err, MH_RETRY, "no random bytes for the ledger");
-	for (size_t i = 0; i < sizeof(bytes); i++) {
-		text[2 * i] = hex[bytes[i] >> 4];
-		text[2 * i + 1] = hex[bytes[i] & 15];
-	}
-	text[sizeof(text) - 1] = '\0';
+	hex_put(text, bytes, sizeof(bytes));
 	return ledger_meta_set(db, name, text, err);
 }
 
