@@ -55,7 +55,6 @@ struct loop {
 	bool only_late;           /* the last round failed for nothing but such files */
 	int lock, signals, watch; /* -1: none */
 	int stop;                 /* the signals that end us alone: for who waits elsewhere, and never read */
-	int wd_intake;
 	bool stopping, stop_now;
 	int64_t stop_at_ms;
 	bool trouble; /* the last round failed; said once until it goes well again */
@@ -103,7 +102,7 @@ open_watch(struct loop *l)
 		log_event(LOG_WARNING, "watch", NULL, "no inotify: the intake is looked at once a minute");
 		return;
 	}
-	l->wd_intake = inotify_add_watch(l->watch, l->w->conf->intake_dir, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
+	(void)inotify_add_watch(l->watch, l->w->conf->intake_dir, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
 	(void)inotify_add_watch(l->watch, l->w->conf->state_dir, IN_CLOSE_WRITE | IN_ONLYDIR);
 	if (clock == NULL)
 		return;

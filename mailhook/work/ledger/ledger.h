@@ -59,7 +59,7 @@ struct message_row {
 	enum trust_level trust;
 	const char *trust_by, *trust_steps, *reply_to, *refs;
 	bool automatic, list, quarantined;
-	int64_t copies, bytes;
+	int64_t bytes;
 };
 struct notice_row {
 	int64_t id, message_id, case_id;
@@ -84,7 +84,7 @@ enum mh_status ledger_message_get(
 enum mh_status ledger_message_unread(struct db *db, int64_t after, int64_t *ret_id, struct mh_err *err);
 enum mh_status ledger_message_raw(
     struct db *db, int64_t id, struct buf *ret, struct mh_err *err); /* MH_SKIP: not kept */
-/* raw.p == NULL: the bytes are not kept. m->id and m->copies are not read. */
+/* raw.p == NULL: the bytes are not kept. m->id is not read. */
 enum mh_status ledger_message_add(
     struct db *db, const struct message_row *m, struct mh_span raw, int64_t *ret_id, struct mh_err *err);
 enum mh_status ledger_message_copied(struct db *db, int64_t id, struct mh_err *err);

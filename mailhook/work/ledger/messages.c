@@ -3,7 +3,7 @@
 
 #define MESSAGE_COLUMNS                                                                                                \
 	"id, digest, received, envelope_from, message_id, sender, subject, verdict, reason, parser, trust, trust_by, " \
-	"trust_steps, reply_to, refs, automatic, list, quarantined, copies, bytes"
+	"trust_steps, reply_to, refs, automatic, list, quarantined, bytes"
 #define NOTICE_COLUMNS                                                                                                 \
 	"id, message_id, case_id, kind, account, region, resource, event, expires, precision, days_stated, trust, "    \
 	"seen"
@@ -32,8 +32,7 @@ read_message_row(struct db_rows *rows, struct arena *a, struct message_row *ret,
 	m.automatic = db_get_int(rows, 15) != 0;
 	m.list = db_get_int(rows, 16) != 0;
 	m.quarantined = db_get_int(rows, 17) != 0;
-	m.copies = db_get_int(rows, 18);
-	m.bytes = db_get_int(rows, 19);
+	m.bytes = db_get_int(rows, 18);
 	if (r.status == MH_OK)
 		*ret = m;
 	return r.status;
