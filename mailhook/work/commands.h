@@ -2,8 +2,6 @@
 #ifndef MAILHOOK_WORK_COMMANDS_H
 #define MAILHOOK_WORK_COMMANDS_H
 
-#include <sys/types.h>
-
 #include "mailhook/cli.h"
 #include "mailhook/json.h"
 #include "mailhook/work/ledger/upkeep.h"
@@ -103,8 +101,6 @@ int steer_case(const struct options *o, steer_how *how, void *user);
 
 /* Who steers, for the history: see the head of who.c for whom to believe. */
 void who_steers(char *dst, size_t dst_bytes);
-/* The same from given facts: the kernel's loginuid, the real user, and SUDO_USER; NULL: there is none. */
-void who_from(const char *loginuid, uid_t uid, const char *sudo_user, char *dst, size_t dst_bytes);
 /* What is paused, for status, list and show (cmd_pause.c): one line each; c: only what touches that case, or NULL. */
 enum mh_status pause_lines(struct work *w, const struct case_row *c, struct buf *out, struct mh_err *err);
 /* The same as a list "paused" of j; without a ledger it is empty. */

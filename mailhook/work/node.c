@@ -30,8 +30,9 @@ node_beat_s(void)
 	return ledger_lease_s() < 6 ? 1 : ledger_lease_s() / 6;
 }
 
-int
-node_same_s(void)
+/* For how long after its sign of life another worker of its name is kept out. 30 s, or less as above. */
+static int
+same_s(void)
 {
 	return ledger_lease_s() / 2;
 }
@@ -196,8 +197,7 @@ node_enter(struct work *w, int64_t *ret_seen, int64_t *ret_ago_s, struct mh_err 
 		.report = "{}" };
 
 	if (status == MH_OK)
-		status =
-		    ledger_node_enter(w->db, &n, (struct mh_span){ w->life, KIN_DIGITS }, now - node_same_s(), err);
+		status = ledger_node_enter(w->db, &n, (struct mh_span){ w->life, KIN_DIGITS }, now - same_s(), err);
 	if (status != MH_SKIP)
 		return status;
 	status = last_seen(w, now, ret_seen, err);

@@ -7,10 +7,9 @@
 
 #include "mailhook/work/work.h"
 
-/* By the ledger's clock: how often the worker gives a sign of life, for how long after one another worker of its name is
- * kept out, and when it counts as silent. 10, 30 and 60 s, or less where a test has shorter leases. */
+/* By the ledger's clock: how often the worker gives a sign of life, and when it counts as silent. 10 and 60 s, or less where
+ * a test has shorter leases. */
 int node_beat_s(void);
-int node_same_s(void);
 int node_silent_s(void);
 
 /* Sets node, life and owner of w: the name is the configuration's, else the host's; the life is this process's. */

@@ -43,7 +43,8 @@ name_of(uid_t uid, char *dst, size_t dst_bytes)
 		(void)mh_escape(dst, dst_bytes, span_of(pw->pw_name));
 }
 
-void
+/* From given facts: the kernel's loginuid, the real user, and SUDO_USER; NULL: there is none. */
+static void
 who_from(const char *loginuid, uid_t uid, const char *sudo_user, char *dst, size_t dst_bytes)
 {
 	char name[40], hint[40];

@@ -73,10 +73,9 @@ enum mh_status pg_describe(struct db *db, struct buf *ret, struct mh_err *err);
 void pg_result_drop(PGresult **r); /* for MH_AUTO */
 /* Sends statements without parameters and waits for all their answers. *ret: the first that failed, else the last. */
 enum mh_status pg_simple(struct pg *pg, const char *sql, PGresult **ret, struct mh_err *err);
-/* Waits for the answers to what was sent. Errors of both: pg_word. */
+/* Waits for the answers to what was sent.
+ *   errors  of both: MH_RETRY, MH_BAD as db.h has them; what kind it was stands in pg */
 enum mh_status pg_answer(struct pg *pg, bool sent, PGresult **ret, struct mh_err *err);
-/* Words a result that failed, r == NULL: the connection's own trouble, and remembers of what kind it was. */
-enum mh_status pg_word(struct pg *pg, const PGresult *r, struct mh_err *err);
 /* A server that was restarted while nothing was asked: noticed before anything is asked of it. */
 bool pg_alive(struct pg *pg);
 

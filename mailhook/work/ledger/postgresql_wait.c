@@ -63,8 +63,9 @@ one_line(const char *words, char *dst, size_t dst_bytes)
 	}
 }
 
-enum mh_status
-pg_word(struct pg *pg, const PGresult *r, struct mh_err *err)
+/* Words a result that failed, r == NULL: the connection's own trouble, and remembers of what kind it was. */
+static enum mh_status
+word(struct pg *pg, const PGresult *r, struct mh_err *err)
 {
 	const char *state = r == NULL ? NULL : PQresultErrorField(r, PG_DIAG_SQLSTATE);
 	const char *words = r == NULL ? NULL : PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
@@ -157,11 +158,11 @@ pg_answer(struct pg *pg, bool sent, PGresult **ret, struct mh_err *err)
 
 	pg->first[0] = '\0';
 	if (!sent || !send_all(pg, last_ms))
-		return pg_word(pg, NULL, err);
+		return word(pg, NULL, err);
 	for (;;) {
 		while (PQisBusy(pg->conn))
 			if (!wait_for(pg, POLLIN, until(pg, last_ms)))
-				return pg_word(pg, NULL, err);
+				return word(pg, NULL, err);
 		PGresult *r = PQgetResult(pg->conn);
 		if (r == NULL)
 			break;
@@ -179,7 +180,7 @@ pg_answer(struct pg *pg, bool sent, PGresult **ret, struct mh_err *err)
 			break; /* no statement of ours asks for that: nothing to be talked over with this server */
 	}
 	if (kept == NULL || failed)
-		return pg_word(pg, kept, err);
+		return word(pg, kept, err);
 	*ret = kept;
 	kept = NULL;
 	return MH_OK;
