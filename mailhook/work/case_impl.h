@@ -17,6 +17,8 @@ struct take { /* one message on its way in, inside its transaction */
 	struct taken ret;
 };
 
+/* Errors of all: those of db.h. */
+
 /* The case that n speaks of, or a new one; n gets its id and case. */
 enum mh_status case_place(struct take *t, struct notice_row *n, struct mh_err *err);
 /* What a notice that is in the ledger changes in its case. */

@@ -418,7 +418,7 @@ turn_of(struct work *w, const struct job_row *j, const struct job_rows *jobs, in
 	return turn;
 }
 
-/* True where something changed that others may have waited for. */
+/* *ret_again: a job ended for good, which others may have waited for. */
 static enum mh_status
 settle_one(
     struct work *w, struct job_row *j, const struct job_rows *jobs, int64_t now, bool *ret_again, struct mh_err *err)

@@ -12,6 +12,8 @@
 #include "mailhook/work/ledger/leases.h"
 #include "mailhook/work/work.h"
 
+/* Errors of all: those of db.h, among them MH_BAD where a case's actions are not a list of names. */
+
 #define JOB_RETRY_MIN_S 60
 #define JOB_RETRY_MAX_S 21600
 #define JOB_REPLY_PATIENCE_S 300 /* a reply waits so long for an earlier job that is being retried */

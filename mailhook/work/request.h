@@ -6,6 +6,8 @@
 
 #define REQUEST_MAX_BYTES ((size_t)1 << 20)
 
+/* Errors of all: those of db.h, among them MH_RETRY no memory. */
+
 /* A job's request: facts of the best-trusted notice only, no bytes of the mail.
  *   in      deadline: when the action will be stopped; by: with the verb input, the person at the terminal; else NULL
  *   out     out: one line without its end

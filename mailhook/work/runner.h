@@ -8,6 +8,8 @@
 
 struct runner;
 
+/* Errors of all, where a line says no more: those of db.h. */
+
 enum mh_status runner_new(struct work *w, struct runner **ret, struct mh_err *err);
 void runner_free(struct runner *r); /* what still runs is killed and stays "running" in the ledger: see runner_stop */
 

@@ -36,6 +36,8 @@ struct runner {
 	struct fence *fence; /* own; NULL with a local ledger: there a lease ends with its worker */
 };
 
+/* Errors of all, where a line says no more: those of db.h. */
+
 struct running *runner_free_place(struct runner *r); /* NULL: there is none */
 void runner_clear(struct running *p);                /* kills what runs there */
 /* A line of the log about what runs there. */

@@ -297,8 +297,8 @@ state_json(struct work *w, const struct state *s, struct buf *out, struct mh_err
 }
 
 struct metric {
-	const char *name, *type, *help;
-	const char *label; /* NULL: none, or the same family's next value: then help is NULL too */
+	const char *name, *type, *help; /* type and help NULL: another value of the family above */
+	const char *label;              /* NULL: none */
 	int64_t value;
 };
 

@@ -4,6 +4,9 @@
 
 #include "mailhook/work/work.h"
 
+/* Errors of all: those of db.h; of mark_look and mark_write also MH_RETRY the mark's file cannot be written, MH_BAD its name
+ * is too long. */
+
 /* Whether the ledger is the one that was at work here. Where it is another one or an older copy, everything is paused, and
  * open effects wait for approval. Harmless beside a worker that is at work. */
 enum mh_status mark_look(struct work *w, int64_t now, struct mh_err *err);
