@@ -35,6 +35,11 @@ manuals) # what warns or worse; STYLE asks for manuals that may not be installed
 		while read -r page; do
 			[ -f "mailhook/man/$page" ] || echo "no manual $page, and another speaks of it"
 		done | nothing
+	for page in mailhook/man/mailhook[.-]*.[2-8]; do # and mailhook(1) leads to each
+		name=${page##*/}
+		sed -n '/^\.Sh SEE ALSO/,$p' mailhook/man/mailhook.1 | grep -q "^\.Xr ${name%.*} ${name##*.}" ||
+			echo "mailhook.1: SEE ALSO lacks $name"
+	done | nothing
 	;;
 kinds) # README.md and mailhook.conf(5) name those that are compiled in and those of the worker, and no others
 	there=$({
