@@ -33,6 +33,9 @@ struct front_options {
 /* Reads the options of a command. flags: those which it has of "s" (--sender), "e" (--explain), "j" (--json), "p" (paths). */
 enum mh_status front_options(int argc, char **argv, const char *flags, struct front_options *ret, struct mh_err *err);
 
+/* Says a line on standard error, as whoever reads a configuration or definitions wants it said. user: none */
+void front_complain(void *user, const char *line);
+
 /* -- the envelope sender: front_sender.c -------------------------------------------------------------------------- */
 
 /* Who the mail server says the message is from. MH_NONE: nobody said so; empty: the empty sender <>. */

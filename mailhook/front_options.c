@@ -1,4 +1,5 @@
-/* front_options.c: the few options of the face, read without getopt, whose messages a mail server would hand on. */
+/* front_options.c: the few options of the face, read without getopt, whose messages a mail server would hand on; and how the
+ * face complains. */
 #include <string.h>
 
 #include "mailhook/front.h"
@@ -54,4 +55,11 @@ front_options(int argc, char **argv, const char *flags, struct front_options *re
 		return mh_fail(err, MH_BAD, "%s: takes no path", argv[0]);
 	*ret = o;
 	return MH_OK;
+}
+
+void
+front_complain(void *user, const char *line)
+{
+	(void)user;
+	(void)fprintf(stderr, "mailhook: %s\n", line);
 }

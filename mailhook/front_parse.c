@@ -31,18 +31,11 @@ struct parse {
 	int code;
 };
 
-static void
-complain(void *user, const char *line)
-{
-	(void)user;
-	(void)fprintf(stderr, "mailhook: %s\n", line);
-}
-
 /* Stops everything with an exit code. */
 static bool
 stop(struct parse *p, int code, const char *why)
 {
-	complain(NULL, why);
+	front_complain(NULL, why);
 	p->code = code;
 	return false;
 }
@@ -150,12 +143,12 @@ definitions_of(const char *config, struct definitions *d, struct mh_err *err)
 {
 	struct conf *conf = NULL;
 
-	const enum mh_status st = conf_load(config, config == NULL ? NULL : complain, NULL, &conf, err);
+	const enum mh_status st = conf_load(config, config == NULL ? NULL : front_complain, NULL, &conf, err);
 	if (conf != NULL) {
 		struct mh_err folder = { 0 };
 
-		if (definitions_add_folder(d, conf->definitions_dir, complain, NULL, &folder) == MH_RETRY)
-			complain(NULL, folder.text);
+		if (definitions_add_folder(d, conf->definitions_dir, front_complain, NULL, &folder) == MH_RETRY)
+			front_complain(NULL, folder.text);
 	}
 	conf_free(conf);
 	return config == NULL ? MH_OK : st;
@@ -209,13 +202,13 @@ front_parse(int argc, char **argv)
 	struct mh_err err = { 0 };
 
 	if (front_options(argc, argv, "ejp", &o, &err) != MH_OK) {
-		complain(NULL, err.text);
+		front_complain(NULL, err.text);
 		return CLI_USAGE;
 	}
 
 	struct definitions *d = definitions_new();
 	if (d == NULL) {
-		complain(NULL, "no memory for the definitions");
+		front_complain(NULL, "no memory for the definitions");
 		return CLI_LATER;
 	}
 	arena_init(&p.arena, MH_BATCH * (size_t)MH_MAX_ANSWER_BYTES * 2);
@@ -228,7 +221,7 @@ front_parse(int argc, char **argv)
 	};
 	if (definitions_of(o.config, d, &err) != MH_OK) {
 		if (err.code == MH_RETRY)
-			complain(NULL, err.text);
+			front_complain(NULL, err.text);
 		p.code = CLI_USAGE;
 	} else if (open_lanes(&p, &reader, &err) != MH_OK) {
 		(void)stop(&p, CLI_LATER, err.text);

@@ -28,13 +28,6 @@ struct trial {
 	size_t count[RESULTS];
 };
 
-static void
-complain(void *user, const char *line)
-{
-	(void)user;
-	(void)fprintf(stderr, "mailhook: %s\n", line);
-}
-
 /* -- comparing ---------------------------------------------------------------------------------------------------- */
 
 static bool
@@ -105,7 +98,7 @@ trouble(void *user, const char *path, const struct mh_err *err)
 
 	(void)user;
 	(void)snprintf(line, sizeof(line), "%s: %s", mh_escape(name, sizeof(name), span_of(path)), err->text);
-	complain(NULL, line);
+	front_complain(NULL, line);
 }
 
 /* What stands in a file beside the mail. MH_SKIP: there is no such file. */
@@ -161,7 +154,7 @@ read_mail(struct trial *t, const char *path)
 	if (sandbox_read(&t->reader, (struct mh_span){ t->room, t->n }, &a, &r, &err) != MH_OK)
 		trouble(NULL, path, &err);
 	else if (!reading_render(&r, path, &line) || (j = json_parse(buf_span(&line), &err)) == NULL)
-		complain(NULL, "no memory for the answer");
+		front_complain(NULL, "no memory for the answer");
 	buf_release(&line);
 	arena_release(&a);
 	return j;
@@ -266,11 +259,11 @@ front_test_notice(int argc, char **argv)
 	int code = CLI_USAGE;
 
 	if (front_options(argc, argv, "jp", &o, &err) != MH_OK) {
-		complain(NULL, err.text);
+		front_complain(NULL, err.text);
 		return CLI_USAGE;
 	}
 	if (o.n_paths != 2) {
-		complain(NULL, "test-notice: a definition and a folder of mails are needed");
+		front_complain(NULL, "test-notice: a definition and a folder of mails are needed");
 		return CLI_USAGE;
 	}
 
@@ -279,13 +272,13 @@ front_test_notice(int argc, char **argv)
 	t.json = o.json;
 	t.reader = (struct reader){ .parser = front_parser(), .parser_state = d };
 	if (d == NULL || t.room == NULL) {
-		complain(NULL, "no memory");
+		front_complain(NULL, "no memory");
 		code = CLI_LATER;
-	} else if (definitions_add_file(d, o.paths[0], complain, NULL, &err) == MH_OK &&
-		   definitions_probe(d, complain, NULL, &slow, &err) == MH_OK && slow == 0) {
+	} else if (definitions_add_file(d, o.paths[0], front_complain, NULL, &err) == MH_OK &&
+		   definitions_probe(d, front_complain, NULL, &slow, &err) == MH_OK && slow == 0) {
 		code = try_folder(&t, o.paths[1]);
 	} else if (err.code == MH_RETRY) {
-		complain(NULL, err.text);
+		front_complain(NULL, err.text);
 		code = CLI_LATER;
 	}
 	free(t.room);

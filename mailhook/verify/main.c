@@ -27,13 +27,6 @@ struct verify {
 	int code;
 };
 
-static void
-complain(void *user, const char *line)
-{
-	(void)user;
-	(void)fprintf(stderr, "mailhook: %s\n", line);
-}
-
 static bool
 print(const struct verify_answer *v, const char *source, struct mh_err *err)
 {
@@ -91,7 +84,7 @@ add(void *user, size_t n, const char *source)
 	arena_reset(&v->arena);
 	if (one(v, raw, source, &err) == MH_OK)
 		return true;
-	complain(NULL, err.text);
+	front_complain(NULL, err.text);
 	v->code = CLI_LATER;
 	return false;
 }
@@ -116,7 +109,7 @@ prepare(struct verify *v, const char *config, struct mh_err *err)
 		return false;
 	}
 	v->self[n] = '\0';
-	const enum mh_status status = conf_load(config, complain, NULL, &v->conf, err);
+	const enum mh_status status = conf_load(config, front_complain, NULL, &v->conf, err);
 	if (status != MH_OK) {
 		v->code = CLI_USAGE;
 		return false;
@@ -128,7 +121,7 @@ prepare(struct verify *v, const char *config, struct mh_err *err)
 		return false;
 	}
 	v->reader = (struct reader){ .parser = &definition_parser, .parser_state = v->definitions };
-	if (definitions_add_folder(v->definitions, v->conf->definitions_dir, complain, NULL, err) != MH_RETRY)
+	if (definitions_add_folder(v->definitions, v->conf->definitions_dir, front_complain, NULL, err) != MH_RETRY)
 		return true;
 	return false;
 }
@@ -143,13 +136,13 @@ verify_command(int argc, char **argv)
 	bool go_on = true;
 
 	if (front_options(argc, argv, "p", &o, &err) != MH_OK) {
-		complain(NULL, err.text);
+		front_complain(NULL, err.text);
 		return CLI_USAGE;
 	}
 	arena_init(&v.arena, 2 * (size_t)MH_MAX_ANSWER_BYTES);
 	if (!prepare(&v, o.config, &err)) {
 		if (v.code != CLI_USAGE || err.code == MH_RETRY)
-			complain(NULL, err.text);
+			front_complain(NULL, err.text);
 		v.code = v.code == CLI_USAGE ? CLI_USAGE : CLI_LATER;
 		go_on = false;
 	}
@@ -199,6 +192,6 @@ main(int argc, char **argv)
 		return verify_command(argc - 1, argv + 1);
 	if ((argc == 2 || argc == 3) && strcmp(argv[1], "resolver") == 0)
 		return probe_resolver(argv[2]);
-	complain(NULL, "mailhook-verify is started by mailhook: mailhook verify --help");
+	front_complain(NULL, "mailhook-verify is started by mailhook: mailhook verify --help");
 	return CLI_USAGE;
 }
