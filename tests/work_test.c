@@ -96,6 +96,55 @@ wrong_files_are_set_aside(void **state)
 	room_close(&r);
 }
 
+/* Whatever is wrong with a ledger is mended, and the mail is there. The message that fails is the oldest of those that wait. */
+static void
+what_is_wrong_with_the_ledger_is_not_the_mails(void **state)
+{
+	static const char other[] = "From: no-reply-aws@amazon.com\r\nMessage-ID: <3@example.com>\r\n"
+				    "Subject: Your token is about to EXPIRE on 09/07/2026\r\n\r\nIt expires.\r\n";
+	static const struct {
+		const char *name, *breaks, *mends;
+		int exit;
+		size_t stay, aside;
+	} rows[] = {
+		{ "nothing", "SELECT 1", "SELECT 1", 0, 0, 0 },
+		{ "a column that is not there", "ALTER TABLE messages RENAME COLUMN refs TO gone",
+		    "ALTER TABLE messages RENAME COLUMN gone TO refs", 75, 2, 0 },
+		{ "a table that is not there", "ALTER TABLE cases RENAME TO gone", "ALTER TABLE gone RENAME TO cases",
+		    2, 2, 0 },
+		{ "a name that is not one message's", "CREATE UNIQUE INDEX wrong ON messages (subject)",
+		    "DROP INDEX wrong", 75, 1, 0 },
+		{ "a message that the ledger does not take",
+		    "ALTER TABLE messages ADD COLUMN more INTEGER DEFAULT 1 CHECK (message_id <> '<2@example.com>')",
+		    "ALTER TABLE messages DROP COLUMN more", 0, 0, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct room r;
+		struct mh_err err = { 0 };
+
+		stage(&r, CONF);
+		put_notice(&r, 1);
+		assert_int_equal(run(&r, "run", "--once"), 0);
+		if (db_exec(r.w.db, rows[i].breaks, &err) != MH_OK)
+			fail_msg("%s: %s", rows[i].name, err.text);
+		put_notice(&r, 2);
+		put_raw(&r, MH_LIT(other));
+		const int ended = run(&r, "run", "--once");
+		if (ended != rows[i].exit || intake_holds(&r, ".msg") != rows[i].stay ||
+		    intake_holds(&r, ".bad") != rows[i].aside)
+			fail_msg("%s: exit %d, %zu stay, %zu set aside", rows[i].name, ended, intake_holds(&r, ".msg"),
+			    intake_holds(&r, ".bad"));
+		if (db_exec(r.w.db, rows[i].mends, &err) != MH_OK)
+			fail_msg("%s: %s", rows[i].name, err.text);
+		assert_int_equal(run(&r, "run", "--once"), 0);
+		assert_int_equal(intake_holds(&r, ".msg"), 0);
+		assert_int_equal(room_count(&r, "SELECT count(*) FROM messages"), 3 - (int64_t)rows[i].aside);
+		room_close(&r);
+	}
+}
+
 /* The message comes when the worker has found nothing more and still holds the lock: who stores it starts no worker. */
 struct late {
 	struct room *room;
@@ -390,6 +439,7 @@ main(void)
 		cmocka_unit_test(once_does_all),
 		cmocka_unit_test(makes_what_is_missing),
 		cmocka_unit_test(wrong_files_are_set_aside),
+		cmocka_unit_test(what_is_wrong_with_the_ledger_is_not_the_mails),
 		cmocka_unit_test(no_wake_up_is_lost),
 		cmocka_unit_test(second_worker_gives_way),
 		cmocka_unit_test(once_waits_for_once),
