@@ -2,6 +2,7 @@
 """A ledger on PostgreSQL through the programs: the connection cut at any word of it, commits whose answer is lost, a server
 that is restarted, that fails over, or that is not the one it should be. --all cuts at every word, not at a sample.
 """
+import json
 import os
 import random
 import shutil
@@ -199,6 +200,50 @@ class Cuts(unittest.TestCase):
                 wait_until("the second message", lambda: messages() == 2, 60)
                 self.assertIsNone(service.process.poll())
                 wait_until("a good word", lambda: "the work goes on" in service.words())
+
+
+class Leases(unittest.TestCase):
+    def test_a_call_beside_an_answer(self):
+        """It is read with the answer, and nothing is left of it to wait for: what it calls for is done at once all the same."""
+        build = os.environ.get("MAILHOOK_BUILD", os.path.join(HERE, "..", "build"))
+        with Room() as room:
+            self.assertEqual(room.run_once().returncode, 0)
+            other = room.server.session(database()[1], room.schema)
+            self.addCleanup(other.close)
+
+            def call():
+                room.change('NOTIFY "mailhook %s"' % room.schema)
+            with subprocess.Popen([os.path.join(build, "libexec/mailhook/mailhook-work"), "leases", "--config", room.conf],
+                                  env=room.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as leases:
+                def say(what):
+                    leases.stdin.write(json.dumps(what).encode() + b"\n")
+                    leases.stdin.flush()
+
+                def hear(key):
+                    said = {}
+                    while key not in said:
+                        said = json.loads(leases.stdout.readline())
+                        if "ask" in said:
+                            say({"seen": said["ask"], "read": []})
+                    return said
+                say({"life": "a" * 32, "watch": [{"name": "ops", "prefer": None}]})
+                self.assertEqual(hear("held")["held"], ["ops"])
+                other.rows("BEGIN")
+                other.rows("SELECT 1 FROM mailbox_leases FOR UPDATE")
+                call()
+                hear("ask")
+                wait_until("its renewal waits", lambda: room.server.rows(
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE mailbox_leases%'",
+                    database()[1]) == [("1",)])
+                call()
+                other.rows("COMMIT")
+                hear("held")
+                begun = time.monotonic()
+                hear("ask")
+                self.assertLess(time.monotonic() - begun, 4, "else after a third of the lease")
+                leases.stdin.close()
+                leases.stdout.read()
+                self.assertEqual(leases.wait(20), 0)
 
 
 class Failover(unittest.TestCase):

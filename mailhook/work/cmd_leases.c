@@ -200,16 +200,33 @@ ear_of(const struct leasing *l)
 }
 
 static void
+hear_call(struct leasing *l)
+{
+	if (l->w.db != NULL && l->w.db->engine->heard(l->w.db) && l->next_ms > l->last_ms + CALLS_MS)
+		l->next_ms = l->last_ms + CALLS_MS;
+}
+
+static void
 wait_and_hear(struct leasing *l)
 {
 	struct pollfd fds[2] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .fd = ear_of(l), .events = POLLIN } };
+
+	hear_call(l); /* one that came beside an answer */
 	const int64_t left_ms = l->next_ms - clock_boot_ms();
 
 	(void)poll(fds, 2, !l->told || l->asking ? -1 : left_ms <= 0 ? 0 : (int)left_ms);
-	if (fds[1].revents != 0 && l->w.db->engine->heard(l->w.db) && l->next_ms > l->last_ms + CALLS_MS)
-		l->next_ms = l->last_ms + CALLS_MS;
+	if (fds[1].revents != 0)
+		hear_call(l);
 	if (fds[0].revents != 0 && !hear(l))
 		l->ended = true;
+}
+
+/* A connection takes longer than the supervisor's patience where hosts are dead and a password comes from a program. */
+static void
+on_step(void *user)
+{
+	(void)user;
+	leasing_say_one("busy", "it connects to the ledger");
 }
 
 /* Whoever watched them here is dead. */
