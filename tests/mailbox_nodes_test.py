@@ -125,6 +125,25 @@ def preferred_node_has_it_back():
         less(took_s, SOON_S)
 
 
+def its_database_is_slow_to_reach():
+    """Two of three hosts are silent, the password's program takes its time, and all together longer than the patience with it."""
+    with nodes("a") as n:
+        silent = [place.gate() for _ in range(2)]
+        program = os.path.join(n.dir, "tell")
+        with open(program, "w", opener=lambda p, f: os.open(p, f, 0o755)) as f:
+            f.write("#!/bin/sh\nsleep 2\necho secret\n")
+        ports = []
+        for gate in silent:
+            gate.hold()
+            ports.append(gate.port)
+        ports.append(place.database.port)
+        n.top = 'ledger_password_command = "%s"\n' % program
+        n.url = lambda gate: "postgresql://mailhook@%s/%s?connect_timeout=2" % (",".join("127.0.0.1:%d" % p for p in ports), n.name)
+        n["a"].configure().start()
+        n.watched_by("a")
+        assert "hangs" not in n["a"].words(), n["a"].words()
+
+
 def nobody_reaches_the_database():
     with nodes("ab", gates=True) as n:
         n["a"].start()
@@ -321,7 +340,7 @@ def two_hundred():
 
 ROWS = [machine_dies, hangs_and_wakes, its_database_is_away, one_that_cannot_read_leaves_it, other_side_dies_or_hangs,
         supervisor_that_hangs_loses_it, killed_at_random, nobody_reaches_the_database, once, each_has_what_it_names, preferred_node_has_it_back,
-        supervisor_dies, stops_in_order, position_goes_along]
+        supervisor_dies, stops_in_order, position_goes_along, its_database_is_slow_to_reach]
 
 MORE = [its_database_is_silent, two_hundred]  # with --real
 

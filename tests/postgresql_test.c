@@ -577,6 +577,86 @@ calls_are_heard(void **state)
 	db_close(third);
 }
 
+static enum mh_status
+call_with_commit(struct db *db, struct mh_err *err)
+{
+	int tries = 0;
+	enum mh_status status;
+
+	do {
+		MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
+
+		status = db_tx_begin(db, &tx, err);
+		db->engine->call(db);
+		if (status == MH_OK)
+			status = db_tx_commit(&tx, err);
+	} while (db_again(db, status, &tries));
+	return status;
+}
+
+/* A server that is without calls is not asked for them again; what fails once is. */
+static void
+calls_are_refused_by_words_only(void **state)
+{
+	static const struct {
+		const char *name, *channel;
+		enum pg_calls calls;
+	} rows[] = {
+		{ "too slow", "x; SELECT pg_sleep(9)", PG_CALLS_UNKNOWN },
+		{ "words that are none", "x y", PG_CALLS_REFUSED },
+		{ "what is not supported", "x; SELECT count(*) FROM meta FOR UPDATE", PG_CALLS_REFUSED },
+	};
+	enum { OUTSIDE, COMMIT, LISTEN, WAYS };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (int way = 0; way < WAYS; way++) {
+			struct db *db = opened(*state, 1000);
+			struct pg *pg = (struct pg *)db;
+			struct mh_err err = { 0 };
+
+			assert_int_equal(db_exec(db, "SET statement_timeout = 100", &err), MH_OK);
+			(void)snprintf(pg->channel, sizeof(pg->channel), "%s", rows[i].channel);
+			if (way == LISTEN)
+				(void)db->engine->ear(db);
+			else if (way == OUTSIDE)
+				db->engine->call(db);
+			else if (call_with_commit(db, &err) != MH_OK)
+				fail_msg("%s: %s", rows[i].name, err.text);
+			if (pg->calls != rows[i].calls || pg->conn == NULL)
+				fail_msg("%s: %d at way %d", rows[i].name, (int)pg->calls, way);
+			db_close(db);
+		}
+}
+
+/* Of several hosts the one that answered is asked first: a silent one before it costs its whole time, once. */
+static void
+the_host_that_answered_is_asked_first(void **state)
+{
+	struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t size = sizeof(here);
+	const int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* takes connections, and says nothing */
+	const char *host = strchr((const char *)*state, '@');
+	char address[ENGINES_ADDRESS];
+	int64_t before = clock_monotonic_ms();
+
+	assert_true(silent >= 0 && host != NULL);
+	assert_int_equal(bind(silent, (struct sockaddr *)&here, sizeof(here)), 0);
+	assert_int_equal(listen(silent, 8), 0);
+	assert_int_equal(getsockname(silent, (struct sockaddr *)&here, &size), 0);
+	assert_true(snprintf(address, sizeof(address), "%.*s@127.0.0.1:%d,%s&connect_timeout=2",
+			(int)(host - (const char *)*state), (const char *)*state, ntohs(here.sin_port),
+			host + 1) < (int)sizeof(address));
+	struct db *db = opened(address, 1000), *other = opened(*state, 1000);
+	assert_true(clock_monotonic_ms() - before >= 1000);
+	kill_session(other, db);
+	before = clock_monotonic_ms();
+	assert_int_equal(number(db, "SELECT 1"), 1);
+	assert_true(clock_monotonic_ms() - before < 1000);
+	db_close(db);
+	db_close(other);
+	(void)close(silent);
+}
+
 static void
 time_is_the_servers(void **state)
 {
@@ -626,6 +706,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(slow_lines_bring_large_values, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(times_are_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(calls_are_heard, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(calls_are_refused_by_words_only, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_host_that_answered_is_asked_first, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(time_is_the_servers, set_up, tear_down),
 	};
 

@@ -16,6 +16,7 @@
  *                                                      node is to have it back. others: who watches the rest
  *   {"unsaved":"ops"}                                  the position could not be kept
  *   {"trouble":"words"}                                nothing can be renewed now
+ *   {"busy":"words"}                                   it lives, and what it does takes long
  * The end of the supervisor's pipe, which its mailboxes' processes hold too, is the end of all of them: what is held then is
  * given up.
  */

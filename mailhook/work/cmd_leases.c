@@ -264,6 +264,7 @@ leases_command(const struct options *o)
 	const enum mh_status status = work_load(&l.w, o->config, &err);
 	if (status == MH_OK) {
 		log_open(l.w.conf, LOG_JOURNAL_SOCKET);
+		l.w.ledger_step = on_step;
 		while (!l.ended) {
 			step(&l);
 			wait_and_hear(&l);

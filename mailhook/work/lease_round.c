@@ -193,17 +193,33 @@ let_go_strangers(struct leasing *l, const struct mailbox_lease_rows *rows, int64
 	return status;
 }
 
-/* Renews what is ours, takes what is free, asks for what should be here.
- *   out     rows: as they are then, with *ret_now */
+/* The ledger's time, of a moment behind *ret_began_ms. A connection that had to be made for it is no part of what lies between. */
 static enum mh_status
-renew_and_take(struct leasing *l, struct mailbox_lease_rows *rows, int64_t *ret_now, struct mh_err *err)
+now_of(struct db *db, int64_t *ret, int64_t *ret_began_ms, struct mh_err *err)
+{
+	enum mh_status status = MH_OK;
+	int64_t connections = -1;
+
+	for (int i = 0; i < 2 && status == MH_OK && connections != db->engine->connections(db); i++) {
+		connections = db->engine->connections(db);
+		*ret_began_ms = clock_boot_ms();
+		status = db->engine->now(db, ret, err);
+	}
+	return status;
+}
+
+/* Renews what is ours, takes what is free, asks for what should be here.
+ *   out     rows: as they are then, with *ret_now; ret_began_ms: what is ours is so for its time since then at least */
+static enum mh_status
+renew_and_take(
+    struct leasing *l, struct mailbox_lease_rows *rows, int64_t *ret_now, int64_t *ret_began_ms, struct mh_err *err)
 {
 	const struct mailbox_holder who = leasing_holder(l);
 	struct db *db = l->w.db;
 	struct plan plan = { 0 };
 	bool asked = false;
 	int64_t now = 0;
-	enum mh_status status = db->engine->now(db, &now, err);
+	enum mh_status status = now_of(db, &now, ret_began_ms, err);
 	const int64_t until = now + l->times.lease_s;
 
 	if (status == MH_OK)
@@ -312,7 +328,7 @@ say_round(struct leasing *l, const struct mailbox_lease_rows *rows, int64_t now,
 void
 leasing_round(struct leasing *l)
 {
-	const int64_t began_ms = clock_boot_ms();
+	int64_t began_ms = clock_boot_ms();
 	struct mailbox_lease_rows rows = { 0 };
 	struct mh_err err = { 0 };
 	int64_t now = 0;
@@ -323,7 +339,7 @@ leasing_round(struct leasing *l)
 		status = leasing_give_up(l, &err);
 	arena_reset(&l->rows);
 	if (status == MH_OK)
-		status = renew_and_take(l, &rows, &now, &err);
+		status = renew_and_take(l, &rows, &now, &began_ms, &err);
 	if (status == MH_OK)
 		status = grant(l, &rows, now, &err);
 	l->last_ms = clock_boot_ms();

@@ -22,8 +22,10 @@ struct work {
 	int64_t marked; /* 1 more than the last event that the mark beside the ledger knows; 0: not looked yet */
 	char marked_of[LEDGER_KEY_HEX + 1]; /* the identity in that mark */
 	bool mark_synced;                   /* a power cut leaves it as it is */
-	bool clock_off; /* from the server's of a shared ledger: others do what time brings (node.h) */
-	int stop_fd;    /* can be read when a worker is to end; 0: none */
+	bool clock_off;                  /* from the server's of a shared ledger: others do what time brings (node.h) */
+	int stop_fd;                     /* can be read when a worker is to end; 0: none */
+	void (*ledger_step)(void *user); /* step of db_options */
+	void *ledger_step_user;
 	struct reader reader;
 	bool credentials_told;      /* an action told news of a credential: pass_time looks at all of them */
 	int64_t dns_quiet_until_ms; /* monotonic: until then nobody is judged, see prove.h */

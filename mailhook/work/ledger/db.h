@@ -22,6 +22,9 @@ struct db_options {
 	int busy_ms;     /* how long to wait for another's transaction before MH_RETRY */
 	/* Where a server's password is, read at each connection (secret.h); NULL: it needs none. */
 	const char *password_file, *password_command;
+	/* Told before each step of a connection to a server, which may take as long as all of a statement. NULL: nobody asks. */
+	void (*step)(void *user);
+	void *step_user;
 	int stop_fd; /* can be read when this process is to end: from then on no answer is waited for long. 0: none */
 };
 

@@ -98,6 +98,8 @@ postgresql_open(const char *where, const struct db_options *o, struct db **ret, 
 	pg->busy_ms = o->busy_ms;
 	pg->answer_ms = PG_ANSWER_MS;
 	pg->out_of_use = o->out_of_use;
+	pg->step = o->step;
+	pg->step_user = o->step_user;
 	pg->stop_fd = o->stop_fd;
 	pg->statements = calloc(PG_STATEMENTS, sizeof(*pg->statements));
 	const bool whole = pg->statements != NULL && copy(where, &pg->url) &&
@@ -404,7 +406,8 @@ postgresql_begin(struct db *db, enum db_tx_kind kind, struct mh_err *err)
 	return status;
 }
 
-/* The call goes behind the commit in the same breath: a server that refuses it has committed by then. Where somebody cancels
+/* The call goes behind the commit in the same breath: a server that will not call has committed by then, and one that does
+ * not know the word has not looked at the rest, so that all begins again without it. Where somebody cancels
  * the wait for a synchronous standby, the server says COMMIT beside a warning, and the standby may be promoted without it. */
 static enum mh_status
 postgresql_commit(struct db *db, struct mh_err *err)
@@ -425,10 +428,15 @@ postgresql_commit(struct db *db, struct mh_err *err)
 		return mh_fail(err, MH_RETRY, "ledger: no standby has confirmed a commit");
 	}
 	if (strcmp(pg->first, "COMMIT") == 0) {
-		if (status != MH_OK && pg->conn != NULL)
-			pg->calls = PG_CALLS_REFUSED;
+		if (status != MH_OK)
+			pg_calls_failed(pg);
 		pg->in_tx = pg->making = false;
 		return MH_OK;
+	}
+	if (status != MH_OK && pg->called && pg->unknown && pg->conn != NULL) {
+		pg_calls_failed(pg);
+		pg->repeat = true;
+		return mh_fail(err, MH_RETRY, "ledger: the server knows no NOTIFY");
 	}
 	/* a transaction that has failed is rolled back by COMMIT, which is no error to the server */
 	return status != MH_OK ? status : mh_fail(err, MH_RETRY, "ledger: the transaction had failed");
@@ -487,22 +495,18 @@ postgresql_call(struct db *db)
 	if (pg_connect(pg, NULL) != MH_OK)
 		return; /* who comes back looks at everything anyway */
 	(void)snprintf(sql, sizeof(sql), "NOTIFY %s", pg->channel);
-	if (run(pg, sql, NULL) != MH_OK && pg->conn != NULL)
-		pg->calls = PG_CALLS_REFUSED;
+	if (run(pg, sql, NULL) != MH_OK)
+		pg_calls_failed(pg);
 }
 
 static int
 postgresql_ear(struct db *db)
 {
 	struct pg *pg = pg_of(db);
-	char sql[PG_CHANNEL_BYTES + 16];
 
 	pg->listens = true;
-	if (pg->conn != NULL && !pg->listening && !pg->in_tx && pg->calls != PG_CALLS_REFUSED) {
-		(void)snprintf(sql, sizeof(sql), "LISTEN %s", pg->channel);
-		pg->listening = run(pg, sql, NULL) == MH_OK;
-		if (!pg->listening && pg->conn != NULL)
-			pg->calls = PG_CALLS_REFUSED;
+	if (pg->conn != NULL && !pg->listening && !pg->in_tx) {
+		pg_listen(pg);
 		pg->missed = pg->missed || pg->listening; /* before it listened, there may have been some */
 	}
 	return pg->conn != NULL && pg->listening ? PQsocket(pg->conn) : -1;

@@ -234,6 +234,13 @@ settle(struct pg *pg, struct mh_err *err)
 	return pg->conn != NULL ? MH_OK : mh_fail(err, MH_RETRY, "ledger: the connection was lost");
 }
 
+static void
+step(const struct pg *pg)
+{
+	if (pg->step != NULL)
+		pg->step(pg->step_user);
+}
+
 /* What each host said, as one line. A server may repeat what it was given. */
 static void
 add_words(struct buf *out, PGconn *conn, struct mh_span password)
@@ -255,13 +262,19 @@ add_words(struct buf *out, PGconn *conn, struct mh_span password)
 static enum mh_status
 connect_any(struct pg *pg, struct parameters *p, const PQconninfoOption *o, struct mh_span password, struct mh_err *err)
 {
+	const size_t n = count_hosts(o);
 	struct buf words;
 
 	buf_init(&words, 1024);
-	for (size_t i = 0; i < count_hosts(o); i++) {
-		pg->conn = connect_to(p, o, i);
-		if (PQstatus(pg->conn) == CONNECTION_OK)
+	for (size_t i = 0; i < n; i++) {
+		const size_t host = (pg->host + i) % n;
+
+		step(pg);
+		pg->conn = connect_to(p, o, host);
+		if (PQstatus(pg->conn) == CONNECTION_OK) {
+			pg->host = host;
 			break;
+		}
 		add_words(&words, pg->conn, password);
 		pg_disconnect(pg);
 	}
@@ -277,6 +290,7 @@ read_password(const struct pg *pg, struct secret *ret, struct mh_err *err)
 {
 	enum mh_status status = MH_OK;
 
+	step(pg);
 	if (pg->password_command != NULL)
 		status = secret_from_line(pg->password_command, PG_PASSWORD_MS, ret, err);
 	else if (pg->password_file != NULL)
@@ -314,12 +328,11 @@ connect_now(struct pg *pg, struct mh_err *err)
 		status = mh_fail(err, MH_BAD, "ledger: the environment names another machine than the URL");
 	if (status == MH_OK && PQsetnonblocking(pg->conn, 1) != 0)
 		status = mh_fail(err, MH_RETRY, "no memory for a connection");
+	step(pg);
 	if (status == MH_OK)
 		status = settle(pg, err);
 	if (status == MH_OK && pg->listens) {
-		char sql[PG_CHANNEL_BYTES + 16];
-		(void)snprintf(sql, sizeof(sql), "LISTEN %s", pg->channel);
-		pg->listening = pg->calls != PG_CALLS_REFUSED && runs(pg, sql);
+		pg_listen(pg);
 		pg->missed = true;
 		if (pg->conn == NULL)
 			status = mh_fail(err, MH_RETRY, "ledger: the connection was lost");
@@ -327,6 +340,19 @@ connect_now(struct pg *pg, struct mh_err *err)
 	if (status != MH_OK)
 		pg_disconnect(pg);
 	return status;
+}
+
+void
+pg_listen(struct pg *pg)
+{
+	char sql[PG_CHANNEL_BYTES + 16];
+
+	if (pg->calls == PG_CALLS_REFUSED)
+		return;
+	(void)snprintf(sql, sizeof(sql), "LISTEN %s", pg->channel);
+	pg->listening = runs(pg, sql);
+	if (!pg->listening)
+		pg_calls_failed(pg);
 }
 
 enum mh_status

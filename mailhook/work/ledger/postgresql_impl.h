@@ -40,9 +40,12 @@ struct pg {
 	char *url, *password_file, *password_command; /* own */
 	int busy_ms, answer_ms;                       /* answer_ms: PG_ANSWER_MS, or what a test asks for */
 	bool out_of_use;
-	int stop_fd; /* of db_options */
-	bool stops;  /* it could be read */
-	bool limited;                    /* the server knows the limits of time */
+	void (*step)(void *user); /* of db_options, and the next two */
+	void *step_user;
+	int stop_fd;
+	size_t host;  /* the one of the URL that answered last: a dead one before it costs its whole time */
+	bool stops;   /* it could be read */
+	bool limited; /* the server knows the limits of time */
 	struct pg_statement *statements; /* own, PG_STATEMENTS of them */
 	size_t n_statements;
 	int64_t changed, connections;
@@ -50,7 +53,8 @@ struct pg {
 	bool making;    /* in_tx, and there was no table yet: another may make them at the same moment */
 	bool lost;      /* the last failure was a connection's */
 	bool repeat;    /* the last failure was another transaction's doing */
-	bool no_table;  /* the last failure was a table that is not there */
+	bool no_table;  /* the last failure was a table that is not there, */
+	bool unknown;   /* or words that this server does not know */
 	char first[16]; /* what the last answers began with: "COMMIT", or "" for a failure */
 	bool called;    /* in_tx: call() was made */
 	bool warned;    /* the server said something beside an answer, as that nobody but it has a commit */
@@ -66,6 +70,8 @@ struct pg {
 /* Connects, unless it is connected. MH_BAD: what the URL says is refused. MH_RETRY: it could not be reached. */
 enum mh_status pg_connect(struct pg *pg, struct mh_err *err);
 void pg_disconnect(struct pg *pg); /* a transaction under way is lost */
+/* Asks for calls, unless the server is known to have none. */
+void pg_listen(struct pg *pg);
 enum mh_status pg_describe(struct db *db, struct buf *ret, struct mh_err *err);
 
 /* -- postgresql_wait.c --------------------------------------------------------------------------------------------- */
@@ -76,6 +82,8 @@ enum mh_status pg_simple(struct pg *pg, const char *sql, PGresult **ret, struct 
 /* Waits for the answers to what was sent.
  *   errors  of both: MH_RETRY, MH_BAD as db.h has them; what kind it was stands in pg */
 enum mh_status pg_answer(struct pg *pg, bool sent, PGresult **ret, struct mh_err *err);
+/* Notes that calls are none of this server's words, where a failure that did not end the connection says so. */
+void pg_calls_failed(struct pg *pg);
 /* A server that was restarted while nothing was asked: noticed before anything is asked of it. */
 bool pg_alive(struct pg *pg);
 

@@ -75,6 +75,7 @@ word(struct pg *pg, const PGresult *r, struct mh_err *err)
 	pg->lost = state == NULL || PQstatus(pg->conn) != CONNECTION_OK;
 	pg->repeat = false;
 	pg->no_table = state != NULL && strcmp(state, "42P01") == 0;
+	pg->unknown = state != NULL && (strcmp(state, "42601") == 0 || strcmp(state, "0A000") == 0);
 	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]) && state != NULL; i++) {
 		if (strncmp(state, states[i].starts, strlen(states[i].starts)) != 0)
 			continue;
@@ -98,6 +99,13 @@ word(struct pg *pg, const PGresult *r, struct mh_err *err)
 	if (pg->lost)
 		pg_disconnect(pg);
 	return status;
+}
+
+void
+pg_calls_failed(struct pg *pg)
+{
+	if (pg->conn != NULL && pg->unknown)
+		pg->calls = PG_CALLS_REFUSED;
 }
 
 /* Who is to end waits PG_STOP_MS for each answer from then on: a server that is well says more than that in this time, and
