@@ -17,12 +17,10 @@ address_valid(struct mh_span address)
 	return smtp_address_ok(address) && address.p[0] != '-';
 }
 
-/* domain is name, or ends in ".name": whole labels, so that notaws.com is not aws.com. */
+/* domain is n, or ends in ".n": whole labels, so that notaws.com is not aws.com. */
 static bool
-is_at_or_below(struct mh_span domain, const char *name)
+is_at_or_below(struct mh_span domain, struct mh_span n)
 {
-	const struct mh_span n = span_of(name);
-
 	return span_ieq(domain, n) || (domain.n > n.n && span_iends(domain, n) && domain.p[domain.n - n.n - 1] == '.');
 }
 
@@ -47,7 +45,8 @@ address_refusal(struct mh_span address)
 	static const char *const whole[] = { "mailerdaemon", "postmaster", "listserv", "majordomo" };
 	static const char *const heads[] = { "bounce", "owner-", "srs0", "srs1", "prvs=" };
 	static const char *const tails[] = { "-request", "-bounces", "-owner", "-bounce" };
-	/* mlmmj's list+bounces-1, Google's list+bncX, ezmlm's list-return-1; a "=" stands for the "@" of another address (VERP) */
+	/* mlmmj's list+bounces-1, Google's list+bncX, ezmlm's list-return-1;
+	 * a "=" stands for the "@" of another address (VERP) */
 	static const char *const marks[] = { "+bounce", "+bnc", "-return-", "=" };
 	char plain[SMTP_MAX_LOCAL_BYTES];
 
@@ -58,7 +57,7 @@ address_refusal(struct mh_span address)
 	const struct mh_span name = plain_name(local, plain);
 
 	for (size_t i = 0; i < sizeof(domains) / sizeof(domains[0]); i++)
-		if (is_at_or_below(domain, domains[i]))
+		if (is_at_or_below(domain, span_of(domains[i])))
 			return "its sender is AWS, where nobody reads answers";
 	for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++)
 		if (span_find(name, span_of(inside[i]), 0) != SIZE_MAX)
@@ -96,6 +95,30 @@ is_answer(enum case_event event)
 	return false;
 }
 
+static struct mh_span
+domain_of(const char *address)
+{
+	const struct mh_span s = span_of(address);
+	const size_t at = span_find(s, MH_LIT("@"), 0);
+
+	return at == SIZE_MAX ? MH_NONE : span_from(s, at + 1);
+}
+
+/* RFC 3834 4: the return path is where an automatic answer goes. But no signature covers it, and whoever sends a proven mail
+ * on may name another: then it counts only at or below the domain of From, which is covered. */
+static const char *
+where_to(const struct request *r)
+{
+	const char *envelope = r->message.envelope_from, *header = r->message.reply_to;
+
+	if (envelope == NULL || r->message.trust == TRUST_NONE)
+		return envelope == NULL ? header : envelope;
+	if (header == NULL)
+		return NULL;
+	const struct mh_span domain = domain_of(header);
+	return domain.n > 0 && is_at_or_below(domain_of(envelope), domain) ? envelope : header;
+}
+
 /* NULL: the sender may be answered, at *ret. */
 static const char *
 sender_refusal(const struct request *r, const struct reply_conf *c, const char **ret)
@@ -116,16 +139,16 @@ sender_refusal(const struct request *r, const struct reply_conf *c, const char *
 		return "it came through a mailing list";
 	if (r->trust.level < c->sender_needs || r->message.trust < c->sender_needs)
 		return "nothing proves that its sender is who it says";
-	if (envelope == NULL && header == NULL)
+	const char *address = where_to(r);
+	if (address == NULL)
 		return "its sender is not known";
 
-	/* RFC 3834 4: the return path is where an automatic answer goes. What the header says must do as well, so that
-	 * neither a no-reply address nor a foreign one hides behind the other. */
+	/* Both must do, so that neither a no-reply address nor a foreign one hides behind the other. */
 	const char *why = envelope == NULL ? NULL : address_refusal(span_of(envelope));
 	if (why == NULL && header != NULL)
 		why = address_refusal(span_of(header));
-	const char *address = envelope != NULL ? envelope : header;
-	if (why == NULL && span_ieq(span_of(address), span_of(c->from)))
+	if (why == NULL &&
+	    (span_ieq(span_of(envelope), span_of(c->from)) || span_ieq(span_of(header), span_of(c->from))))
 		why = "it came from mailhook's own address";
 	if (why == NULL)
 		*ret = address;

@@ -166,8 +166,8 @@ add_message(cJSON *parent, const struct message_row *m)
 	if (m == NULL)
 		return json_add_string(parent, "message", NULL);
 	cJSON *j = cJSON_AddObjectToObject(parent, "message");
-	/* A signature of AWS covers From; Reply-To may have been put in by whoever sent the mail on. */
-	const char *reply_to = m->trust == TRUST_VERIFIED ? m->sender : m->reply_to;
+	/* What proves the mail covers From; Reply-To may have been put in by whoever sent the mail on. */
+	const char *reply_to = m->trust > TRUST_UNVERIFIED ? m->sender : m->reply_to;
 
 	return j != NULL && json_add_string(j, "id", m->message_id) && json_add_string(j, "references", m->refs) &&
 	       json_add_string(j, "reply_to", reply_to) && json_add_string(j, "envelope_from", m->envelope_from) &&
