@@ -46,17 +46,22 @@ ical_text(struct buf *out, const char *name, struct mh_span text)
 	buf_init(&line, 2 * text.n + 64);
 	buf_printf(&line, "%s:", name);
 	text = span_trim(text);
-	for (size_t i = 0; i < text.n; i++) {
-		const char c = text.p[i];
+	while (text.n > 0) {
+		const size_t n = utf8_sequence(text);
+		const struct mh_span one = span_head(text, n > 0 ? n : 1);
+		const char c = text.p[0];
 
+		text = span_from(text, one.n);
 		if (c == '\n')
 			buf_puts(&line, "\\n");
-		else if (c == '\\' || c == ';' || c == ',')
-			buf_printf(&line, "\\%c", c);
-		else if ((unsigned char)c >= 0x20 && c != 0x7F)
-			buf_putc(&line, c);
 		else if (c == '\t')
 			buf_putc(&line, ' ');
+		else if (n == 0)
+			buf_putc(&line, '?');
+		else if (c == '\\' || c == ';' || c == ',')
+			buf_printf(&line, "\\%c", c);
+		else if (!utf8_misleads(one)) /* a calendar is published: nothing in it turns the words around */
+			buf_put(&line, one);
 	}
 	put_line(out, &line);
 	buf_release(&line);

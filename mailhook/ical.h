@@ -10,7 +10,7 @@
 void ical_line(struct buf *out, struct mh_span line);
 /* NAME and value of our own making: no bytes of a mail, which ical_text is for. */
 void ical_value(struct buf *out, const char *name, const char *value);
-/* A property of type TEXT: trimmed, escaped, control characters left out. */
+/* A property of type TEXT: trimmed and escaped; what misleads (utf8_misleads) is left out, what is no UTF-8 is a "?". */
 void ical_text(struct buf *out, const char *name, struct mh_span text);
 /* An instant in UTC; its first eight bytes are the day. */
 const char *ical_stamp(char dst[ICAL_STAMP], int64_t t);
