@@ -66,7 +66,7 @@ word_contradiction(struct engine *e, const struct notice *a, const struct notice
 	(void)time_text(left, a->expires);
 	(void)time_text(right, b->expires);
 	if (arena_printf(e->arena, ret_why, NULL,
-		"contradiction: the text and the HTML part differ: %.*s %s and %.*s %s", (int)a->account.n,
+		"contradiction: the text and the HTML part differ: \"%.*s\" %s and \"%.*s\" %s", (int)a->account.n,
 		a->account.p == NULL ? "" : a->account.p, left, (int)b->account.n,
 		b->account.p == NULL ? "" : b->account.p, right) != MH_OK)
 		*ret_why = MH_LIT("contradiction: the text and the HTML part differ");

@@ -136,7 +136,7 @@ watch_view(struct engine *e, const struct view *v, struct mh_span *ret_why)
 	word = watch_word(e->d, event);
 	if (word.p != NULL)
 		return arena_printf(e->arena, ret_why, e->err,
-			   "a listed sender's mail that no definition reads: event %s",
+			   "a listed sender's mail that no definition reads: \"%s\" as its event",
 			   mh_escape(shown, sizeof(shown), event)) == MH_OK
 			   ? MH_OK
 			   : MH_LIMIT;
