@@ -1,6 +1,6 @@
 /* base64.h: RFC 4648 encoding, the common alphabet and the one for URLs. */
-#ifndef MAILHOOK_ACTIONS_BASE64_H
-#define MAILHOOK_ACTIONS_BASE64_H
+#ifndef ACTIONS_COMMON_BASE64_H
+#define ACTIONS_COMMON_BASE64_H
 
 #include "mailhook/mailhook.h"
 

@@ -2,8 +2,8 @@
  *
  * Exchange Online closes SMTP AUTH. Graph takes the recipients from the mail's own fields, and the envelope sender is
  * the mailbox: a bounce comes back to it. */
-#ifndef MAILHOOK_ACTIONS_GRAPH_H
-#define MAILHOOK_ACTIONS_GRAPH_H
+#ifndef ACTIONS_COMMON_GRAPH_H
+#define ACTIONS_COMMON_GRAPH_H
 
 #include "actions/common/wire.h"
 

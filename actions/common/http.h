@@ -3,8 +3,8 @@
  * HTTPS, or http:// to loopback, or where the configuration says allow_plain. Never a redirect: a 3xx is an answer like
  * any other, so credentials cannot follow one.
  */
-#ifndef MAILHOOK_ACTIONS_HTTP_H
-#define MAILHOOK_ACTIONS_HTTP_H
+#ifndef ACTIONS_COMMON_HTTP_H
+#define ACTIONS_COMMON_HTTP_H
 
 #include "actions/common/wire.h"
 
@@ -17,9 +17,10 @@ struct http_header {
 	struct mh_span value; /* no CR, LF, NUL */
 };
 
-/* AWS Signature Version 4, made by libcurl. What the libcurl of Debian 12 (7.88) signs wrong is refused and never sent: any
- * method but POST, a query, a path of other signs than RFC 3986's unreserved ones (so functions by name, not by ARN), a
- * body above 1 MiB (it would come with a header that is signed and not sent), headers twice or without value. */
+/* AWS Signature Version 4, made by libcurl. What the libcurl of Debian 12 (7.88) signs wrong is refused and never
+ * sent: any method but POST, a query, a path of other signs than RFC 3986's unreserved ones (so functions by name, not
+ * by ARN), a body above 1 MiB (it would come with a header that is signed and not sent), headers twice or without a
+ * value. */
 struct http_sigv4 {
 	const char *region, *service; /* "eu-west-1", "states" */
 	const char *key_id, *secret;

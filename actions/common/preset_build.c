@@ -37,7 +37,8 @@ put_whole_url(struct buf *out, const struct template_var *v)
 	buf_put(out, v->value);
 }
 
-/* "url" is the one value that is a URL itself: what follows begins with a slash. A segment of dots would climb, encoded or not: failed. */
+/* "url" is the one value that is a URL itself: what follows begins with a slash.
+ * A segment of dots would climb, encoded or not: failed. */
 static void
 put_url(struct buf *out, const struct template_var *v)
 {
@@ -104,7 +105,8 @@ put_member(cJSON *to, const char *key, size_t n_key, cJSON **value, struct mh_er
 	return MH_OK;
 }
 
-/* A key's last sign: '?' leaves out what is empty, '#' is JSON and not a string (or left out), '$' is JSON within a string. */
+/* A key's last sign: '?' leaves out what is empty, '#' is JSON and not a string (or left out),
+ * '$' is JSON within a string. */
 static enum mh_status
 fill_member(
     const struct preset_vars *v, const cJSON *from, const struct template_var *pair, cJSON *to, struct mh_err *err)

@@ -1,5 +1,7 @@
-/* preset_vars.c: what a preset's templates may name, gathered from all who know something. The first to name it wins: what
- * the preset asks the user for, what it takes from answers, then the facts of the case ("owner" is GitHub's too). */
+/* preset_vars.c: what a preset's templates may name, gathered from all who know something.
+ *
+ * The first to name it wins: what the preset asks the user for, what it takes from answers, then the facts of the case
+ * ("owner" is GitHub's too). */
 #include <string.h>
 
 #include "actions/common/preset_impl.h"

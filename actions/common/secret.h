@@ -3,8 +3,8 @@
  * A configuration names them by ..._file or ..._command. A name without '/' is a file of $CREDENTIALS_DIRECTORY
  * (systemd's LoadCredential=).
  */
-#ifndef MAILHOOK_ACTIONS_SECRET_H
-#define MAILHOOK_ACTIONS_SECRET_H
+#ifndef ACTIONS_COMMON_SECRET_H
+#define ACTIONS_COMMON_SECRET_H
 
 #include "mailhook/mailhook.h"
 
@@ -25,8 +25,9 @@ void secret_buf_release(struct buf *b); /* the same for a buffer that held one *
 bool secret_shows(struct mh_span text, struct mh_span secret);
 
 /* Reads a secret file, without one final line end.
- *   errors  MH_BAD: missing (then err->absent), not a regular file, of another owner than us or root, readable or writable by group or
- *           others, empty, with a NUL, a bare name without $CREDENTIALS_DIRECTORY; MH_LIMIT too long; MH_RETRY else */
+ *   errors  MH_BAD missing (then err->absent), not a regular file, of another owner than us or root, readable or
+ *           writable by group or others, empty, with a NUL, a bare name without $CREDENTIALS_DIRECTORY
+ *           MH_LIMIT too long; MH_RETRY else */
 enum mh_status secret_from_file(const char *path, struct secret *ret, struct mh_err *err);
 
 /* The same checks for a file that a library reads itself (a client key); reads nothing of it. */
@@ -40,7 +41,8 @@ enum mh_status secret_check_file(const char *path, struct mh_err *err);
 enum mh_status secret_from_command(const char *const *argv, int deadline_ms, struct secret *ret, struct mh_err *err);
 
 #define SECRET_COMMAND_WORDS 64
-/* The same for a program and its arguments in one line, split at blanks. MH_BAD: more than SECRET_COMMAND_WORDS of them. */
+/* The same for a program and its arguments in one line, split at blanks.
+ *   errors  MH_BAD more than SECRET_COMMAND_WORDS of them; else those of secret_from_command */
 enum mh_status secret_from_line(const char *line, int deadline_ms, struct secret *ret, struct mh_err *err);
 /* How such a line is split; argv: SECRET_COMMAND_WORDS + 1, it points into line, whose blanks become NULs. */
 enum mh_status secret_split(char *line, const char **argv, struct mh_err *err);

@@ -141,7 +141,8 @@ no_output(char *p, size_t size, size_t n, void *user)
 static enum mh_status
 by_code(const struct smtp_server *s, const struct smtp_talk *t, const struct smtp_reply *r, struct mh_err *err)
 {
-	/* Postfix says 421 to a certificate that it does not trust, or to none; that passes no sooner than one is configured. */
+	/* Postfix says 421 to a certificate that it does not trust, or to none;
+	 * that passes no sooner than one is configured. */
 	const bool certificate =
 	    t->tls && t->at == SMTP_AT_HELLO && span_ifind(span_of(r->words), MH_LIT("certificate"), 0) != SIZE_MAX;
 
@@ -435,8 +436,8 @@ session_once(const struct smtp_server *s, const struct smtp_mail *m, struct mh_s
 	return judge(s, t, code, error_text, err);
 }
 
-/* A server that hangs up where it wants another client certificate looks like a line that breaks: but hardly twice in a row.
- * No mail was given away in either. */
+/* A server that hangs up where it wants another client certificate looks like a line that breaks: but hardly twice in a
+ * row. No mail was given away in either. */
 static enum mh_status
 session(const struct smtp_server *s, const struct smtp_mail *m, struct mh_span text, const struct secret *secret,
     struct smtp_talk *t, struct mh_err *err)

@@ -1,6 +1,6 @@
 /* smtp.h: hands one mail to a submission server (libcurl): RFC 5321, 3207, 4954, 8314. */
-#ifndef MAILHOOK_ACTIONS_SMTP_H
-#define MAILHOOK_ACTIONS_SMTP_H
+#ifndef ACTIONS_COMMON_SMTP_H
+#define ACTIONS_COMMON_SMTP_H
 
 #include "actions/common/wire.h"
 

@@ -1,6 +1,6 @@
 /* smtp_talk.h: an SMTP session, overheard: which command was answered how. */
-#ifndef MAILHOOK_ACTIONS_SMTP_TALK_H
-#define MAILHOOK_ACTIONS_SMTP_TALK_H
+#ifndef ACTIONS_COMMON_SMTP_TALK_H
+#define ACTIONS_COMMON_SMTP_TALK_H
 
 #include "actions/common/smtp.h"
 

@@ -185,8 +185,8 @@ holds_one(const char *text, const char *const words[], size_t n)
 	return false;
 }
 
-/* The server's alert before it said anything: what it minds is our certificate, or that there is none. With TLS 1.3 it comes
- * when the handshake is over for us, and GnuTLS names an alert only in the handshake. */
+/* The server's alert before it said anything: what it minds is our certificate, or that there is none. With TLS 1.3 it
+ * comes when the handshake is over for us, and GnuTLS names an alert only in the handshake. */
 static bool
 minds_certificate(CURLcode code, const char *error_text)
 {

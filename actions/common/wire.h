@@ -4,8 +4,8 @@
  * connection, and each handle ends with its cleanup attribute. libcurl is the GnuTLS flavour (libetpan's development
  * package conflicts with the other).
  */
-#ifndef MAILHOOK_ACTIONS_WIRE_H
-#define MAILHOOK_ACTIONS_WIRE_H
+#ifndef ACTIONS_COMMON_WIRE_H
+#define ACTIONS_COMMON_WIRE_H
 
 #include <curl/curl.h>
 

@@ -393,7 +393,7 @@ remove_token(void *state, const char *token_id, struct mh_err *err)
 	return status == MH_BAD && a.fault == AWS_NOT_FOUND ? MH_OK : status;
 }
 
-/* -- check ------------------------------------------------------------------------------------------------------------ */
+/* -- check --------------------------------------------------------------------------------------------------------- */
 
 static enum mh_status
 check(void *state, bool online, struct mh_err *err)

@@ -175,7 +175,8 @@ renewed_already(struct run *r, const struct aws_token *fresh)
 	return false;
 }
 
-/* AWS took the deletion of an ended token, and shows the token all the same. Later it is looked again, and deleted again. */
+/* AWS took the deletion of an ended token, and shows the token all the same.
+ * Later it is looked again, and deleted again. */
 static bool
 still_listed(struct run *r)
 {

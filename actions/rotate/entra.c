@@ -176,7 +176,8 @@ put_string(struct buf *out, struct mh_span s)
 	buf_putc(out, '"');
 }
 
-/* {"LIST":[{"key":"BaseAddress",...},{"key":"SecretToken",...}]}, written here because cJSON does not zero what it frees. */
+/* {"LIST":[{"key":"BaseAddress",...},{"key":"SecretToken",...}]}, written here because
+ * cJSON does not zero what it frees. */
 static enum mh_status
 put_pairs(const struct entra *e, const char *list, const struct idp_token *t, struct buf *out, struct mh_err *err)
 {

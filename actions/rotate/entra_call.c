@@ -1,5 +1,5 @@
-/* entra_call.c: one request to Microsoft Graph, and its refusals in words. What tells why may be a JSON document inside the
- * message of another one. */
+/* entra_call.c: one request to Microsoft Graph, and its refusals in words. What tells why may be a JSON document inside
+ * the message of another one. */
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /* exec.c: any other identity provider, by programs of the user's: the token on standard input, the exit status decides.
  *
- * 0 is yes, 75 is "not now", all else is no. What they write is shown in one line, unless a piece of the token is in it. */
+ * 0 is yes, 75 is "not now", all else is no. What they write is shown in one line, unless a piece
+ * of the token is in it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

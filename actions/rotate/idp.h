@@ -55,8 +55,8 @@ struct idp_driver {
 	/* Saves it. The same token again is the same: may be repeated after a lost answer.
 	 *   errors  MH_RETRY also: not allowed yet, in conflict: the machine tries a bounded number of times */
 	enum mh_status (*save)(void *state, const struct idp_token *t, struct mh_err *err);
-	/* That what is saved now is this token, or works. t->value may be gone. MH_BAD: it does not. MH_SKIP: it cannot be
-	 * asked, and a person has to look. */
+	/* That what is saved now is this token, or works. t->value may be gone. MH_BAD: it does not. MH_SKIP: it cannot
+	 * be asked, and a person has to look. */
 	enum mh_status (*saved)(void *state, const struct idp_token *t, struct mh_err *err);
 	/* What it is doing. MH_SKIP: as IDP_UNKNOWN. */
 	enum mh_status (*status)(void *state, struct idp_status *ret, struct mh_err *err);

@@ -135,7 +135,8 @@ bool run_save(struct run *r);
 /* The last line. Where nothing is in flight any more the tenant is let go before it: another case of it may begin. */
 void run_last(struct run *r, const struct outcome_line *o, const char *words);
 /* All say_ below are the last line too; but for say_report what stands in the world follows the words.
- *   in      step: what a person is asked for, or told: tickets hear of it when it is another than before; NULL: nothing */
+ *   in      step: what a person is asked for, or told: tickets hear of it when it is another than before;
+ *           NULL: nothing */
 void say_failed(struct run *r, const char *fmt, ...) MH_PRINTF(2, 3);
 void say_retry(struct run *r, const struct mh_err *err); /* retry_after_s of env; elsewhere where a file is missing */
 /* What a call of a side came to. A file that this machine lacks says nothing of the other side: MH_RETRY in its place,

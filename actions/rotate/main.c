@@ -1,5 +1,5 @@
-/* main.c: the action "rotate": a SCIM token of IAM Identity Center, from the notice to the proof that a new one is in use.
- * mailhook-action-rotate(7). */
+/* main.c: the action "rotate": a SCIM token of IAM Identity Center, from the notice to the proof that a new one
+ * is in use. mailhook-action-rotate(7). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

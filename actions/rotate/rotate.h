@@ -2,8 +2,9 @@
  *
  *   PLANNED ─▶ CREATED ─▶ SCIM_OK ─▶ IDP_VALIDATED ─▶ IDP_SAVED ─▶ IDP_VERIFIED ─▶ SOAKED ─▶ OLD_DELETED ─▶ REPORTED
  *
- * A step's name says what is proven. Each is written to the ledger before the next begins, and the effect that leads to it
- * can be repeated, or is guarded by a mark that is written first (a create, which cannot be repeated, and the delete).
+ * A step's name says what is proven. Each is written to the ledger before the next begins, and the effect that
+ * leads to it can be repeated, or is guarded by a mark that is written first (a create, which cannot be repeated, and
+ * the delete).
  */
 #ifndef ACTIONS_ROTATE_ROTATE_H
 #define ACTIONS_ROTATE_ROTATE_H
@@ -99,13 +100,14 @@ struct aws_side {
 	/* conf: its section. env stays valid until stop. *ret_state is handed to all others. Asks nobody. */
 	enum mh_status (*start)(cfg_t *conf, struct side_env *env, void **ret_state, struct mh_err *err);
 	void (*stop)(void *state);
-	/* Without online: configuration and secrets are as they must be. Online: credentials, instance, tenant and tokens can
-	 * be read, nothing is changed; what was found goes to say(). */
+	/* Without online: configuration and secrets are as they must be. Online: credentials, instance, tenant and
+	 * tokens can be read, nothing is changed; what was found goes to say(). */
 	enum mh_status (*check)(void *state, bool online, struct mh_err *err);
-	/* Reads which store, primary Region and tenant it is (ListInstances, ListProvisioningTenants), fills in what env.place
-	 * lacks. MH_BAD: AWS contradicts env.place, or there are several and none is named. */
+	/* Reads which store, primary Region and tenant it is (ListInstances, ListProvisioningTenants), fills in what
+	 * env.place lacks. MH_BAD: AWS contradicts env.place, or there are several and none is named. */
 	enum mh_status (*locate)(void *state, struct mh_err *err);
-	/* All tokens of the tenant of env.place, oldest first, expired ones too. MH_LIMIT: more than ROTATE_MAX_TOKENS. */
+	/* All tokens of the tenant of env.place, oldest first, expired ones too.
+	 * MH_LIMIT: more than ROTATE_MAX_TOKENS. */
 	enum mh_status (*list)(void *state, struct aws_tokens *ret, struct mh_err *err);
 	/* Makes a token: NOT idempotent, so it is sent once, never again on a doubt.
 	 *   out     ret_secret: the value, to be released

@@ -1,7 +1,7 @@
 /* secrets_manager.c: the token lies in a secret of AWS Secrets Manager, where ssosync reads it (Google Workspace).
  *
- * PutSecretValue with a client token that is made of the SCIM token: the same again changes nothing. What was saved can be
- * read back, so that it is proven by the SCIM endpoint itself. Source: Secrets Manager API reference. */
+ * PutSecretValue with a client token that is made of the SCIM token: the same again changes nothing. What was saved can
+ * be read back, so that it is proven by the SCIM endpoint itself. Source: Secrets Manager API reference. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +46,7 @@ start(cfg_t *conf, struct side_env *env, void **ret_state, struct mh_err *err)
 	return MH_OK;
 }
 
-/* -- calls ------------------------------------------------------------------------------------------------------------ */
+/* -- calls --------------------------------------------------------------------------------------------------------- */
 
 /* in: released here, its secrets zeroed. */
 static enum mh_status
@@ -115,7 +115,7 @@ token_of(const struct manager *m, const struct secret *current, cJSON **j)
 	return json_string(*j, m->key);
 }
 
-/* -- the driver --------------------------------------------------------------------------------------------------------- */
+/* -- the driver ---------------------------------------------------------------------------------------------------- */
 
 static enum mh_status
 find(void *state, struct mh_err *err)

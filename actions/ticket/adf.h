@@ -4,8 +4,8 @@
 
 #include "mailhook/json.h"
 
-/* Paragraphs, lines within them, and our lists ("- ", "1. ", an indented line goes on with the one before it). Text stands
- * in text nodes, which Jira reads as nothing: no mention, link, macro or emphasis can come of it.
+/* Paragraphs, lines within them, and our lists ("- ", "1. ", an indented line goes on with the one before it). Text
+ * stands in text nodes, which Jira reads as nothing: no mention, link, macro or emphasis can come of it.
  *   in      text: UTF-8; control characters are left out
  *   out     the document, own; NULL: no memory */
 cJSON *adf_of_text(struct mh_span text);

@@ -4,8 +4,8 @@
  * ticket ("[example.com #12]": RT, Redmine), or In-Reply-To (Jira, Zammad). Both are written; the tag is known once an
  * answer of the queue lies in a Maildir that we may read. There is no search and no reading back: what was sent is known
  * by the outcomes of earlier jobs. After a kill between the sending and the outcome the answer is looked for; where none
- * can be, the mail goes out again with the same Message-ID, and it is for the queue to see that. What a person has done to
- * the ticket cannot be seen, so its priority is never touched. */
+ * can be, the mail goes out again with the same Message-ID, and it is for the queue to see that. What a person has done
+ * to the ticket cannot be seen, so its priority is never touched. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -148,7 +148,7 @@ look_for_number(struct mailer *m, const char *key, struct mh_err *err)
 	return status;
 }
 
-/* -- finding ---------------------------------------------------------------------------------------------------------- */
+/* -- finding ------------------------------------------------------------------------------------------------------- */
 
 static bool
 is_word(const char *text, const char *word)
@@ -194,7 +194,7 @@ mail_find(void *state, const char *key, struct ticket_ref *ret, struct mh_err *e
 	return status;
 }
 
-/* -- writing ---------------------------------------------------------------------------------------------------------- */
+/* -- writing ------------------------------------------------------------------------------------------------------- */
 
 static const char *
 domain_of(const char *address)
@@ -325,7 +325,7 @@ mail_comment(void *state, const struct ticket_ref *ref, const struct ticket_comm
 	return status == MH_OK ? send_mail(m, buf_span(&mail), err) : status;
 }
 
-/* -- life ------------------------------------------------------------------------------------------------------------- */
+/* -- life ---------------------------------------------------------------------------------------------------------- */
 
 static enum mh_status
 mail_check(void *state, struct mh_err *err)

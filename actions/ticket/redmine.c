@@ -1,8 +1,8 @@
 /* redmine.c: Redmine 5 by its REST API: finding, reading, checking; redmine_write.c writes.
  *
- * Its traps: a wrong key is answered 200 with an empty list at /issues.json, but 401 at a project's own list, so only that
- * is asked; a filter by an unknown field is no filter, so that what is found must carry the key, all of it; a forbidden
- * status and an unknown custom field are dropped without a word, so that everything is read again.
+ * Its traps: a wrong key is answered 200 with an empty list at /issues.json, but 401 at a project's own list, so only
+ * that is asked; a filter by an unknown field is no filter, so that what is found must carry the key, all of it; a
+ * forbidden status and an unknown custom field are dropped without a word, so that everything is read again.
  * Source: Redmine 5.0.4 as it answered; its wiki, "Rest api". */
 #include <inttypes.h>
 #include <stdlib.h>

@@ -132,8 +132,8 @@ struct ticket_driver {
 	/* Opens it and reads it back: ticket_dropped() for each thing that is not there.
 	 *   errors  MH_RETRY also where the answer was lost */
 	enum mh_status (*open)(void *state, const struct ticket_new *t, struct ticket_ref *ret, struct mh_err *err);
-	/* NULL: the system takes no files. The core asks only for mail that is proven. Does nothing where the ticket has a
-	 * file of that name. */
+	/* NULL: the system takes no files. The core asks only for mail that is proven. Does nothing where the ticket
+	 * has a file of that name. */
 	enum mh_status (*attach)(
 	    void *state, const struct ticket_ref *ref, const struct ticket_file *f, struct mh_err *err);
 	/* Is a comment with that mark there? MH_SKIP: no. NULL: comment() looks itself; or nobody can, and after a lost
@@ -145,8 +145,8 @@ struct ticket_driver {
 	 * back as open does. */
 	enum mh_status (*change)(
 	    void *state, const struct ticket_ref *ref, const struct ticket_change *c, struct mh_err *err);
-	/* By the configured status or transition, by its name; reads back: what is still open is MH_BAD, with the names that
-	 * are allowed. Called only for an open ticket. */
+	/* By the configured status or transition, by its name; reads back: what is still open is MH_BAD, with the names
+	 * that are allowed. Called only for an open ticket. */
 	enum mh_status (*close)(void *state, const struct ticket_ref *ref, struct mh_err *err);
 	/* The ticket as it stands, for people: describe and tests. MH_SKIP: it is gone. NULL: it cannot be read. */
 	enum mh_status (*read)(void *state, const struct ticket_ref *ref, struct buf *ret_text, struct mh_err *err);

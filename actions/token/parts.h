@@ -1,6 +1,6 @@
 /* parts.h: what the files of the token program share. */
-#ifndef MAILHOOK_ACTIONS_TOKEN_PARTS_H
-#define MAILHOOK_ACTIONS_TOKEN_PARTS_H
+#ifndef ACTIONS_TOKEN_PARTS_H
+#define ACTIONS_TOKEN_PARTS_H
 
 #include "actions/common/wire.h"
 #include "actions/token/token.h"

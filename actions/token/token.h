@@ -2,8 +2,8 @@
  *
  * configuration ─▶ state file (token still good?) ─▶ grant ─▶ token server or program ─▶ state file ─▶ token
  */
-#ifndef MAILHOOK_ACTIONS_TOKEN_H
-#define MAILHOOK_ACTIONS_TOKEN_H
+#ifndef ACTIONS_TOKEN_TOKEN_H
+#define ACTIONS_TOKEN_TOKEN_H
 
 #include "actions/common/secret.h"
 
