@@ -15,7 +15,11 @@ bool aws_ini_has(struct mh_span text, const char *section);
  *   errors  MH_BAD a quote is not closed, no word, more than max - 1 words */
 enum mh_status aws_split(struct mh_span command, const char **words, size_t max, struct arena *a, struct mh_err *err);
 
-/* -- aws_sources.c: each gives keys. MH_SKIP: it is not set, or there is nobody. */
+/* -- aws_sources.c: each gives keys.
+ *   errors  MH_BAD wrongly configured, or what it gives are no keys
+ *           MH_RETRY it does not answer as it should, no memory
+ *           MH_SKIP of the container and of EC2: it is not set, or there is nobody
+ *           of aws_assume and aws_assume_web: those of aws_try too */
 
 /* What a source prints or answers: JSON with the keys; token_key: its name for the session token. */
 enum mh_status aws_keys_of_json(
@@ -35,10 +39,10 @@ enum mh_status aws_assume(
     struct aws *s, const struct aws_keys *with, const struct aws_role *role, struct aws_keys *ret, struct mh_err *err);
 enum mh_status aws_assume_web(struct aws *s, const struct aws_role *role, struct aws_keys *ret, struct mh_err *err);
 
-/* ISO 8601 with "Z" or an offset, fractions allowed. */
+/* ISO 8601 with "Z" or an offset, fractions allowed. MH_BAD: it is none. */
 enum mh_status aws_time(struct mh_span s, int64_t *ret, struct mh_err *err);
 
-/* -- aws_call.c: one request with these keys; unsigned where they are none. */
+/* -- aws_call.c: one request with these keys; unsigned where they are none. Errors: those of aws_post. */
 enum mh_status aws_try(struct aws *s, const struct aws_request *q, const struct aws_keys *keys, struct aws_answer *ret,
     struct mh_err *err);
 

@@ -110,11 +110,12 @@ void preset_answer_release(struct preset_answer *a);
 enum mh_status preset_ask(
     const struct preset_context *c, const char *request, struct preset_answer *ret, struct mh_err *err);
 
-/* Whether it has such a request, and the request's "when" renders to something: all that it needs is known. */
+/* Whether it has such a request, and the request's "when" renders to something: all that it needs is known.
+ * Errors of this and the three below: those of preset_ask that need no answer. */
 enum mh_status preset_can_ask(const struct preset_context *c, const char *request, bool *ret, struct mh_err *err);
 
 /* One of the preset's maps, filled in: what it has to say besides its requests.
- *   errors  MH_SKIP there is none, or it is empty; else those of preset_ask that need no answer */
+ *   errors  MH_SKIP there is none, or it is empty */
 enum mh_status preset_word(const struct preset_context *c, const char *name, struct buf *ret, struct mh_err *err);
 
 /* A request as it would be sent, a line each, the secret as "***". Asks nobody. */

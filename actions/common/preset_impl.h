@@ -41,15 +41,19 @@ int preset_json_line(struct mh_span text);
 /* Puts the line into an error that names a key or a variable: "FILE:LINE: ...". */
 void preset_locate(const struct preset *p, struct mh_err *err);
 
-/* -- preset_vars.c */
+/* -- preset_vars.c. ret: preset_vars_release is due in every case.
+ *   errors  MH_BAD a setting that is missing or unknown, a wrong template
+ *           MH_LIMIT too many or too long; MH_RETRY no memory */
 enum mh_status preset_vars_make(const struct preset_context *c, struct preset_vars *ret, struct mh_err *err);
 void preset_vars_release(struct preset_vars *v);
 
-/* -- preset_build.c */
+/* -- preset_build.c. ret: preset_request_release is due in every case.
+ *   errors  MH_BAD a variable that is unknown, a value that cannot stand where it goes
+ *           MH_LIMIT too long; MH_RETRY no memory */
 enum mh_status preset_build(const struct preset_context *c, const cJSON *request, const struct preset_vars *v,
     struct preset_request *ret, struct mh_err *err);
 void preset_request_release(struct preset_request *q);
-/* One template into out, as plain text: one line stays one. */
+/* One template into out, as plain text: one line stays one. Errors: those of template_render. */
 enum mh_status preset_text(const struct preset_vars *v, const char *template, struct buf *out, struct mh_err *err);
 
 /* -- preset_answer.c */
@@ -60,7 +64,7 @@ struct preset_said { /* an answer, opened */
 /* What stands at path, as text into out (cleared first). MH_SKIP: nothing does. MH_BAD: a wrong template. */
 enum mh_status preset_look(
     const struct preset_said *s, const struct preset_vars *v, const char *path, struct buf *out, struct mh_err *err);
-/* Whether one of {"PATH": ["value", "~part", "*"], ...} holds. */
+/* Whether one of {"PATH": ["value", "~part", "*"], ...} holds. MH_BAD: a wrong template. */
 enum mh_status preset_holds(
     const struct preset_said *s, const struct preset_vars *v, const cJSON *conditions, bool *ret, struct mh_err *err);
 struct preset_kept { /* names of headers */
@@ -70,7 +74,8 @@ struct preset_kept { /* names of headers */
 /* The headers that the request's paths look at. */
 void preset_kept_headers(const cJSON *request, struct preset_kept *ret);
 
-/* -- webhook.c: Standard Webhooks. The value of webhook-signature for each key of secret, separated by blanks. */
+/* -- webhook.c: Standard Webhooks. The value of webhook-signature for each key of secret, separated by blanks.
+ *   errors  MH_BAD no secret, or none of that form; MH_RETRY no memory */
 enum mh_status webhook_sign(
     struct mh_span secret, struct mh_span id, int64_t now, struct mh_span body, struct buf *out, struct mh_err *err);
 

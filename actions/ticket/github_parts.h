@@ -11,6 +11,8 @@ struct github {
 	bool told_end;
 };
 
+/* Errors of all: those of rest_call; MH_RETRY an answer that lacks what it should hold; MH_LIMIT a text too long. */
+
 /* "OWNER/NAME", of signs that may stand in a path as they are. */
 bool github_is_repository(struct mh_span s);
 /* rest_call, and tells once when the token ends. */
@@ -18,7 +20,7 @@ enum mh_status github_call(struct github *g, const struct rest_call *c, struct r
 /* For rest.judge: a rate limit comes as 403 or 429: with Retry-After, with nothing remaining until a time, or with words
  * alone. */
 enum mh_status github_judge(const struct http_answer *a, int64_t now, int64_t *ret_retry_after_s);
-/* "/repos/OWNER/NAME" and tail; "/repos/OWNER/NAME/issues/NUMBER" and tail. */
+/* "/repos/OWNER/NAME" and tail; "/repos/OWNER/NAME/issues/NUMBER" and tail. MH_SKIP: not an issue of GitHub. */
 enum mh_status github_path(
     struct github *g, const char *repository, const char *tail, const char **ret, struct mh_err *err);
 enum mh_status github_issue_path(

@@ -18,6 +18,8 @@ struct jira {
 	cJSON *priority_list;
 };
 
+/* Errors of all: those of rest_call; MH_RETRY an answer that lacks what it should hold; MH_LIMIT a text too long. */
+
 /* A call below the API. fmt as rest_path's, which takes one argument here. */
 enum mh_status jira_call(struct jira *j, const struct rest_call *c, const char *fmt, const char *arg,
     struct rest_answer *ret, struct mh_err *err);

@@ -13,6 +13,8 @@ struct redmine {
 	cJSON *fields;     /* own: {"name": id}; NULL: not asked yet */
 };
 
+/* Errors of all: those of rest_call; MH_RETRY an answer that lacks what it should hold; MH_LIMIT a text too long. */
+
 enum mh_status redmine_ask(
     struct redmine *rm, const char *path, const char *doing, struct rest_answer *ret, struct mh_err *err);
 /* The project, by a path below it. MH_BAD where there is none, in words. */
@@ -24,7 +26,7 @@ enum mh_status redmine_issue(struct redmine *rm, const char *id, struct rest_ans
 enum mh_status redmine_id_in(const cJSON *list, const char *what, const char *name, int64_t *ret, struct mh_err *err);
 enum mh_status redmine_priorities(struct redmine *rm, struct mh_err *err);
 /* The number of a custom field of issues. Only administrators may list them: those that the project names, or that an
- * issue of it shows, can be called by name. */
+ * issue of it shows, can be called by name. MH_BAD: it is none of them. */
 enum mh_status redmine_field_id(struct redmine *rm, const char *name, int64_t *ret, struct mh_err *err);
 /* The value of a custom field in an issue, by number; MH_NONE: the issue has no such field. */
 struct mh_span redmine_field_value(const cJSON *issue, int64_t id);

@@ -14,6 +14,8 @@ struct rt {
 	int priorities[3];
 };
 
+/* Errors of all: those of rest_call; MH_RETRY an answer that lacks what it should hold; MH_LIMIT a text too long. */
+
 /* RT's own words, with PriorityAsString as it comes (Low, Medium, High); others by number. False: neither. */
 bool rt_priority_number(const char *word, int *ret);
 enum mh_status rt_send(struct rt *rt, const char *method, const char *path, const cJSON *body, const char *doing,

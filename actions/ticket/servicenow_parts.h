@@ -13,6 +13,8 @@ struct servicenow_level { /* what a priority is made of: 1 is the highest */
 	int impact, urgency;
 };
 
+/* Errors of all: those of rest_call; MH_RETRY an answer that lacks what it should hold; MH_LIMIT a text too long. */
+
 /* "2/1". False: it is not two numbers from 1 to 3. */
 bool servicenow_level(const char *text, struct servicenow_level *ret);
 /* The sys_id of a group or user by a column's very value; a sys_id stands for itself. MH_SKIP: there is none. */

@@ -18,6 +18,7 @@ struct token_conf { /* strings point into arena; NULL where not set */
 	struct arena arena; /* own */
 };
 
+/* MH_BAD: not there, not readable, or wrong, in words; MH_RETRY a read error, no memory. */
 enum mh_status token_conf_load(const char *path, struct token_conf *ret, struct mh_err *err);
 void token_conf_release(struct token_conf *c);
 
@@ -39,22 +40,27 @@ struct token_store {
 	int lock_fd, dir_fd;
 };
 
-/* Locks it, waiting for another process at most TOKEN_LOCK_MS, and proves that a new state can be written. */
+/* Locks it, waiting for another process at most TOKEN_LOCK_MS.
+ *   errors  MH_RETRY another process has it all that time; MH_BAD it cannot be there: the name, its folder */
 enum mh_status token_store_open(const char *path, struct token_store *ret, struct mh_err *err);
 void token_store_close(struct token_store *t);
-/* MH_SKIP: there is none, or none that can be read: as good as none. */
+/* MH_SKIP: there is none, or it is no JSON: as good as none. Else the errors of secret_from_file. */
 enum mh_status token_store_read(const struct token_store *t, struct token_state *ret, struct mh_err *err);
-/* Durable when it returns MH_OK: written aside, flushed, renamed, folder flushed. */
+/* Durable when it returns MH_OK: written aside, flushed, renamed, folder flushed. MH_RETRY: not written. */
 enum mh_status token_store_write(const struct token_store *t, const struct token_state *s, struct mh_err *err);
 
-/* A signed JWT that proves the client: PS256, x5t#S256. now: UTC seconds. */
+/* A signed JWT that proves the client: PS256, x5t#S256. now: UTC seconds.
+ *   errors  MH_BAD the key or the certificate is none, they do not belong together, or it has expired
+ *           MH_RETRY not signed */
 enum mh_status token_assertion(const struct token_conf *c, int64_t now, struct buf *out, struct mh_err *err);
 
-/* Asks the token server once. refresh: for TOKEN_REFRESH. */
+/* Asks the token server once. refresh: for TOKEN_REFRESH. Errors: those of token_assertion, http_try, token_answer. */
 enum mh_status token_ask(const struct token_conf *c, const struct secret *refresh, int64_t now, struct token_state *ret,
     int64_t *ret_retry_after_s, struct mh_err *err);
 
-/* What an answer means. form: the request, whose secrets no error may give back. */
+/* What an answer means. form: the request, whose secrets no error may give back.
+ *   errors  MH_BAD refused for good, or no token that can be used
+ *           MH_RETRY it may pass, or it is not the token server that answered */
 enum mh_status token_answer(
     long http, struct mh_span body, struct mh_span form, int64_t now, struct token_state *ret, struct mh_err *err);
 

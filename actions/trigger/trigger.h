@@ -53,7 +53,9 @@ struct trigger {                   /* one run */
 	char key[33]; /* the job's, made another by the round */
 };
 
-/* -- state.c: what is durable */
+/* -- state.c: what is durable.
+ *   errors  MH_BAD a state that is none of ours, a template of "values" that is wrong
+ *           MH_LIMIT too long; MH_RETRY no memory */
 enum mh_status trigger_state_read(struct trigger *t, struct mh_err *err);
 /* The state of a first attempt: payload and values, filled in from the case. */
 enum mh_status trigger_state_begin(struct trigger *t, struct mh_err *err);
@@ -63,16 +65,19 @@ void trigger_state_release(struct trigger_state *s);
 /* Stores it. MH_RETRY: the job is no longer ours. */
 enum mh_status trigger_save(struct trigger *t, enum trigger_step step, struct mh_err *err);
 
-/* -- run.c: goes as far as it can, and says the outcome */
+/* -- run.c: goes as far as it can, and says the outcome; an error is the caller's to say.
+ *   errors  those of trigger_save, preset.h, aws.h and trigger_program */
 enum mh_status trigger_run(struct trigger *t, struct mh_err *err);
 enum mh_status trigger_describe(struct trigger *t, struct mh_err *err);
 enum mh_status trigger_check(struct trigger *t, struct mh_err *err);
 
-/* -- aws_send.c: preset.h's send, through aws.h */
+/* -- aws_send.c: preset.h's send, through aws.h. MH_OK too where the service refuses: what that means is the preset's.
+ *   errors  those of http_try and aws_post */
 enum mh_status trigger_send(
     void *user, const struct http_request *q, const char *aws, struct http_answer *ret, struct mh_err *err);
 
-/* -- program.c: a local program gets the payload; its exit status decides, 75 is "not now" */
+/* -- program.c: a local program gets the payload; its exit status decides.
+ *   errors  MH_RETRY 75, "not now"; MH_BAD any other but 0; MH_LIMIT killed, or not in time; those of program_run */
 enum mh_status trigger_program(struct trigger *t, char *words, size_t words_bytes, struct mh_err *err);
 enum mh_status trigger_program_check(const struct trigger_conf *c, struct mh_err *err);
 
