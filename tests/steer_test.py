@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """A person steers: approve, vouch, retry, close, pause, purge, backup, restore, ledger check. Time is a file's."""
+import contextlib
 import json
 import os
 import random
@@ -398,6 +399,70 @@ class Steering(unittest.TestCase):
                     self.assertIn("(sudo says mallory)", by)
                 else:
                     self.assertNotIn("mallory", by)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become another user")
+    def test_another_users_state(self):
+        """Root's hand would leave files that the owner cannot open, and who may not read must not be told that all is empty."""
+        nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+        with Room() as room:
+            if subprocess.run(["test", "-x", room.mailhook], check=False, **nobody).returncode != 0:
+                self.skipTest("the user nobody cannot reach the programs")
+            for name, mode in (("", 0o711), ("mailhook.conf", 0o644), ("clock", 0o644), ("renew", 0o755)):
+                os.chmod(os.path.join(room.dir, name), mode)
+            os.chown(room.state, 65534, 65534)
+            os.mkdir(room.intake, 0o700)
+            os.chown(room.intake, 65534, 65534)
+            root = f"{room.state} belongs to nobody: run this as that user (sudo -u nobody mailhook ...)"
+            for command in (("run", "--once"), ("run",), ("drill",), ("imap", "--once"), ("pause",)):
+                with self.subTest(command=command):
+                    self.refused(room, [(root, command, 2)])
+                    self.assertEqual(os.listdir(room.state), ["intake"], "nothing is left behind")
+            self.assertEqual(room.pipe(**nobody).returncode, 0)
+            self.assertEqual(room.run_once(**nobody).returncode, 0)
+            self.assertEqual(len(room.tickets()), 1)
+            self.refused(room, [(root, ("handover", "1"), 2)])
+
+            # what root left there before is no copy that was put in its place
+            mark = os.path.join(room.state, "ledger.mark")
+            os.chown(mark, 0, 0)
+            got = said(room.run_once(**nobody))
+            self.assertEqual(got[0], 75, got)
+            self.assertIn("ledger.mark: Permission denied: it belongs to root", got[1])
+            self.assertEqual(room.count("pauses"), 0)
+            os.chown(mark, 65534, 65534)
+
+            # a person who steers as root takes nothing from the owner
+            for name in ("ledger.mark", "wake"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(room.state, name))
+            self.well(room.do("close", "1"))
+            self.well(room.do("resume"))
+            self.assertEqual({os.stat(os.path.join(room.state, x)).st_uid for x in os.listdir(room.state)}, {65534})
+            self.well(room.run_once(**nobody), "ticket commented and closed")
+
+            os.chown(room.state, 0, 0)
+            os.chmod(room.state, 0o711)
+            for name in ("ledger.db", "intake"):
+                os.chown(os.path.join(room.state, name), 0, 0)
+            for command in (("list",), ("status",), ("show", "1"), ("close", "1"), ("ledger", "check"), ("run", "--once")):
+                with self.subTest(command=command):
+                    got = said(room.do(*command, **nobody))
+                    self.assertEqual(got[0], 2, got)
+                    self.assertIn("(sudo -u root mailhook ...)", got[1])
+                    self.assertNotIn("there is none yet", got[1])
+            os.unlink(room.ledger)
+            got = said(room.do("status", **nobody))
+            self.assertEqual(got[0], 1, got)
+            self.assertIn("intake      cannot be read: Permission denied\n", got[1])
+            self.assertIsNone(json.loads(room.do("status", "--json", **nobody).stdout)["intake"])
+            self.assertNotIn(b"intake_messages", room.do("status", "--prometheus", **nobody).stdout)
+
+            # a group of its own, as containers have it
+            os.chown(room.state, 0, 65534)
+            os.chmod(room.state, 0o2770)
+            shutil.rmtree(room.intake)
+            os.unlink(os.path.join(room.state, "ledger.mark"))
+            self.well(room.run_once(**nobody))
 
     def killed(self, command, prepare, look, sample=12):
         """SIGKILL at a sample of the command's changes: what is left is whole, and the command works afterwards."""

@@ -10,6 +10,7 @@
 #include "mailhook/front.h"
 #include "mailhook/imap/imap.h"
 #include "mailhook/imap/stream.h"
+#include "mailhook/owner.h"
 #include "mailhook/work/log.h"
 
 static void
@@ -125,9 +126,12 @@ watch(struct imap *im, const char *config, bool once)
 {
 	struct mh_err err = { 0 };
 
-	if (make_state(im->conf, &err) != MH_OK) {
+	enum mh_status status = owner_may_work(im->conf->state_dir, &err);
+	if (status == MH_OK)
+		status = make_state(im->conf, &err);
+	if (status != MH_OK) {
 		log_event(LOG_ERROR, "start", NULL, "%s", err.text);
-		return CLI_LATER;
+		return status == MH_BAD ? CLI_USAGE : CLI_LATER;
 	}
 	log_open(im->conf, LOG_JOURNAL_SOCKET);
 	return supervise(im, config, once);

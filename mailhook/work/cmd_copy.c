@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "mailhook/clock.h"
+#include "mailhook/owner.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/ledger/copy.h"
 #include "mailhook/work/ledger/nodes.h"
@@ -477,7 +478,7 @@ begin(struct copying *c, struct mh_err *err)
 	if (status == MH_OK && same_ledger(c->from.address, c->to.address))
 		status = mh_fail(err, MH_BAD, "FROM and TO are the same");
 	if (status == MH_OK && c->to.address != NULL && span_starts(span_of(c->to.address), MH_LIT("sqlite:")))
-		status = work_must_own(&c->w, err);
+		status = owner_may_work(c->w.conf->state_dir, err);
 	if (status == MH_OK)
 		status = lock_folder(c, c->w.conf->state_dir, false, err);
 	if (status == MH_OK)

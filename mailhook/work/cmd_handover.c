@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "mailhook/clock.h"
+#include "mailhook/owner.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/job.h"
@@ -83,8 +84,11 @@ hand_over(const struct steering *s, struct mh_err *err)
 	struct job_row j = { 0 };
 	struct terminal t;
 	struct buf summary;
-	enum mh_status status = find_job(s->w, s->c, s->a, &j, err);
+	enum mh_status status =
+	    owner_may_work(s->w->conf->state_dir, err); /* an action is started, as the worker does it */
 
+	if (status == MH_OK)
+		status = find_job(s->w, s->c, s->a, &j, err);
 	if (status == MH_OK)
 		status = claim(s->w, &j, s->a, &j, err);
 	if (status != MH_OK)

@@ -194,8 +194,6 @@ open_or_make(struct work *w, struct mh_err *err)
 		return status;
 	status = work_make_folders(w, err);
 	if (status == MH_OK)
-		status = work_must_own(w, err);
-	if (status == MH_OK)
 		status = work_open_ledger(w, true, err);
 	return status == MH_OK ? mark_look(w, clock_now(), err) : status;
 }

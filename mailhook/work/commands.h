@@ -74,8 +74,8 @@ enum mh_status work_open_at(
 /* What the server of the configuration's ledger is, in words; a connection is made for that, a ledger need not be there.
  * MH_SKIP: the ledger is a file. */
 enum mh_status work_describe_ledger(const struct work *w, struct buf *ret, struct mh_err *err);
-/* What is made here must be the worker's own: one that root made would be closed to it. MH_BAD: we are somebody else. */
-enum mh_status work_must_own(const struct work *w, struct mh_err *err);
+/* Those of the state and its intake.
+ *   errors  MH_BAD the state is another user's, as owner_may_work() has it */
 enum mh_status work_make_folders(struct work *w, struct mh_err *err);
 void work_release(struct work *w);
 int work_exit(enum mh_status status);

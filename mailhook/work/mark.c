@@ -22,11 +22,13 @@
 
 #include "mailhook/clock.h"
 #include "mailhook/durable.h"
+#include "mailhook/owner.h"
 #include "mailhook/work/case.h"
 #include "mailhook/work/ledger/upkeep.h"
 #include "mailhook/work/upkeep.h"
 
 #define MARK_ARENA_BYTES ((size_t)1 << 20)
+#define MARK_BYTES (LEDGER_KEY_HEX + DB_NOTE_BYTES + 32)
 
 struct mark {
 	char identity[LEDGER_KEY_HEX + 1];
@@ -43,20 +45,13 @@ mark_path(const struct work *w, const char *end, char *dst, size_t dst_bytes)
 	return n > 0 && (size_t)n < dst_bytes;
 }
 
-/* "IDENTITY NUMBER" or, of a shared ledger, "IDENTITY NUMBER WORDS"; an earlier version wrote no words. False: there is none,
- * or it is not one. */
+/* "IDENTITY NUMBER" or, of a shared ledger, "IDENTITY NUMBER WORDS"; an earlier version wrote no words. False: it is not
+ * one. */
 static bool
-read_mark(const struct work *w, struct mark *ret)
+parse_mark(const char *text, ssize_t n, struct mark *ret)
 {
-	char path[4096], text[LEDGER_KEY_HEX + DB_NOTE_BYTES + 32];
 	struct mark m = { .arrived = false };
 
-	if (!mark_path(w, "", path, sizeof(path)))
-		return false;
-	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
-	if (fd >= 0)
-		(void)close(fd);
 	if (n < LEDGER_KEY_HEX + 3 || text[LEDGER_KEY_HEX] != ' ' || text[n - 1] != '\n')
 		return false;
 	memcpy(m.identity, text, LEDGER_KEY_HEX);
@@ -70,6 +65,28 @@ read_mark(const struct work *w, struct mark *ret)
 		memcpy(m.last.words, p + 1, (size_t)(end - p) - 1);
 	*ret = m;
 	return true;
+}
+
+/* *ret_known: there is one. One that cannot be read is not one that is not there: that would look like a restore. */
+static enum mh_status
+read_mark(const struct work *w, struct mark *ret, bool *ret_known, struct mh_err *err)
+{
+	char path[4096], text[MARK_BYTES];
+
+	*ret_known = false;
+	if (!mark_path(w, "", path, sizeof(path)))
+		return mh_fail(err, MH_BAD, "ledger.mark: the name of state_dir is too long");
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT)
+		return MH_OK;
+	const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	const enum mh_status status = n < 0 ? mh_fail_errno(err, MH_RETRY, "%s", path) : MH_OK;
+	if (fd >= 0)
+		(void)close(fd);
+	if (status != MH_OK)
+		return owner_denied(path, w->conf->state_dir, status, err);
+	*ret_known = parse_mark(text, n, ret);
+	return MH_OK;
 }
 
 static enum mh_status
@@ -124,6 +141,7 @@ put_mark(const struct work *w, const char *text, size_t n, bool synced, struct m
 	const int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return mh_fail_errno(err, MH_RETRY, "%s", tmp);
+	owner_give(w->conf->state_dir, fd); /* who steers may be root */
 	const bool written = write(fd, text, n) == (ssize_t)n && (!synced || fsync(fd) == 0);
 	const enum mh_status status = written ? MH_OK : mh_fail_errno(err, MH_RETRY, "%s", tmp);
 	(void)close(fd);
@@ -135,7 +153,7 @@ put_mark(const struct work *w, const char *text, size_t n, bool synced, struct m
 static enum mh_status
 write_mark(struct work *w, const char *identity, const struct db_note *last, bool synced, struct mh_err *err)
 {
-	char text[LEDGER_KEY_HEX + DB_NOTE_BYTES + 32];
+	char text[MARK_BYTES];
 	const int n = snprintf(text, sizeof(text), "%s %" PRId64 "%s%s\n", identity, last->n,
 	    last->words[0] == '\0' ? "" : " ", last->words);
 	const enum mh_status status = put_mark(w, text, (size_t)n, synced, err);
@@ -288,9 +306,11 @@ mark_look(struct work *w, int64_t now, struct mh_err *err)
 	int64_t was = 0;
 
 	/* the mark first: a worker at its work writes the ledger, then the mark */
-	const bool known = read_mark(w, &beside);
-	enum mh_status status = read_ledger(w, &own, err);
+	bool known = false;
+	enum mh_status status = read_mark(w, &beside, &known, err);
 
+	if (status == MH_OK)
+		status = read_ledger(w, &own, err);
 	if (status == MH_OK)
 		status = compare(w, &beside, known, &own, &why, &was, err);
 	if (status != MH_OK)

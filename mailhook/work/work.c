@@ -1,7 +1,6 @@
 /* work.c: opening and closing what the worker stands on. */
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "mailhook/durable.h"
+#include "mailhook/owner.h"
 #include "mailhook/work/accounts.h"
 #include "mailhook/work/commands.h"
 #include "mailhook/work/ledger/engine.h"
@@ -153,26 +153,21 @@ work_describe_ledger(const struct work *w, struct buf *ret, struct mh_err *err)
 enum mh_status
 work_open_ledger(struct work *w, bool create, struct mh_err *err)
 {
-	return work_open_at(w, w->conf->ledger, create, false, &w->db, err);
-}
+	const struct conf *c = w->conf;
+	const enum mh_status status = work_open_at(w, c->ledger, create, false, &w->db, err);
 
-enum mh_status
-work_must_own(const struct work *w, struct mh_err *err)
-{
-	struct stat st;
-
-	if (stat(w->conf->state_dir, &st) != 0 || st.st_uid == geteuid())
-		return MH_OK;
-	const struct passwd *pw = getpwuid(st.st_uid); /* NOLINT(concurrency-mt-unsafe): there is one thread */
-	return mh_fail(err, MH_BAD, "there is no ledger yet, and %.40s must make it: run this as that user",
-	    pw == NULL ? "its owner" : pw->pw_name);
+	if (status == MH_OK || c->ledger_path == NULL)
+		return status;
+	return owner_denied(c->ledger_path, c->state_dir, status, err);
 }
 
 enum mh_status
 work_make_folders(struct work *w, struct mh_err *err)
 {
-	const enum mh_status status = make_folder(w->conf->state_dir, err);
+	enum mh_status status = owner_may_work(w->conf->state_dir, err);
 
+	if (status == MH_OK)
+		status = make_folder(w->conf->state_dir, err);
 	return status == MH_OK ? make_folder(w->conf->intake_dir, err) : status;
 }
 
@@ -212,6 +207,8 @@ work_wake(const struct conf *conf)
 		return;
 	/* closing a file that was open for writing is what the worker watches for */
 	const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-	if (fd >= 0)
-		(void)close(fd);
+	if (fd < 0)
+		return;
+	owner_give(conf->state_dir, fd);
+	(void)close(fd);
 }
