@@ -22,7 +22,9 @@
 #include "mailhook/work/ledger/upkeep.h"
 #include "mailhook/work/node.h"
 #include "mailhook/work/nodes_look.h"
+#include "mailhook/work/pass.h"
 #include "mailhook/work/runner.h"
+#include "mailhook/work/upkeep.h"
 #include "tests/engines.h"
 #include "tests/room.h"
 
@@ -580,6 +582,14 @@ a_clock_that_is_off_is_told(void **state)
 		if ((told == NULL) != (rows[i].told == NULL) || (told != NULL && strcmp(told, rows[i].told) != 0))
 			fail_msg("%s: %s", rows[i].name, told == NULL ? "nothing" : told);
 		assert_int_equal(nodes_attention(&nodes), rows[i].told != NULL);
+		/* nor does it do what cannot be undone: it leaves what time brings, and the purge, to right ones */
+		struct pass pass = { 0 };
+		bool more;
+		assert_int_equal(pass_time(&p.r.w, &pass, p.r.now, &more, &err), MH_OK);
+		assert_int_equal(upkeep_round(&p.r.w, p.r.now, &more, &err), MH_OK);
+		const int64_t purged = room_count(&p.r, "SELECT count(*) FROM meta WHERE name = 'purged'");
+		if (pass.started != (rows[i].server == NULL) || purged != (rows[i].server == NULL))
+			fail_msg("%s: it does what time brings", rows[i].name);
 		arena_release(&a);
 		close_pair(&p);
 	}
@@ -920,6 +930,133 @@ what_a_person_gave_is_written(void **state)
 	}
 }
 
+/* -- a ledger that went back --------------------------------------------------------------------------------------- */
+
+static void
+put_mark(struct pair *p, const char *words)
+{
+	char path[200];
+
+	(void)snprintf(path, sizeof(path), "%s/shared.mark", p->r.w.conf->state_dir);
+	FILE *f = fopen(path, "we");
+	assert_non_null(f);
+	assert_true(
+	    fprintf(f, "%s%s\n", room_text(&p->r, "SELECT value FROM meta WHERE name = 'identity'"), words) > 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* A worker of a node had seen all of a ledger, died, and comes back; meanwhile something has become of that ledger. */
+static void
+a_ledger_that_went_back_is_noticed(void **state)
+{
+#define LAST "(SELECT max(id) FROM events)"
+#define MORE                                                                                                           \
+	"INSERT INTO events (at, what, by, detail) VALUES ('2025-11-06T10:00:00Z', 'paused', 'b', ''), "               \
+	"('2025-11-06T10:00:00Z', 'resumed', 'b', '') RETURNING id"
+	static const struct {
+		const char *name, *change, *more;
+		const char *mark;   /* behind the identity, in place of its own; NULL: its own */
+		bool lives, paused; /* lives: the worker has not died, and its mark could not be written */
+	} rows[] = {
+		{ "nothing", NULL, NULL, NULL, false, false },
+		{ "others went on", MORE, NULL, NULL, false, false },
+		{ "the last event is gone", "DELETE FROM events WHERE id = " LAST " RETURNING id", NULL, NULL, false,
+		    true },
+		{ "the last event is gone, and others went on", "DELETE FROM events WHERE id = " LAST " RETURNING id",
+		    MORE, NULL, false, true },
+		{ "another one in its place, and others went on",
+		    "UPDATE events SET at = '2025-11-06T09:59:59Z' WHERE id = " LAST " RETURNING id", MORE, NULL, false,
+		    true },
+		{ "it is gone, as others know", "DELETE FROM events WHERE id = " LAST " RETURNING id",
+		    "INSERT INTO meta VALUES ('events-gone', '1000') RETURNING value", NULL, false, false },
+		{ "a mark of an earlier version", MORE, NULL, " 1", false, false },
+		{ "a mark of an earlier version that is ahead", NULL, NULL, " 99", false, true },
+		{ "only the process itself knows", "DELETE FROM events WHERE id = " LAST " RETURNING id", MORE, " 1",
+		    true, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pair p;
+		struct mh_err err = { 0 };
+
+		open_pair(&p);
+		assert_int_equal(mark_look(&p.r.w, p.r.now, &err), MH_OK);
+		(void)room_take(&p.r, &(struct say){ 0 }, NULL);
+		assert_int_equal(ledger_event_add(p.r.w.db, 0, p.r.now, "resumed", "a", "", NULL, &err), MH_OK);
+		mark_note(&p.r.w);
+		if (rows[i].mark != NULL)
+			put_mark(&p, rows[i].mark);
+		if (rows[i].change != NULL)
+			(void)room_count(&p.r, rows[i].change);
+		if (rows[i].more != NULL)
+			(void)room_count(&p.r, rows[i].more);
+		if (!rows[i].lives)
+			p.r.w.db->noted = (struct db_note){ 0 };
+		for (int again = 0; again < 2; again++) { /* once, and not for the next one that looks */
+			assert_int_equal(mark_look(&p.r.w, p.r.now, &err), MH_OK);
+			const int64_t said =
+			    room_count(&p.r, "SELECT count(*) FROM events WHERE what = 'restored' AND case_id IS NULL");
+			if (said != rows[i].paused || room_count(&p.r, "SELECT count(*) FROM pauses") != rows[i].paused)
+				fail_msg("%s: look %d: said %d times", rows[i].name, again, (int)said);
+		}
+		close_pair(&p);
+	}
+}
+
+static bool
+asks(const struct pair *p, const struct runner *r)
+{
+	(void)r;
+	return room_count((struct room *)&p->r, "SELECT count(*) FROM jobs WHERE action_state <> '{}'") == 1;
+}
+
+/* What is no event: a claim, or a checkpoint behind which an effect may be. */
+static void
+a_run_that_a_ledger_forgets_is_noticed(void **state)
+{
+	static const struct {
+		const char *name, *change;
+		bool paused;
+	} rows[] = {
+		{ "nothing", "SELECT 1", false },
+		{ "its checkpoint", "UPDATE jobs SET action_state = '{}' WHERE state = 'running' RETURNING id", true },
+		{ "its claim", "UPDATE jobs SET state = 'queued', attempt = 0 WHERE state = 'running' RETURNING id",
+		    true },
+		{ "all of it", "UPDATE jobs SET id = id + 100 WHERE state = 'running' RETURNING id", true },
+		{ "it was taken back", "UPDATE jobs SET state = 'queued' WHERE state = 'running' RETURNING id", false },
+		{ "another has it",
+		    "UPDATE jobs SET attempt = 2, action_state = '{}' WHERE state = 'running' RETURNING id", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pair p;
+		struct runner *runner = NULL;
+		struct mh_err err = { 0 };
+		bool more;
+
+		open_pair(&p);
+		room_script(&p.r, "turn",
+		    "IFS= read -r q\necho '{\"checkpoint\":{\"step\":1}}'\nIFS= read -r q\nwhile IFS= read -r q; do :; "
+		    "done\n");
+		(void)room_take(&p.r, &(struct say){ 0 }, NULL);
+		assert_int_equal(runner_new(&p.r.w, &runner, &err), MH_OK);
+		assert_int_equal(runner_start(runner, p.r.now, &more, &err), MH_OK);
+		(void)step_until(runner, asks, &p);
+		(void)room_count(&p.r, rows[i].change);
+		for (int again = 0; again < 2; again++) {
+			assert_int_equal(runner_look(runner, p.r.now, &err), MH_OK);
+			if (room_count(
+				&p.r, "SELECT count(*) FROM events WHERE what = 'restored' AND case_id IS NULL") !=
+			    rows[i].paused)
+				fail_msg("%s: look %d", rows[i].name, again);
+		}
+		runner_free(runner);
+		close_pair(&p);
+	}
+}
+
 int
 main(void)
 {
@@ -940,6 +1077,8 @@ main(void)
 		cmocka_unit_test(the_keeper_ends_in_time),
 		cmocka_unit_test(the_keeper_ends_for_a_stopped_worker),
 		cmocka_unit_test(who_is_cut_off_ends_its_action_in_time),
+		cmocka_unit_test(a_ledger_that_went_back_is_noticed),
+		cmocka_unit_test(a_run_that_a_ledger_forgets_is_noticed),
 		cmocka_unit_test(an_answer_of_a_run_before_ends_no_run),
 		cmocka_unit_test(what_a_person_gave_is_written),
 	};
