@@ -1,10 +1,10 @@
 /* case_facts.c: what stood in a mail, before people read it in a ticket or a reply.
  *
- * Two dangers. Nothing proves an unverified mail, so what it says is shown only where its form leaves no room for words or
- * links of a forger; "mailhook show" has the rest. And a text that goes by mail may reach a ticket system, which takes a
- * number behind a mark in it for a ticket of its own: "[example.com #12]" (RT, Redmine), "Ticket#12" (Zammad, OTRS),
- * "#12" (osTicket), "OPS-12" (Jira), "INC0000012", "Ref:MSG0000012" (ServiceNow). A proven mail is no safer there: the
- * name of a token is chosen by whoever made it. */
+ * Two dangers. Nothing proves an unverified mail, so what it says is shown only where its form leaves no room for words
+ * or links of a forger; "mailhook show" has the rest. And a text that goes by mail may reach a ticket system, which
+ * takes a number behind a mark in it for a ticket of its own: "[example.com #12]" (RT, Redmine), "Ticket#12" (Zammad,
+ * OTRS), "#12" (osTicket), "OPS-12" (Jira), "INC0000012", "Ref:MSG0000012" (ServiceNow). A proven mail is no safer
+ * there: the name of a token is chosen by whoever made it. */
 #include <string.h>
 
 #include "actions/common/case_text.h"
@@ -110,8 +110,8 @@ has_form(const char *kind, enum mail_fact what, struct mh_span s)
 	return false;
 }
 
-/* May digits stand directly behind s[0..at)? Behind "OPS-" and "INC" they may be a ticket's number; not so those of a date,
- * a version or python3. */
+/* May digits stand directly behind s[0..at)? Behind "OPS-" and "INC" they may be a ticket's number; not so those of a
+ * date, a version or python3. */
 static bool
 may_follow(struct mh_span s, size_t at, size_t digits)
 {
@@ -124,7 +124,8 @@ may_follow(struct mh_span s, size_t at, size_t digits)
 	return strchr(" .([#", c) != NULL; /* the last three are written otherwise */
 }
 
-/* No ticket's mark is left: brackets become round, "#" becomes "No. ", and numbers stand apart from what is before them. */
+/* No ticket's mark is left: brackets become round, "#" becomes "No. ", and numbers stand apart from
+ * what is before them. */
 static enum mh_status
 without_marks(struct mh_span s, struct arena *a, struct mh_span *ret, struct mh_err *err)
 {

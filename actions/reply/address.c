@@ -104,8 +104,8 @@ domain_of(const char *address)
 	return at == SIZE_MAX ? MH_NONE : span_from(s, at + 1);
 }
 
-/* RFC 3834 4: the return path is where an automatic answer goes. But no signature covers it, and whoever sends a proven mail
- * on may name another: then it counts only at or below the domain of From, which is covered. */
+/* RFC 3834 4: the return path is where an automatic answer goes. But no signature covers it, and whoever sends a proven
+ * mail on may name another: then it counts only at or below the domain of From, which is covered. */
 static const char *
 where_to(const struct request *r)
 {
