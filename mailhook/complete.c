@@ -1,13 +1,16 @@
 /* complete.c: a program of the build: writes what a shell needs to complete mailhook's commands, from their table.
  *
  * What a command takes is read from its usage ("[--json] [--mail ADDRESS] CASE"), so that nothing is said twice: an
- * option is what begins with "--", a word in capitals behind it is its value, and FILE, PATH or PROGRAM are files.
+ * option is what begins with "--", a word in capitals behind it is its value, FILE, PATH or PROGRAM are files, and a small
+ * word stands for itself. Two commands may have an option of one name, one with a value and one without.
  */
 #include <string.h>
 
 #include "mailhook/cli.h"
 
 #define MAX_OPTIONS 16
+#define MAX_WORDS 8
+#define COMMON 2 /* options of every command, the first */
 
 struct option {
 	struct mh_span name;
@@ -17,6 +20,8 @@ struct option {
 struct usage {
 	struct option options[MAX_OPTIONS];
 	size_t n;
+	struct mh_span words[MAX_WORDS]; /* operands */
+	size_t n_words;
 	bool files; /* operands are files */
 };
 
@@ -33,6 +38,20 @@ is_file(struct mh_span word)
 	return span_eq(word, MH_LIT("FILE")) || span_eq(word, MH_LIT("PATH")) || span_eq(word, MH_LIT("PROGRAM"));
 }
 
+/* What a value can be, of those that are one of a few words; else NULL. */
+static const char *
+choice(struct mh_span value)
+{
+	static const struct {
+		const char *value, *words;
+	} choices[] = { { "WHEN", "auto always never" }, { "LEVEL", "verified relayed unverified" } };
+
+	for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++)
+		if (span_eq(value, span_of(choices[i].value)))
+			return choices[i].words;
+	return NULL;
+}
+
 static struct mh_span
 take(const char **s, const char *of)
 {
@@ -43,12 +62,26 @@ take(const char **s, const char *of)
 	return word;
 }
 
+/* Notes an operand that is a word, once. False: there are too many. */
+static bool
+add_word(struct usage *u, struct mh_span word)
+{
+	for (size_t i = 0; i < u->n_words; i++)
+		if (span_eq(u->words[i], word))
+			return true;
+	if (u->n_words == MAX_WORDS)
+		return false;
+	u->words[u->n_words++] = word;
+	return true;
+}
+
 static bool
 read_usage(const char *s, struct usage *ret)
 {
 	static const char capitals[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", lower[] = "abcdefghijklmnopqrstuvwxyz-";
 	struct usage u = { .options = { { MH_LIT("--config"), MH_LIT("FILE") }, { MH_LIT("--help"), MH_NONE } },
-		.n = 2 };
+		.n = COMMON };
+	const char *begin = s;
 
 	while (*s != '\0') {
 		if (strncmp(s, "--", 2) == 0) {
@@ -63,11 +96,17 @@ read_usage(const char *s, struct usage *ret)
 			}
 			continue;
 		}
-		const struct mh_span word = take(&s, capitals);
-		if (word.n > 0)
+		const bool begins = s == begin || strchr(" [", s[-1]) != NULL;
+		struct mh_span word = take(&s, capitals);
+		if (word.n > 0) {
 			u.files = u.files || is_file(word);
-		else
+			continue;
+		}
+		word = begins ? take(&s, lower) : MH_NONE;
+		if (word.n == 0)
 			s++;
+		else if (!add_word(&u, word))
+			return false;
 	}
 	*ret = u;
 	return true;
@@ -103,34 +142,24 @@ put_help(FILE *out, const struct command *c, const char *special, const char *be
 
 /* -- bash ---------------------------------------------------------------------------------------------------------- */
 
-/* Commands share options: each is named once. */
-static bool
-named_before(const struct command *end, struct mh_span name)
-{
-	for (const struct command *c = commands; c != end; c++) {
-		const struct usage u = usage_of(c);
-
-		for (size_t i = 0; i < u.n; i++)
-			if (span_eq(u.options[i].name, name))
-				return true;
-	}
-	return false;
-}
-
+/* Behind an option that has a value: the lines of a case of "COMMAND,OPTION". */
 static void
-bash_values(FILE *out, bool files)
+bash_values(FILE *out)
 {
-	const char *bar = "";
-
+	(void)fputs("\t\t*,--config) files=yes ;;\n", out);
 	for (const struct command *c = commands; c->name != NULL; c++) {
 		const struct usage u = usage_of(c);
 
-		for (size_t i = 0; i < u.n; i++) {
+		for (size_t i = COMMON; i < u.n; i++) {
 			const struct option *o = &u.options[i];
-			if (o->value.n == 0 || is_file(o->value) != files || named_before(c, o->name))
+			const char *words = choice(o->value);
+
+			if (o->value.n == 0)
 				continue;
-			(void)fprintf(out, "%s%.*s", bar, (int)o->name.n, o->name.p);
-			bar = " | ";
+			(void)fprintf(out, "\t\t%s,%.*s) ", c->name, (int)o->name.n, o->name.p);
+			if (words != NULL)
+				(void)fprintf(out, "words='%s' ", words);
+			(void)fprintf(out, "%s;;\n", is_file(o->value) ? "files=yes " : "");
 		}
 	}
 }
@@ -146,17 +175,17 @@ bash(FILE *out)
 	    out);
 	for (const struct command *c = commands; c->name != NULL; c++)
 		(void)fprintf(out, " %s", c->name);
-	(void)fputs("'\n\telse\n\t\tcase $prev in\n\t\t", out);
-	bash_values(out, true);
-	(void)fputs(") files=yes ;;\n\t\t", out);
-	bash_values(out, false);
-	(void)fputs(") ;;\n\t\t*)\n\t\t\tcase ${COMP_WORDS[1]} in\n", out);
+	(void)fputs("'\n\telse\n\t\tcase ${COMP_WORDS[1]},$prev in\n", out);
+	bash_values(out);
+	(void)fputs("\t\t*)\n\t\t\tcase ${COMP_WORDS[1]} in\n", out);
 	for (const struct command *c = commands; c->name != NULL; c++) {
 		const struct usage u = usage_of(c);
 
 		(void)fprintf(out, "\t\t\t%s) words='", c->name);
 		for (size_t i = 0; i < u.n; i++)
 			(void)fprintf(out, "%s%.*s", i == 0 ? "" : " ", (int)u.options[i].name.n, u.options[i].name.p);
+		for (size_t i = 0; i < u.n_words; i++)
+			(void)fprintf(out, " %.*s", (int)u.words[i].n, u.words[i].p);
 		(void)fprintf(out, "'%s ;;\n", u.files ? " files=yes" : "");
 	}
 	(void)fputs("\t\t\tesac\n\t\t\t[[ $cur == -* || ! $files ]] && files= || words=\n\t\t\t;;\n\t\tesac\n\tfi\n"
@@ -193,11 +222,16 @@ zsh(FILE *out)
 		for (size_t i = 0; i < u.n; i++) {
 			const struct option *o = &u.options[i];
 			(void)fprintf(out, " '%.*s", (int)o->name.n, o->name.p);
-			if (o->value.n > 0)
-				(void)fprintf(
-				    out, ":%.*s:%s", (int)o->value.n, o->value.p, is_file(o->value) ? "_files" : "( )");
+			if (o->value.n > 0 && is_file(o->value))
+				(void)fprintf(out, ":%.*s:_files", (int)o->value.n, o->value.p);
+			else if (o->value.n > 0)
+				(void)fprintf(out, ":%.*s:(%s)", (int)o->value.n, o->value.p,
+				    choice(o->value) == NULL ? " " : choice(o->value));
 			(void)fputc('\'', out);
 		}
+		for (size_t i = 0; i < u.n_words; i++)
+			(void)fprintf(out, "%s%.*s%s", i == 0 ? " '1:WORD:(" : " ", (int)u.words[i].n, u.words[i].p,
+			    i + 1 == u.n_words ? ")'" : "");
 		(void)fprintf(out, "%s ;;\n", u.files ? " '*:PATH:_files'" : "");
 	}
 	(void)fputs("\tesac\n\t;;\nesac\n", out);
@@ -221,12 +255,18 @@ fish(FILE *out)
 		(void)fputs("'\n", out);
 		for (size_t i = 0; i < u.n; i++) {
 			const struct option *o = &u.options[i];
-			(void)fprintf(out, "complete -c mailhook -n '__fish_seen_subcommand_from %s' -l %.*s%s\n",
+			(void)fprintf(out, "complete -c mailhook -n '__fish_seen_subcommand_from %s' -l %.*s%s",
 			    c->name, (int)o->name.n - 2, o->name.p + 2,
 			    o->value.n == 0     ? ""
 			    : is_file(o->value) ? " -r -F"
 						: " -x");
+			if (choice(o->value) != NULL)
+				(void)fprintf(out, " -a '%s'", choice(o->value));
+			(void)fputc('\n', out);
 		}
+		for (size_t i = 0; i < u.n_words; i++)
+			(void)fprintf(out, "complete -c mailhook -n '__fish_seen_subcommand_from %s' -a %.*s\n",
+			    c->name, (int)u.words[i].n, u.words[i].p);
 		if (u.files)
 			(void)fprintf(out, "complete -c mailhook -n '__fish_seen_subcommand_from %s' -F\n", c->name);
 	}

@@ -324,6 +324,11 @@ class Installation(unittest.TestCase):
             ("mailhook parse --ex", "--explain"), ("mailhook parse %s/mai" % self.dir, self.dir + "/mails"),
             ("mailhook run --config %s/mai" % self.dir, self.dir + "/mails"),
             ("mailhook parse %s/mails/" % self.dir, self.dir + "/mails/in a box"),
+            ("mailhook pause --rule ", ""), ("mailhook resume --rule ", ""), ("mailhook pause --r", "--rule"),
+            ("mailhook retry --rule ", "--config --help --json --rule"), ("mailhook pause --json --action ", ""),
+            ("mailhook ledger ", "--config --help --json --undo check forget copy"), ("mailhook ledger ch", "check"),
+            ("mailhook list --color ", "auto always never"), ("mailhook list --color n", "never"),
+            ("mailhook backtest --trust ", "verified relayed unverified"),
             ("mailhook pipe --sender ", ""), ("mailhook nonsense --", "")]
         for line, wanted in rows:
             with self.subTest(line):
@@ -347,7 +352,8 @@ class Installation(unittest.TestCase):
     def test_fish(self):
         path = os.path.join(self.prefix(), "share/fish/vendor_completions.d/mailhook.fish")
         for line, wanted in (("mailhook sta", ["status"]), ("mailhook status --al", ["--alarm"]),
-                             ("mailhook pipe --s", ["--sender"]), ("mailhook list x", [])):
+                             ("mailhook pipe --s", ["--sender"]), ("mailhook list x", []),
+                             ("mailhook list --color n", ["never"]), ("mailhook ledger ch", ["check"])):
             out = command(["fish", "--no-config", "-c", "source $argv[1]; complete -C $argv[2]", path, line],
                           env={"HOME": self.dir, "PATH": os.environ["PATH"]})
             self.assertEqual([found.split("\t")[0] for found in out.splitlines()], wanted, line)
