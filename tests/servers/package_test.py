@@ -249,6 +249,8 @@ class Installation(unittest.TestCase):
         command(["cmake", "--install", BUILD, "--prefix", "/usr/local"], env={**os.environ, "DESTDIR": root.path})
         for line in lines[1:]:
             root.run("sh", "-c", line)
+        for name, mode in (("", 0o755), ("/actions", 0o750), ("/secrets", 0o750)):
+            self.assertEqual(stat.S_IMODE(os.stat(root.at("/etc/mailhook" + name)).st_mode), mode, name)
         for name in PROGRAMS + PAGES + UNITS + EXAMPLES + [
                 "share/doc/mailhook/README.md", "share/doc/mailhook/LICENSE", "share/zsh/site-functions/_mailhook"]:
             self.assertTrue(os.path.isfile(root.at("/usr/local/" + name)), name)
