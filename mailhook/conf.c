@@ -161,17 +161,20 @@ conf_action(const struct conf *c, const char *name)
 	return NULL;
 }
 
-/* An empty list takes all; '*' at a pattern's end takes any rest. */
+bool
+conf_pattern_takes(const char *pattern, struct mh_span s)
+{
+	const struct mh_span p = span_of(pattern);
+
+	return span_iends(p, MH_LIT("*")) ? span_starts(s, span_head(p, p.n - 1)) : span_eq(s, p);
+}
+
 bool
 conf_takes(const struct conf_list *list, struct mh_span s)
 {
-	for (size_t i = 0; i < list->n; i++) {
-		const struct mh_span pattern = span_of(list->items[i]);
-		const bool star = span_iends(pattern, MH_LIT("*"));
-
-		if (star ? span_starts(s, span_head(pattern, pattern.n - 1)) : span_eq(s, pattern))
+	for (size_t i = 0; i < list->n; i++)
+		if (conf_pattern_takes(list->items[i], s))
 			return true;
-	}
 	return list->n == 0;
 }
 

@@ -159,7 +159,9 @@ const struct conf_action *conf_action(const struct conf *c, const char *name); /
 const struct conf_rule *conf_rule_for(
     const struct conf *c, struct mh_span kind, struct mh_span account, struct mh_span environment);
 
-/* Whether a rule's or an escalation's list of kinds or accounts takes that one. */
+/* Whether an item of such a list takes that one: '*' at its end takes any rest. */
+bool conf_pattern_takes(const char *pattern, struct mh_span s);
+/* Whether a rule's or an escalation's list of kinds or accounts takes that one; an empty list takes all. */
 bool conf_takes(const struct conf_list *list, struct mh_span s);
 const struct conf_credential *conf_credential(const struct conf *c, const char *name); /* NULL: none */
 /* The expect_s of a case's rule, which may be unknown or gone, else that of its kind; 0: no next notice is expected. */

@@ -161,14 +161,6 @@ case_open(struct take *t, struct case_row *c, struct mh_err *err)
 	return status;
 }
 
-static bool
-pattern_takes(const char *pattern, const char *account)
-{
-	const size_t n = strlen(pattern);
-
-	return n > 0 && pattern[n - 1] == '*' ? strncmp(pattern, account, n - 1) == 0 : strcmp(pattern, account) == 0;
-}
-
 /* A lone '*' names nobody: it is what a rule without accounts takes. */
 static bool
 listed(const struct work *w, const char *account)
@@ -180,7 +172,7 @@ listed(const struct work *w, const char *account)
 	for (size_t i = 0; i < w->conf->n_rules; i++)
 		for (size_t k = 0; k < w->conf->rules[i].accounts.n; k++)
 			if (strcmp(w->conf->rules[i].accounts.items[k], "*") != 0 &&
-			    pattern_takes(w->conf->rules[i].accounts.items[k], account))
+			    conf_pattern_takes(w->conf->rules[i].accounts.items[k], span_of(account)))
 				return true;
 	return false;
 }

@@ -2,11 +2,20 @@
 #ifndef MAILHOOK_WORK_CASE_IMPL_H
 #define MAILHOOK_WORK_CASE_IMPL_H
 
+#include <string.h>
+
 #include "mailhook/work/case.h"
 
 /* So far apart may two dates be and still mean one expiry where a mail gave days only: "in N days" may be counted from
  * either end of two days, and from another zone's date. */
 #define DERIVED_DAYS 2
+
+/* Two that are unknown (NULL) are the same. */
+static inline bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
 
 struct take { /* one message on its way in, inside its transaction */
 	struct work *w;

@@ -11,14 +11,6 @@
 
 /* -- rules that are never reached ---------------------------------------------------------------------------------- */
 
-static bool
-covers(const char *wide, const char *narrow)
-{
-	const size_t n = strlen(wide);
-
-	return n > 0 && wide[n - 1] == '*' ? strncmp(wide, narrow, n - 1) == 0 : strcmp(wide, narrow) == 0;
-}
-
 /* Everything that narrow takes, wide takes. An empty list takes all. */
 static bool
 list_covers(const struct conf_list *wide, const struct conf_list *narrow)
@@ -28,7 +20,7 @@ list_covers(const struct conf_list *wide, const struct conf_list *narrow)
 	for (size_t i = 0; i < narrow->n; i++) {
 		bool covered = false;
 		for (size_t k = 0; k < wide->n && !covered; k++)
-			covered = covers(wide->items[k], narrow->items[i]);
+			covered = conf_pattern_takes(wide->items[k], span_of(narrow->items[i]));
 		if (!covered)
 			return false;
 	}

@@ -137,10 +137,8 @@ close_old(struct work *w, struct arena *a, struct wanted *want, size_t n, int64_
 static bool
 near(const struct wanted *want, int64_t now)
 {
-	int64_t days = 0;
+	const int64_t days = want->thresholds->n == 0 ? 0 : pass_days(want->thresholds->items[0]);
 
-	for (const char *p = want->thresholds->n == 0 ? "" : want->thresholds->items[0]; *p >= '0' && *p <= '9'; p++)
-		days = days * 10 + (*p - '0');
 	return !want->c.has_expires || want->c.expires - days * MH_DAY_S <= now;
 }
 

@@ -35,8 +35,8 @@ look_at(struct passing *p, int64_t at)
 		p->t.look = at;
 }
 
-static int64_t
-days_of(const char *text)
+int64_t
+pass_days(const char *text)
 {
 	int64_t n = 0;
 
@@ -71,7 +71,7 @@ crossed(struct passing *p)
 	int64_t lowest = 0;
 
 	for (size_t i = 0; i < thresholds->n; i++) {
-		const int64_t days = days_of(thresholds->items[i]), at = p->c.expires - days * MH_DAY_S;
+		const int64_t days = pass_days(thresholds->items[i]), at = p->c.expires - days * MH_DAY_S;
 
 		if (p->t.reminded != 0 && days >= p->t.reminded)
 			continue;

@@ -31,7 +31,11 @@ enum mh_status pass_time(struct work *w, struct pass *p, int64_t now, bool *ret_
 /* When to call it again at the latest, after it left nothing. */
 int64_t pass_next(struct work *w, const struct pass *p, int64_t now);
 
-/* Opens and closes the cases of our own credentials: the configuration's, and those of which actions tell (own.c). Inside the caller's transaction. */
+/* The days of an item of "thresholds". */
+int64_t pass_days(const char *text);
+
+/* Opens and closes the cases of our own credentials: the configuration's, and those of which actions tell (own.c). Inside
+ * the caller's transaction. */
 enum mh_status own_credentials(struct work *w, struct arena *a, int64_t now, struct mh_err *err);
 
 #endif

@@ -314,12 +314,6 @@ case_vouch(struct work *w, int64_t case_id, const struct seen *seen, const char 
 
 /* -- the rule ------------------------------------------------------------------------------------------------------ */
 
-static bool
-same(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
 static enum mh_status
 choose_once(struct word *x, struct mh_err *err)
 {
@@ -351,7 +345,7 @@ choose_once(struct word *x, struct mh_err *err)
 	if (status != MH_OK)
 		return status;
 	x->rule = c.rule;
-	if (same(c.rule, old_rule) && same(c.actions, old_actions))
+	if (same_text(c.rule, old_rule) && same_text(c.actions, old_actions))
 		return mh_fail(
 		    err, MH_SKIP, "case %" PRId64 " has rule \"%s\" with these actions already", c.id, c.rule);
 	status = ledger_case_update(x->w->db, &c, err);

@@ -185,12 +185,6 @@ place_all(struct take *t, struct mh_err *err)
 	return status;
 }
 
-static bool
-same_text(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
 /* -- the same message again ---------------------------------------------------------------------------------------- */
 
 /* A copy that is better trusted: its bytes and facts take the first copy's place, and the cases hear of it. */
