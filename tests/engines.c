@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <ftw.h>
 #include <unistd.h>
 
 #include "mailhook/work/ledger/engine.h"
@@ -103,4 +104,30 @@ engines_renew(struct db *db)
 	if (db_exec(db, sql.p, &err) != MH_OK)
 		fail_msg("%s", err.text);
 	buf_release(&sql);
+}
+
+int64_t
+engines_number(struct db *db, const char *sql)
+{
+	struct mh_err err = { 0 };
+	int64_t n = -1;
+
+	if (db_one(db, sql, NULL, 0, &n, &err) != MH_OK)
+		fail_msg("%s: %s", sql, err.text);
+	return n;
+}
+
+static int
+remove_one(const char *path, const struct stat *sb, int type, struct FTW *f)
+{
+	(void)sb;
+	(void)type;
+	(void)f;
+	return remove(path);
+}
+
+void
+engines_remove(const char *dir)
+{
+	assert_int_equal(nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }

@@ -20,4 +20,8 @@ const char *engines_where(const char *address);
 /* Makes a ledger on a server as good as new, for the next test: that is quicker than to make one. */
 void engines_renew(struct db *db);
 
+/* The number that is the first column of the one row. */
+int64_t engines_number(struct db *db, const char *sql);
+void engines_remove(const char *dir); /* the test's folder, with all that is in it */
+
 #endif

@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -44,20 +43,11 @@ set_up(void **state)
 }
 
 static int
-remove_one(const char *path, const struct stat *sb, int type, struct FTW *f)
-{
-	(void)sb;
-	(void)type;
-	(void)f;
-	return remove(path);
-}
-
-static int
 tear_down(void **state)
 {
 	struct place *p = *state;
 
-	assert_int_equal(nftw(p->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	engines_remove(p->dir);
 	free(p);
 	return 0;
 }
@@ -73,17 +63,6 @@ opened(const char *path, const struct db_options *o)
 	return db;
 }
 
-static int64_t
-number(struct db *db, const char *sql)
-{
-	struct mh_err err = { 0 };
-	int64_t n = -1;
-
-	if (db_one(db, sql, NULL, 0, &n, &err) != MH_OK)
-		fail_msg("%s: %s", sql, err.text);
-	return n;
-}
-
 static void
 makes_itself(void **state)
 {
@@ -93,16 +72,18 @@ makes_itself(void **state)
 
 	assert_int_equal(ledger_open(engines_engine(), p->path, &look, &db, &err), MH_SKIP);
 	if (!engines_server())
-		assert_int_equal(access(p->path, F_OK), -1); /* a look makes nothing */
+		assert_int_equal(access(p->path, F_OK), -1);
+	/* a look makes nothing, also where there is no file: the next one finds none either */
 	assert_int_equal(ledger_open(engines_engine(), p->path, &look, &db, &err), MH_SKIP);
 	db = opened(p->path, &make);
-	assert_int_equal(number(db, "SELECT CAST(value AS bigint) FROM meta WHERE name = 'schema'"), LEDGER_SCHEMA);
-	assert_int_equal(number(db, "SELECT length(value) FROM meta WHERE name = 'seed'"), 32);
+	assert_int_equal(
+	    engines_number(db, "SELECT CAST(value AS bigint) FROM meta WHERE name = 'schema'"), LEDGER_SCHEMA);
+	assert_int_equal(engines_number(db, "SELECT length(value) FROM meta WHERE name = 'seed'"), 32);
 	if (engines_server()) {
-		assert_int_equal(number(db, "SELECT current_setting('synchronous_commit') = 'on'"), 1);
+		assert_int_equal(engines_number(db, "SELECT current_setting('synchronous_commit') = 'on'"), 1);
 	} else {
-		assert_int_equal(number(db, "PRAGMA synchronous"), 2);
-		assert_int_equal(number(db, "PRAGMA foreign_keys"), 1);
+		assert_int_equal(engines_number(db, "PRAGMA synchronous"), 2);
+		assert_int_equal(engines_number(db, "PRAGMA foreign_keys"), 1);
 	}
 	db_close(db);
 	db = opened(p->path, &look);
@@ -212,7 +193,7 @@ killed_migration_leaves_the_old(void **state)
 	assert_false(there);
 	db_close(db);
 	db = opened(p->path, &make);
-	assert_int_equal(number(db, "SELECT count(*) FROM meta WHERE name = 'half'"), 0);
+	assert_int_equal(engines_number(db, "SELECT count(*) FROM meta WHERE name = 'half'"), 0);
 	db_close(db);
 }
 
@@ -265,7 +246,7 @@ locked_is_later(void **state)
 	assert_int_equal(db_tx_begin(one, &tx, &err), MH_OK);
 	assert_int_equal(db_tx_begin(two, &other, &err), MH_RETRY);
 	assert_non_null(strstr(err.text, engines_server() ? "lock timeout" : "locked"));
-	assert_int_equal(number(two, "SELECT count(*) FROM cases"), 0); /* reading goes on */
+	assert_int_equal(engines_number(two, "SELECT count(*) FROM cases"), 0); /* reading goes on */
 	db_tx_drop(&tx);
 	assert_int_equal(db_tx_begin(two, &other, &err), MH_OK);
 	db_tx_drop(&other);
@@ -284,13 +265,13 @@ dropped_transaction_rolls_back(void **state)
 	assert_int_equal(db_tx_begin(db, &tx, &err), MH_OK);
 	assert_int_equal(ledger_meta_add(db, "flood-dropped", 3, &err), MH_OK);
 	db_tx_drop(&tx);
-	assert_int_equal(number(db, "SELECT count(*) FROM meta WHERE name = 'flood-dropped'"), 0);
+	assert_int_equal(engines_number(db, "SELECT count(*) FROM meta WHERE name = 'flood-dropped'"), 0);
 	assert_int_equal(db_tx_begin(db, &tx, &err), MH_OK);
 	assert_int_equal(ledger_meta_add(db, "flood-dropped", 3, &err), MH_OK);
 	assert_int_equal(ledger_meta_add(db, "flood-dropped", 4, &err), MH_OK);
 	assert_int_equal(db_tx_commit(&tx, &err), MH_OK);
 	db_tx_drop(&tx);
-	assert_int_equal(number(db, "SELECT CAST(value AS bigint) FROM meta WHERE name = 'flood-dropped'"), 7);
+	assert_int_equal(engines_number(db, "SELECT CAST(value AS bigint) FROM meta WHERE name = 'flood-dropped'"), 7);
 	db_close(db);
 }
 
@@ -316,7 +297,7 @@ full_disk_is_later(void **state)
 	const enum mh_status status = ledger_message_add(db, &m, (struct mh_span){ big, 1 << 20 }, &id, &err);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 	assert_int_equal(status, MH_RETRY);
-	assert_int_equal(number(db, "SELECT count(*) FROM messages"), 0);
+	assert_int_equal(engines_number(db, "SELECT count(*) FROM messages"), 0);
 	assert_int_equal(ledger_message_add(db, &m, (struct mh_span){ big, 1 << 20 }, &id, &err), MH_OK);
 
 	struct buf raw;
@@ -351,8 +332,8 @@ leases_are_held_by_one(void **state)
 	assert_int_equal(ledger_lease_checkpoint(db, &none, MH_LIT("{\"no\":1}"), &err), MH_SKIP);
 	assert_int_equal(ledger_lease_renew(db, &one, &err), MH_OK);
 	assert_int_equal(ledger_lease_checkpoint(db, &one, MH_LIT("{\"yes\":1}"), &err), MH_OK);
-	assert_int_equal(number(db, "SELECT action_state = '{\"yes\":1}' AND lease_owner = 'one/1' AND "
-				    "attempt = 1 AND started = '1970-01-01T00:01:40Z' FROM jobs"),
+	assert_int_equal(engines_number(db, "SELECT action_state = '{\"yes\":1}' AND lease_owner = 'one/1' AND "
+					    "attempt = 1 AND started = '1970-01-01T00:01:40Z' FROM jobs"),
 	    1);
 	j.id = id;
 	j.state = JOB_DONE;

@@ -34,23 +34,12 @@ opened(const char *address, int busy_ms)
 	return db;
 }
 
-static int64_t
-number(struct db *db, const char *sql)
-{
-	struct mh_err err = { 0 };
-	int64_t n = -1;
-
-	if (db_one(db, sql, NULL, 0, &n, &err) != MH_OK)
-		fail_msg("%s: %s", sql, err.text);
-	return n;
-}
-
 /* Ends the server's side of it, as a server that goes down does. */
 static void
 kill_session(struct db *other, struct db *victim)
 {
 	struct mh_err err = { 0 };
-	const int64_t pid = number(victim, "SELECT pg_backend_pid()");
+	const int64_t pid = engines_number(victim, "SELECT pg_backend_pid()");
 
 	if (db_run(other, "SELECT pg_terminate_backend(CAST($1 AS integer), 5000)", DB_ARGS(db_int(pid)), &err) !=
 	    MH_OK)
@@ -177,7 +166,7 @@ forgets_no_statement(void **state)
 		for (int i = 0; i < 600; i++) {
 			char sql[40];
 			(void)snprintf(sql, sizeof(sql), "SELECT %d", i);
-			assert_int_equal(number(db, sql), i);
+			assert_int_equal(engines_number(db, sql), i);
 		}
 	db_close(db);
 }
@@ -191,7 +180,7 @@ lost_outside_a_transaction(void **state)
 
 	kill_session(other, db);
 	/* what was closed while nothing was asked is noticed before the next question */
-	assert_int_equal(number(db, "SELECT count(*) FROM cases"), 0);
+	assert_int_equal(engines_number(db, "SELECT count(*) FROM cases"), 0);
 	kill_session(other, db);
 	assert_int_equal(db_tx_begin(db, &tx, &err), MH_OK);
 	assert_int_equal(ledger_meta_add(db, "x", 1, &err), MH_OK);
@@ -218,8 +207,8 @@ lost_inside_a_transaction(void **state)
 	assert_int_equal(db_tx_commit(&tx, &err), MH_RETRY);
 	db_tx_drop(&tx);
 	assert_true(db->engine->again(db));
-	assert_int_equal(number(db, "SELECT count(*) FROM meta WHERE name = 'x'"), 0);
-	assert_int_equal(number(db, "SELECT count(*) FROM meta WHERE name = 'schema'"), 1);
+	assert_int_equal(engines_number(db, "SELECT count(*) FROM meta WHERE name = 'x'"), 0);
+	assert_int_equal(engines_number(db, "SELECT count(*) FROM meta WHERE name = 'schema'"), 1);
 	db_close(db);
 	db_close(other);
 }
@@ -238,7 +227,7 @@ failed_is_not_committed(void **state)
 	assert_int_equal(db_tx_commit(&tx, &err), MH_RETRY);
 	db_tx_drop(&tx);
 	assert_false(db->engine->again(db));
-	assert_int_equal(number(db, "SELECT count(*) FROM meta WHERE name = 'x'"), 0);
+	assert_int_equal(engines_number(db, "SELECT count(*) FROM meta WHERE name = 'x'"), 0);
 	db_close(db);
 }
 
@@ -469,7 +458,7 @@ slow_lines_bring_large_values(void **state)
 			fail_msg("%s: %s", rows[i].name, err.text);
 		assert_true(clock_monotonic_ms() - before > 1100); /* it was slow */
 	}
-	assert_int_equal(number(db, "SELECT count(*) FROM messages"), 3);
+	assert_int_equal(engines_number(db, "SELECT count(*) FROM messages"), 3);
 	db_close(db);
 	assert_int_equal(waitpid(line, &status, 0), line);
 	free(bytes);
@@ -567,7 +556,7 @@ calls_are_heard(void **state)
 	assert_true(quiet(one)); /* nor those of another ledger of the same database */
 
 	kill_session(two, one); /* what was called meanwhile is not known: it counts as a call, once */
-	assert_int_equal(number(one, "SELECT 1"), 1);
+	assert_int_equal(engines_number(one, "SELECT 1"), 1);
 	assert_true(heard_soon(one));
 	assert_true(quiet(one));
 	two->engine->call(two);

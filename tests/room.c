@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,15 +104,6 @@ room_open(struct room *r, const char *conf_text)
 		fail_msg("%s", err.text);
 }
 
-static int
-remove_one(const char *path, const struct stat *sb, int type, struct FTW *f)
-{
-	(void)sb;
-	(void)type;
-	(void)f;
-	return remove(path);
-}
-
 void
 room_close(struct room *r)
 {
@@ -123,7 +113,7 @@ room_close(struct room *r)
 	}
 	db_close(r->w.db);
 	conf_free(r->w.conf);
-	assert_int_equal(nftw(r->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	engines_remove(r->dir);
 	(void)unsetenv("MAILHOOK_CLOCK_FILE");
 }
 
