@@ -12,31 +12,27 @@ ledger_approval_add(struct db *db, int64_t case_id, const char *step, const char
 	    DB_ARGS(db_int(case_id), db_str(step), db_str(by), db_time(t, at)), err);
 }
 
+static void
+read_approval(struct row *r, void *dst)
+{
+	struct approval_row *row = dst;
+	bool known;
+
+	row->step = row_str(r, 0);
+	row->by = row_str(r, 1);
+	row_time(r, 2, &known, &row->at);
+}
+
 enum mh_status
 ledger_approvals(struct db *db, int64_t case_id, struct arena *a, struct approval_rows *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct approval_rows list = { 0 };
-	enum mh_status status = db_query(db, "SELECT step, by, at FROM approvals WHERE case_id = $1 ORDER BY id",
-	    DB_ARGS(db_int(case_id)), &rows, err);
+	struct row_list list = ROW_LIST(struct approval_row, read_approval);
+	const enum mh_status status = rows_all(db, "SELECT step, by, at FROM approvals WHERE case_id = $1 ORDER BY id",
+	    DB_ARGS(db_int(case_id)), a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		struct row r = { rows, a, err, MH_OK };
-		bool known;
-
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		if (list.items == NULL)
-			return rows_full(err);
-		list.items[list.n].step = row_str(&r, 0);
-		list.items[list.n].by = row_str(&r, 1);
-		row_time(&r, 2, &known, &list.items[list.n].at);
-		status = r.status;
-		list.n++;
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
+	if (status == MH_OK)
+		*ret = (struct approval_rows){ list.items, list.n, list.cap };
+	return status;
 }
 
 enum mh_status
@@ -57,28 +53,25 @@ ledger_job_step_set(struct db *db, int64_t job_id, const char *step, struct mh_e
 	return db_run(db, "UPDATE jobs SET step = $1 WHERE id = $2", DB_ARGS(db_str(step), db_int(job_id)), err);
 }
 
+static void
+read_step(struct row *r, void *dst)
+{
+	*(const char **)dst = row_str(r, 0);
+}
+
 enum mh_status
 ledger_steps_waiting(struct db *db, int64_t case_id, struct arena *a, struct step_rows *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct step_rows list = { 0 };
-	enum mh_status status = db_query(db,
+	struct row_list list = ROW_LIST(const char *, read_step);
+	const enum mh_status status = rows_all(db,
 	    "SELECT DISTINCT step FROM jobs WHERE case_id = $1 AND state = 'waiting' AND waiting_for = 'approval' AND "
 	    "step "
 	    "IS NOT NULL ORDER BY step",
-	    DB_ARGS(db_int(case_id)), &rows, err);
+	    DB_ARGS(db_int(case_id)), a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		if (list.items == NULL)
-			return rows_full(err);
-		status = db_get_str(rows, 0, a, &list.items[list.n], err);
-		list.n++;
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
+	if (status == MH_OK)
+		*ret = (struct step_rows){ list.items, list.n, list.cap };
+	return status;
 }
 
 enum mh_status

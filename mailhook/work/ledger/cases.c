@@ -9,59 +9,48 @@
 	"actions, state, opened, closed, closed_by, closed_trust, approved_by, best_notice, ticket_url, vouched"
 #define MIN_KEY_PREFIX 4
 
-static enum mh_status
-read_case_row(struct db_rows *rows, struct arena *a, struct case_row *ret, struct mh_err *err)
+static void
+read_case(struct row *r, void *dst)
 {
-	struct row r = { rows, a, err, MH_OK };
-	struct case_row c = { .id = db_get_int(rows, 0) };
+	struct case_row c = { .id = db_get_int(r->rows, 0) };
 	bool known;
 
-	c.key = row_str(&r, 1);
-	c.kind = row_str(&r, 2);
-	c.account = row_str(&r, 3);
-	c.region = row_str(&r, 4);
-	c.resource = row_str(&r, 5);
-	row_time(&r, 6, &c.has_expires, &c.expires);
-	c.precision = (enum mh_precision)row_word(&r, 7, mh_precision_names, PRECISIONS);
-	c.reason = row_str(&r, 8);
-	c.trust = (enum trust_level)row_word(&r, 9, trust_names, TRUST_LEVELS);
-	c.unlisted = db_get_int(rows, 10) != 0;
-	c.ambiguous = db_get_int(rows, 11) != 0;
-	c.rule = row_str(&r, 12);
-	c.actions = row_str(&r, 13);
-	c.open = span_eq(db_get_bytes(rows, 14), MH_LIT("open"));
-	row_time(&r, 15, &known, &c.opened);
-	row_time(&r, 16, &c.has_closed, &c.closed);
-	c.closed_by = row_str(&r, 17);
-	c.closed_by_person = db_get_bytes(rows, 18).p != NULL;
-	c.closed_trust = (enum trust_level)row_word(&r, 18, trust_names, TRUST_LEVELS);
-	c.approved_by = row_str(&r, 19);
-	c.best_notice = db_get_int(rows, 20);
-	c.ticket_url = row_str(&r, 21);
-	c.vouched = db_get_int(rows, 22) != 0;
-	if (r.status == MH_OK)
-		*ret = c;
-	return r.status;
+	c.key = row_str(r, 1);
+	c.kind = row_str(r, 2);
+	c.account = row_str(r, 3);
+	c.region = row_str(r, 4);
+	c.resource = row_str(r, 5);
+	row_time(r, 6, &c.has_expires, &c.expires);
+	c.precision = (enum mh_precision)row_word(r, 7, mh_precision_names, PRECISIONS);
+	c.reason = row_str(r, 8);
+	c.trust = (enum trust_level)row_word(r, 9, trust_names, TRUST_LEVELS);
+	c.unlisted = db_get_int(r->rows, 10) != 0;
+	c.ambiguous = db_get_int(r->rows, 11) != 0;
+	c.rule = row_str(r, 12);
+	c.actions = row_str(r, 13);
+	c.open = span_eq(db_get_bytes(r->rows, 14), MH_LIT("open"));
+	row_time(r, 15, &known, &c.opened);
+	row_time(r, 16, &c.has_closed, &c.closed);
+	c.closed_by = row_str(r, 17);
+	c.closed_by_person = db_get_bytes(r->rows, 18).p != NULL;
+	c.closed_trust = (enum trust_level)row_word(r, 18, trust_names, TRUST_LEVELS);
+	c.approved_by = row_str(r, 19);
+	c.best_notice = db_get_int(r->rows, 20);
+	c.ticket_url = row_str(r, 21);
+	c.vouched = db_get_int(r->rows, 22) != 0;
+	*(struct case_row *)dst = c;
 }
 
 static enum mh_status
 many_cases(struct db *db, const char *sql, const struct db_value *args, size_t n_args, struct arena *a,
     struct case_rows *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct case_rows list = { 0 };
-	enum mh_status status = db_query(db, sql, args, n_args, &rows, err);
+	struct row_list list = ROW_LIST(struct case_row, read_case);
+	const enum mh_status status = rows_all(db, sql, args, n_args, a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		status = list.items == NULL ? rows_full(err) : read_case_row(rows, a, &list.items[list.n], err);
-		if (status == MH_OK)
-			list.n++;
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
+	if (status == MH_OK)
+		*ret = (struct case_rows){ list.items, list.n, list.cap };
+	return status;
 }
 
 static enum mh_status

@@ -61,29 +61,25 @@ ledger_claims_end(struct db *db, int64_t case_id, const char *action, struct mh_
 	return db_run(db, "DELETE FROM claims WHERE case_id = $1 AND NOT " GOES_ON, DB_ARGS(db_int(case_id)), err);
 }
 
+static void
+read_claim(struct row *r, void *dst)
+{
+	struct claim_row c = { .name = row_str(r, 0), .action = row_str(r, 1), .case_id = db_get_int(r->rows, 2) };
+	bool known;
+
+	row_time(r, 3, &known, &c.since);
+	*(struct claim_row *)dst = c;
+}
+
 enum mh_status
 ledger_claims(struct db *db, int64_t case_id, struct arena *a, struct claim_rows *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct claim_rows list = { 0 };
-	enum mh_status status = db_query(db, "SELECT name, action, since FROM claims WHERE case_id = $1 ORDER BY name",
-	    DB_ARGS(db_int(case_id)), &rows, err);
+	struct row_list list = ROW_LIST(struct claim_row, read_claim);
+	const enum mh_status status =
+	    rows_all(db, "SELECT name, action, case_id, since FROM claims WHERE case_id = $1 ORDER BY name",
+		DB_ARGS(db_int(case_id)), a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		struct row r = { rows, a, err, MH_OK };
-		bool known;
-
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		if (list.items == NULL)
-			return rows_full(err);
-		list.items[list.n] =
-		    (struct claim_row){ .name = row_str(&r, 0), .action = row_str(&r, 1), .case_id = case_id };
-		row_time(&r, 2, &known, &list.items[list.n].since);
-		status = r.status;
-		list.n++;
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
+	if (status == MH_OK)
+		*ret = (struct claim_rows){ list.items, list.n, list.cap };
+	return status;
 }

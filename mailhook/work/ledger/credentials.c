@@ -3,41 +3,30 @@
 
 #include "mailhook/work/ledger/rows.h"
 
-static enum mh_status
-read_credential_row(struct db_rows *rows, struct arena *a, struct credential_row *ret, struct mh_err *err)
+static void
+read_credential(struct row *r, void *dst)
 {
-	struct row r = { rows, a, err, MH_OK };
-	struct credential_row c = { .action = row_str(&r, 0), .name = row_str(&r, 1) };
+	struct credential_row c = { .action = row_str(r, 0), .name = row_str(r, 1) };
 	bool known;
 
-	row_time(&r, 2, &c.has_expires, &c.expires);
-	c.precision = (enum mh_precision)row_word(&r, 3, mh_precision_names, PRECISIONS);
-	row_time(&r, 4, &known, &c.told);
-	row_time(&r, 5, &known, &c.asked);
-	if (r.status == MH_OK)
-		*ret = c;
-	return r.status;
+	row_time(r, 2, &c.has_expires, &c.expires);
+	c.precision = (enum mh_precision)row_word(r, 3, mh_precision_names, PRECISIONS);
+	row_time(r, 4, &known, &c.told);
+	row_time(r, 5, &known, &c.asked);
+	*(struct credential_row *)dst = c;
 }
 
 enum mh_status
 ledger_credentials(struct db *db, struct arena *a, struct credential_rows *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct credential_rows list = { 0 };
-	enum mh_status status =
-	    db_query(db, "SELECT action, name, expires, precision, told, asked FROM credentials ORDER BY action, name",
-		NULL, 0, &rows, err);
+	struct row_list list = ROW_LIST(struct credential_row, read_credential);
+	const enum mh_status status =
+	    rows_all(db, "SELECT action, name, expires, precision, told, asked FROM credentials ORDER BY action, name",
+		NULL, 0, a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		status = list.items == NULL ? rows_full(err) : read_credential_row(rows, a, &list.items[list.n], err);
-		if (status == MH_OK)
-			list.n++;
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
+	if (status == MH_OK)
+		*ret = (struct credential_rows){ list.items, list.n, list.cap };
+	return status;
 }
 
 enum mh_status

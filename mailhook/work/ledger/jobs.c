@@ -13,56 +13,45 @@ const char *const role_names[ROLE_REPLY + 1] = {
 	[ROLE_TICKET] = "ticket", [ROLE_EFFECT] = "effect", [ROLE_REPLY] = "reply"
 };
 
-static enum mh_status
-read_job_row(struct db_rows *rows, struct arena *a, struct job_row *ret, struct mh_err *err)
+static void
+read_job(struct row *r, void *dst)
 {
-	struct row r = { rows, a, err, MH_OK };
-	struct job_row j = { .id = db_get_int(rows, 0) };
+	struct job_row j = { .id = db_get_int(r->rows, 0) };
 	bool known;
 
-	j.job_key = row_str(&r, 1);
-	j.case_id = db_get_int(rows, 2);
-	j.action = row_str(&r, 3);
-	j.role = (enum action_role)row_word(&r, 4, role_names, COUNT(role_names));
-	j.event = row_str(&r, 5);
-	j.event_id = db_get_int(rows, 6);
-	j.position = db_get_int(rows, 7);
-	j.needs = (enum trust_level)row_word(&r, 8, trust_names, TRUST_LEVELS);
-	j.state = (enum job_state)row_word(&r, 9, job_state_names, COUNT(job_state_names));
-	j.waiting_for = (enum job_wait)row_word(&r, 10, job_wait_names, COUNT(job_wait_names));
-	j.attempt = db_get_int(rows, 11);
-	row_time(&r, 12, &j.has_due, &j.due);
-	row_time(&r, 13, &known, &j.created);
-	row_time(&r, 14, &j.has_started, &j.started);
-	row_time(&r, 15, &j.has_retrying, &j.retrying_since);
-	row_time(&r, 16, &j.has_ended, &j.ended);
-	j.lease_owner = row_str(&r, 17);
-	j.action_state = row_str(&r, 18);
-	j.summary = row_str(&r, 19);
-	j.url = row_str(&r, 20);
-	if (r.status == MH_OK)
-		*ret = j;
-	return r.status;
+	j.job_key = row_str(r, 1);
+	j.case_id = db_get_int(r->rows, 2);
+	j.action = row_str(r, 3);
+	j.role = (enum action_role)row_word(r, 4, role_names, COUNT(role_names));
+	j.event = row_str(r, 5);
+	j.event_id = db_get_int(r->rows, 6);
+	j.position = db_get_int(r->rows, 7);
+	j.needs = (enum trust_level)row_word(r, 8, trust_names, TRUST_LEVELS);
+	j.state = (enum job_state)row_word(r, 9, job_state_names, COUNT(job_state_names));
+	j.waiting_for = (enum job_wait)row_word(r, 10, job_wait_names, COUNT(job_wait_names));
+	j.attempt = db_get_int(r->rows, 11);
+	row_time(r, 12, &j.has_due, &j.due);
+	row_time(r, 13, &known, &j.created);
+	row_time(r, 14, &j.has_started, &j.started);
+	row_time(r, 15, &j.has_retrying, &j.retrying_since);
+	row_time(r, 16, &j.has_ended, &j.ended);
+	j.lease_owner = row_str(r, 17);
+	j.action_state = row_str(r, 18);
+	j.summary = row_str(r, 19);
+	j.url = row_str(r, 20);
+	*(struct job_row *)dst = j;
 }
 
 static enum mh_status
 many_jobs(struct db *db, const char *sql, const struct db_value *args, size_t n_args, struct arena *a,
     struct job_rows *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct job_rows list = { 0 };
-	enum mh_status status = db_query(db, sql, args, n_args, &rows, err);
+	struct row_list list = ROW_LIST(struct job_row, read_job);
+	const enum mh_status status = rows_all(db, sql, args, n_args, a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		status = list.items == NULL ? rows_full(err) : read_job_row(rows, a, &list.items[list.n], err);
-		if (status == MH_OK)
-			list.n++;
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
+	if (status == MH_OK)
+		*ret = (struct job_rows){ list.items, list.n, list.cap };
+	return status;
 }
 
 enum mh_status

@@ -260,27 +260,24 @@ ledger_lease_checkpoint(struct db *db, const struct lease_row *lease, struct mh_
 /* With a local engine only a terminal's can end before its worker. */
 #define MAY_LAPSE "state = 'running' AND (lease_owner LIKE '%" LEDGER_HANDOVER "' OR $1 = 0) "
 
+static void
+read_lease(struct row *r, void *dst)
+{
+	*(struct lease_row *)dst = (struct lease_row){
+		.job_id = db_get_int(r->rows, 0), .attempt = db_get_int(r->rows, 1), .owner = row_str(r, 2)
+	};
+}
+
 static enum mh_status
 many(struct db *db, const char *sql, const struct db_value *args, size_t n_args, struct arena *a,
     struct lease_rows *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct lease_rows list = { 0 };
-	enum mh_status status = db_query(db, sql, args, n_args, &rows, err);
+	struct row_list list = ROW_LIST(struct lease_row, read_lease);
+	const enum mh_status status = rows_all(db, sql, args, n_args, a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		if (list.items == NULL)
-			return rows_full(err);
-		list.items[list.n].job_id = db_get_int(rows, 0);
-		list.items[list.n].attempt = db_get_int(rows, 1);
-		status = db_get_str(rows, 2, a, &list.items[list.n].owner, err);
-		list.n++;
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
+	if (status == MH_OK)
+		*ret = (struct lease_rows){ list.items, list.n, list.cap };
+	return status;
 }
 
 enum mh_status

@@ -5,7 +5,6 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "mailhook/work/ledger/rows.h"
 #include "mailhook/work/ledger/use.h"
@@ -138,26 +137,25 @@ ledger_word(const char *const *names, size_t n, struct mh_span word)
 	return 0;
 }
 
-void *
-rows_room(struct arena *a, void *items, size_t n, size_t *cap, size_t size)
-{
-	if (n < *cap)
-		return items;
-
-	const size_t more = *cap == 0 ? 16 : *cap * 2;
-	void *fresh = arena_array(a, more, size);
-	if (fresh == NULL)
-		return NULL;
-	if (n > 0)
-		memcpy(fresh, items, n * size);
-	*cap = more;
-	return fresh;
-}
-
 enum mh_status
-rows_full(struct mh_err *err)
+rows_all(struct db *db, const char *sql, const struct db_value *args, size_t n_args, struct arena *a,
+    struct row_list *list, struct mh_err *err)
 {
-	return mh_fail(err, MH_RETRY, "no memory for the ledger's rows");
+	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
+	enum mh_status status = db_query(db, sql, args, n_args, &rows, err);
+
+	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
+		struct row r = { rows, a, err, MH_OK };
+		void *items = arena_grow(a, list->items, list->n, &list->cap, list->size);
+
+		if (items == NULL)
+			return mh_fail(err, MH_RETRY, "no memory for the ledger's rows");
+		list->items = items;
+		list->read(&r, (char *)items + list->n * list->size);
+		list->n++;
+		status = r.status;
+	}
+	return status == MH_SKIP ? MH_OK : status;
 }
 
 /* -- meta ---------------------------------------------------------------------------------------------------------- */
@@ -278,41 +276,30 @@ ledger_event_done(struct db *db, int tries, int64_t case_id, int64_t at, const c
 	    ret_n, err);
 }
 
-static enum mh_status
-read_event_row(struct db_rows *rows, struct arena *a, struct event_row *ret, struct mh_err *err)
+static void
+read_event(struct row *r, void *dst)
 {
-	struct row r = { rows, a, err, MH_OK };
-	struct event_row e = { .id = db_get_int(rows, 0) };
+	struct event_row e = { .id = db_get_int(r->rows, 0) };
 	bool known;
 
-	row_time(&r, 1, &known, &e.at);
-	e.what = row_str(&r, 2);
-	e.by = row_str(&r, 3);
-	e.detail = row_str(&r, 4);
-	if (r.status == MH_OK)
-		*ret = e;
-	return r.status;
+	row_time(r, 1, &known, &e.at);
+	e.what = row_str(r, 2);
+	e.by = row_str(r, 3);
+	e.detail = row_str(r, 4);
+	*(struct event_row *)dst = e;
 }
 
 enum mh_status
 ledger_events(struct db *db, int64_t case_id, struct arena *a, struct event_rows *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct event_rows list = { 0 };
-	enum mh_status status =
-	    db_query(db, "SELECT id, at, what, by, detail FROM events WHERE case_id = $1 ORDER BY id",
-		DB_ARGS(db_int(case_id)), &rows, err);
+	struct row_list list = ROW_LIST(struct event_row, read_event);
+	const enum mh_status status =
+	    rows_all(db, "SELECT id, at, what, by, detail FROM events WHERE case_id = $1 ORDER BY id",
+		DB_ARGS(db_int(case_id)), a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		status = list.items == NULL ? rows_full(err) : read_event_row(rows, a, &list.items[list.n], err);
-		if (status == MH_OK)
-			list.n++;
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
+	if (status == MH_OK)
+		*ret = (struct event_rows){ list.items, list.n, list.cap };
+	return status;
 }
 
 enum mh_status

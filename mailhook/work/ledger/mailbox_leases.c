@@ -64,40 +64,29 @@ share(const struct mailbox_names *names, size_t at)
 
 /* -- looking ------------------------------------------------------------------------------------------------------- */
 
-static enum mh_status
-read_lease_row(struct db_rows *rows, struct arena *a, struct mailbox_lease_row *ret, struct mh_err *err)
+static void
+read_lease(struct row *r, void *dst)
 {
-	struct row r = { rows, a, err, MH_OK };
-	struct mailbox_lease_row l = { .mailbox = row_str(&r, 0), .node = row_str(&r, 1), .life = row_str(&r, 2) };
+	struct mailbox_lease_row l = { .mailbox = row_str(r, 0), .node = row_str(r, 1), .life = row_str(r, 2) };
 	bool known;
 
-	row_time(&r, 3, &known, &l.until);
-	l.wanted = row_str(&r, 4);
-	row_time(&r, 5, &l.has_read, &l.read);
-	if (r.status == MH_OK)
-		*ret = l;
-	return r.status;
+	row_time(r, 3, &known, &l.until);
+	l.wanted = row_str(r, 4);
+	row_time(r, 5, &l.has_read, &l.read);
+	*(struct mailbox_lease_row *)dst = l;
 }
 
 enum mh_status
 ledger_mailbox_leases(struct db *db, struct arena *a, struct mailbox_lease_rows *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct mailbox_lease_rows list = { 0 };
-	enum mh_status status =
-	    db_query(db, "SELECT mailbox, node, life, until, wanted, read FROM mailbox_leases ORDER BY mailbox", NULL,
-		0, &rows, err);
+	struct row_list list = ROW_LIST(struct mailbox_lease_row, read_lease);
+	const enum mh_status status =
+	    rows_all(db, "SELECT mailbox, node, life, until, wanted, read FROM mailbox_leases ORDER BY mailbox", NULL,
+		0, a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		status = list.items == NULL ? rows_full(err) : read_lease_row(rows, a, &list.items[list.n], err);
-		if (status == MH_OK)
-			list.n++;
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
+	if (status == MH_OK)
+		*ret = (struct mailbox_lease_rows){ list.items, list.n, list.cap };
+	return status;
 }
 
 const struct mailbox_lease_row *
@@ -109,30 +98,17 @@ mailbox_lease_of(const struct mailbox_lease_rows *rows, const char *mailbox)
 	return NULL;
 }
 
-static enum mh_status
-read_positions(struct db *db, struct statement *s, struct arena *a, struct mailbox_positions *list, struct mh_err *err)
+static void
+read_position(struct row *r, void *dst)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	enum mh_status status = buf_ok(&s->sql) ? db_query(db, s->sql.p, s->args, s->n, &rows, err)
-						: mh_fail(err, MH_RETRY, "no memory for a statement");
-
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		struct row r = { rows, a, err, MH_OK };
-
-		list->items = rows_room(a, list->items, list->n, &list->cap, sizeof(*list->items));
-		if (list->items == NULL)
-			return rows_full(err);
-		list->items[list->n++] = (struct mailbox_position){ row_str(&r, 0), row_str(&r, 1) };
-		status = r.status;
-	}
-	return status == MH_SKIP ? MH_OK : status;
+	*(struct mailbox_position *)dst = (struct mailbox_position){ row_str(r, 0), row_str(r, 1) };
 }
 
 enum mh_status
 ledger_mailbox_positions(struct db *db, const struct mailbox_holder *who, const struct mailbox_names *names,
     struct arena *a, struct mailbox_positions *ret, struct mh_err *err)
 {
-	struct mailbox_positions list = { 0 };
+	struct row_list list = ROW_LIST(struct mailbox_position, read_position);
 	enum mh_status status = MH_OK;
 
 	for (size_t at = 0; at < names->n && status == MH_OK; at += NAMES_AT_ONCE) {
@@ -144,11 +120,12 @@ ledger_mailbox_positions(struct db *db, const struct mailbox_holder *who, const 
 		put(&s, db_str(who->life));
 		buf_puts(&s.sql, " AND mailbox IN ");
 		put_names(&s, names, at, share(names, at));
-		status = read_positions(db, &s, a, &list, err);
+		status = buf_ok(&s.sql) ? rows_all(db, s.sql.p, s.args, s.n, a, &list, err)
+					: mh_fail(err, MH_RETRY, "no memory for a statement");
 		buf_release(&s.sql);
 	}
 	if (status == MH_OK)
-		*ret = list;
+		*ret = (struct mailbox_positions){ list.items, list.n, list.cap };
 	return status;
 }
 

@@ -176,47 +176,36 @@ ledger_notice_replace(struct db *db, int64_t id, const struct notice_row *n, str
 	    err);
 }
 
-static enum mh_status
-read_notice_row(struct db_rows *rows, struct arena *a, struct notice_row *ret, struct mh_err *err)
+static void
+read_notice(struct row *r, void *dst)
 {
-	struct row r = { rows, a, err, MH_OK };
 	struct notice_row n = {
-		.id = db_get_int(rows, 0), .message_id = db_get_int(rows, 1), .case_id = db_get_int(rows, 2)
+		.id = db_get_int(r->rows, 0), .message_id = db_get_int(r->rows, 1), .case_id = db_get_int(r->rows, 2)
 	};
 	bool known;
 
-	n.kind = row_str(&r, 3);
-	n.account = row_str(&r, 4);
-	n.region = row_str(&r, 5);
-	n.resource = row_str(&r, 6);
-	n.event = row_str(&r, 7);
-	row_time(&r, 8, &n.has_expires, &n.expires);
-	n.precision = (enum mh_precision)row_word(&r, 9, mh_precision_names, PRECISIONS);
-	n.days_stated = db_get_bytes(rows, 10).p == NULL ? -1 : db_get_int(rows, 10);
-	n.trust = (enum trust_level)row_word(&r, 11, trust_names, TRUST_LEVELS);
-	row_time(&r, 12, &known, &n.seen);
-	if (r.status == MH_OK)
-		*ret = n;
-	return r.status;
+	n.kind = row_str(r, 3);
+	n.account = row_str(r, 4);
+	n.region = row_str(r, 5);
+	n.resource = row_str(r, 6);
+	n.event = row_str(r, 7);
+	row_time(r, 8, &n.has_expires, &n.expires);
+	n.precision = (enum mh_precision)row_word(r, 9, mh_precision_names, PRECISIONS);
+	n.days_stated = db_get_bytes(r->rows, 10).p == NULL ? -1 : db_get_int(r->rows, 10);
+	n.trust = (enum trust_level)row_word(r, 11, trust_names, TRUST_LEVELS);
+	row_time(r, 12, &known, &n.seen);
+	*(struct notice_row *)dst = n;
 }
 
 static enum mh_status
 many_notices(struct db *db, const char *sql, int64_t id, struct arena *a, struct notice_rows *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct notice_rows list = { 0 };
-	enum mh_status status = db_query(db, sql, DB_ARGS(db_int(id)), &rows, err);
+	struct row_list list = ROW_LIST(struct notice_row, read_notice);
+	const enum mh_status status = rows_all(db, sql, DB_ARGS(db_int(id)), a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		status = list.items == NULL ? rows_full(err) : read_notice_row(rows, a, &list.items[list.n], err);
-		if (status == MH_OK)
-			list.n++;
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
+	if (status == MH_OK)
+		*ret = (struct notice_rows){ list.items, list.n, list.cap };
+	return status;
 }
 
 enum mh_status

@@ -3,32 +3,28 @@
 
 #include "mailhook/work/ledger/rows.h"
 
+static void
+read_node(struct row *r, void *dst)
+{
+	struct node_row n = { .name = row_str(r, 0), .life = row_str(r, 1), .version = row_str(r, 2) };
+	bool known;
+
+	row_time(r, 3, &known, &n.started);
+	row_time(r, 4, &known, &n.seen);
+	n.report = row_str(r, 5);
+	*(struct node_row *)dst = n;
+}
+
 enum mh_status
 ledger_nodes(struct db *db, struct arena *a, struct node_rows *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct node_rows list = { 0 };
-	enum mh_status status = db_query(
-	    db, "SELECT name, life, version, started, seen, report FROM nodes ORDER BY name", NULL, 0, &rows, err);
+	struct row_list list = ROW_LIST(struct node_row, read_node);
+	const enum mh_status status = rows_all(
+	    db, "SELECT name, life, version, started, seen, report FROM nodes ORDER BY name", NULL, 0, a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		struct row r = { rows, a, err, MH_OK };
-		bool known;
-
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		if (list.items == NULL)
-			return rows_full(err);
-		struct node_row *n = &list.items[list.n++];
-		*n = (struct node_row){ .name = row_str(&r, 0), .life = row_str(&r, 1), .version = row_str(&r, 2) };
-		row_time(&r, 3, &known, &n->started);
-		row_time(&r, 4, &known, &n->seen);
-		n->report = row_str(&r, 5);
-		status = r.status;
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
+	if (status == MH_OK)
+		*ret = (struct node_rows){ list.items, list.n, list.cap };
+	return status;
 }
 
 /* One changed row: it is ours. */

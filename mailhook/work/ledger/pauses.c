@@ -3,39 +3,28 @@
 
 #include "mailhook/work/ledger/rows.h"
 
-static enum mh_status
-read_pause_row(struct db_rows *rows, struct arena *a, struct pause_row *ret, struct mh_err *err)
+static void
+read_pause(struct row *r, void *dst)
 {
-	struct row r = { rows, a, err, MH_OK };
-	struct pause_row p = { .scope = row_str(&r, 0), .name = row_str(&r, 1) };
+	struct pause_row p = { .scope = row_str(r, 0), .name = row_str(r, 1) };
 	bool known;
 
-	row_time(&r, 2, &known, &p.since);
-	p.by = row_str(&r, 3);
-	p.why = row_str(&r, 4);
-	if (r.status == MH_OK)
-		*ret = p;
-	return r.status;
+	row_time(r, 2, &known, &p.since);
+	p.by = row_str(r, 3);
+	p.why = row_str(r, 4);
+	*(struct pause_row *)dst = p;
 }
 
 enum mh_status
 ledger_pauses(struct db *db, struct arena *a, struct pause_rows *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct pause_rows list = { 0 };
-	enum mh_status status =
-	    db_query(db, "SELECT scope, name, since, by, why FROM pauses ORDER BY scope, name", NULL, 0, &rows, err);
+	struct row_list list = ROW_LIST(struct pause_row, read_pause);
+	const enum mh_status status =
+	    rows_all(db, "SELECT scope, name, since, by, why FROM pauses ORDER BY scope, name", NULL, 0, a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		status = list.items == NULL ? rows_full(err) : read_pause_row(rows, a, &list.items[list.n], err);
-		if (status == MH_OK)
-			list.n++;
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
+	if (status == MH_OK)
+		*ret = (struct pause_rows){ list.items, list.n, list.cap };
+	return status;
 }
 
 enum mh_status

@@ -44,35 +44,29 @@ ledger_refusals_drop_node(struct db *db, const char *node, struct mh_err *err)
 	return db_run(db, "DELETE FROM refusals WHERE node = $1", DB_ARGS(db_str(node)), err);
 }
 
+static void
+read_refusal(struct row *r, void *dst)
+{
+	struct refusal_row f = { .job_id = db_get_int(r->rows, 0), .node = row_str(r, 1), .why = row_str(r, 3) };
+	bool known;
+
+	row_time(r, 2, &known, &f.until);
+	*(struct refusal_row *)dst = f;
+}
+
 enum mh_status
 ledger_refusals(struct db *db, int64_t case_id, struct arena *a, struct refusal_rows *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct refusal_rows list = { 0 };
-	enum mh_status status = db_query(db,
+	struct row_list list = ROW_LIST(struct refusal_row, read_refusal);
+	const enum mh_status status = rows_all(db,
 	    "SELECT f.job_id, f.node, f.until, f.why FROM refusals f JOIN jobs j ON j.id = f.job_id WHERE j.case_id = "
 	    "$1 "
 	    "ORDER BY f.job_id, f.node",
-	    DB_ARGS(db_int(case_id)), &rows, err);
+	    DB_ARGS(db_int(case_id)), a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		struct row r = { rows, a, err, MH_OK };
-		bool known;
-
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		if (list.items == NULL)
-			return rows_full(err);
-		list.items[list.n] = (struct refusal_row){
-			.job_id = db_get_int(rows, 0), .node = row_str(&r, 1), .why = row_str(&r, 3)
-		};
-		row_time(&r, 2, &known, &list.items[list.n].until);
-		status = r.status;
-		list.n++;
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
+	if (status == MH_OK)
+		*ret = (struct refusal_rows){ list.items, list.n, list.cap };
+	return status;
 }
 
 #define GOES_ON "j.state IN ('queued', 'running', 'waiting')"

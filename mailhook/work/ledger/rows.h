@@ -43,8 +43,30 @@ row_word(struct row *r, int column, const char *const *names, size_t n)
 	"AND NOT EXISTS (SELECT 1 FROM pauses p WHERE p.scope = 'all' OR (p.scope = 'action' AND p.name = " jobs       \
 	".action) OR (p.scope = 'rule' AND p.name = (SELECT c.rule FROM cases c WHERE c.id = " jobs ".case_id))) "
 
-/* The array with room for one more row, which may have moved; NULL: the arena is full, say rows_full(). */
-void *rows_room(struct arena *a, void *items, size_t n, size_t *cap, size_t size);
-enum mh_status rows_full(struct mh_err *err);
+/* The present row into *dst, which is zeroed and as large as the list's items; a failure stands in r. */
+typedef void row_reader(struct row *r, void *dst);
+
+struct row_list {
+	row_reader *read;
+	size_t size; /* of an item */
+	void *items; /* in the arena */
+	size_t n, cap;
+};
+#define ROW_LIST(type, reader)                                                                                         \
+	{                                                                                                              \
+		.read = (reader), .size = sizeof(type)                                                                 \
+	}
+
+/* Puts all rows of a query behind those that list has.
+ *   errors  those of db.h; what list holds then is of no use */
+enum mh_status rows_all(struct db *db, const char *sql, const struct db_value *args, size_t n_args, struct arena *a,
+    struct row_list *list, struct mh_err *err);
+
+/* Of a list of numbers. */
+static inline void
+row_id(struct row *r, void *dst)
+{
+	*(int64_t *)dst = db_get_int(r->rows, 0);
+}
 
 #endif

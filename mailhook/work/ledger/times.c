@@ -3,34 +3,28 @@
 
 #include "mailhook/work/ledger/rows.h"
 
+static void
+read_time(struct row *r, void *dst)
+{
+	*(struct time_row *)dst = (struct time_row){ .case_id = db_get_int(r->rows, 0),
+		.reminded = db_get_int(r->rows, 1),
+		.expired = db_get_int(r->rows, 2) != 0,
+		.awaited = db_get_int(r->rows, 3) != 0,
+		.escalated = row_str(r, 4) };
+}
+
 enum mh_status
 ledger_times_due(struct db *db, int64_t now, size_t max, struct arena *a, struct time_rows *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct time_rows list = { 0 };
+	struct row_list list = ROW_LIST(struct time_row, read_time);
 	char t[MH_TIME_TEXT];
-	enum mh_status status = db_query(db,
+	const enum mh_status status = rows_all(db,
 	    "SELECT id, reminded, expired, awaited, escalated FROM cases WHERE look <= $1 ORDER BY look, id LIMIT $2",
-	    DB_ARGS(db_time(t, now), db_int((int64_t)max)), &rows, err);
+	    DB_ARGS(db_time(t, now), db_int((int64_t)max)), a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		struct row r = { rows, a, err, MH_OK };
-
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		if (list.items == NULL)
-			return rows_full(err);
-		list.items[list.n] = (struct time_row){ .case_id = db_get_int(rows, 0),
-			.reminded = db_get_int(rows, 1),
-			.expired = db_get_int(rows, 2) != 0,
-			.awaited = db_get_int(rows, 3) != 0,
-			.escalated = row_str(&r, 4) };
-		list.n++;
-		status = r.status;
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
+	if (status == MH_OK)
+		*ret = (struct time_rows){ list.items, list.n, list.cap };
+	return status;
 }
 
 enum mh_status
@@ -109,21 +103,14 @@ ledger_case_later(struct db *db, const struct case_row *c, int64_t after, bool *
 enum mh_status
 ledger_open_of_kind(struct db *db, const char *kind, struct arena *a, struct id_rows *ret, struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	struct id_rows list = { 0 };
-	enum mh_status status = db_query(db, "SELECT id FROM cases WHERE kind = $1 AND state = 'open' ORDER BY id",
-	    DB_ARGS(db_str(kind)), &rows, err);
+	struct row_list list = ROW_LIST(int64_t, row_id);
+	const enum mh_status status =
+	    rows_all(db, "SELECT id FROM cases WHERE kind = $1 AND state = 'open' ORDER BY id", DB_ARGS(db_str(kind)),
+		a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		list.items = rows_room(a, list.items, list.n, &list.cap, sizeof(*list.items));
-		if (list.items == NULL)
-			return rows_full(err);
-		list.items[list.n++] = db_get_int(rows, 0);
-	}
-	if (status != MH_SKIP)
-		return status;
-	*ret = list;
-	return MH_OK;
+	if (status == MH_OK)
+		*ret = (struct id_rows){ list.items, list.n, list.cap };
+	return status;
 }
 
 enum mh_status

@@ -97,16 +97,12 @@ static enum mh_status
 collect(struct db *db, const char *sql, const struct db_value *args, size_t n_args, struct arena *a, struct ids *ids,
     struct mh_err *err)
 {
-	MH_AUTO(db_rows_drop) struct db_rows *rows = NULL;
-	enum mh_status status = db_query(db, sql, args, n_args, &rows, err);
+	struct row_list list = { row_id, sizeof(*ids->items), ids->items, ids->n, ids->cap };
+	const enum mh_status status = rows_all(db, sql, args, n_args, a, &list, err);
 
-	while (status == MH_OK && (status = db_step(rows, err)) == MH_OK) {
-		ids->items = rows_room(a, ids->items, ids->n, &ids->cap, sizeof(*ids->items));
-		if (ids->items == NULL)
-			return rows_full(err);
-		ids->items[ids->n++] = db_get_int(rows, 0);
-	}
-	return status == MH_SKIP ? MH_OK : status;
+	if (status == MH_OK)
+		*ids = (struct ids){ list.items, list.n, list.cap };
+	return status;
 }
 
 /* Messages of these cases, before their notices go. */
