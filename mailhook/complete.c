@@ -1,8 +1,8 @@
 /* complete.c: a program of the build: writes what a shell needs to complete mailhook's commands, from their table.
  *
  * What a command takes is read from its usage ("[--json] [--mail ADDRESS] CASE"), so that nothing is said twice: an
- * option is what begins with "--", a word in capitals behind it is its value, FILE, PATH or PROGRAM are files, and a small
- * word stands for itself. Two commands may have an option of one name, one with a value and one without.
+ * option is what begins with "--", a word in capitals behind it is its value, FILE, PATH or PROGRAM are files, and a
+ * small word stands for itself. Two commands may have an option of one name, one with a value and one without.
  */
 #include <string.h>
 

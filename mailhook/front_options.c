@@ -1,5 +1,5 @@
-/* front_options.c: the few options of the face, read without getopt, whose messages a mail server would hand on; and how the
- * face complains. */
+/* front_options.c: the few options of the face, read without getopt, whose messages a mail server would hand on; and
+ * how the face complains. */
 #include <string.h>
 
 #include "mailhook/front.h"

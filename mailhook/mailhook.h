@@ -60,8 +60,8 @@ bool utf8_valid(struct mh_span s);
 bool utf8_text(struct mh_span s);       /* valid and without NUL */
 size_t utf8_sequence(struct mh_span s); /* length of the well-formed sequence (Unicode table 3-7) s starts with, or 0 */
 size_t utf8_ascii(struct mh_span s);    /* how many ASCII bytes s starts with */
-/* Of one well-formed sequence: it would lead a reader's eye astray. A control character (C0, DEL, C1), a separator of lines
- * or paragraphs, a mark that turns the direction of the text around it. */
+/* Of one well-formed sequence: it would lead a reader's eye astray. A control character (C0, DEL, C1), a separator of
+ * lines or paragraphs, a mark that turns the direction of the text around it. */
 bool utf8_misleads(struct mh_span sequence);
 /* Length of the longest prefix of at most max bytes that does not split a UTF-8 sequence. */
 size_t utf8_cut(struct mh_span s, size_t max);

@@ -16,8 +16,9 @@
 
 #define FILL_BYTES ((size_t)1 << 20) /* a round trip holds about so much, so that the pages stay in the cache */
 #define ROOM_BYTES (FILL_BYTES + (size_t)MH_MAX_MESSAGE_BYTES + 1)
-/* What is shared with a child that goes on living. Each fresh page of such memory costs a fault, and seven times what it costs
- * where huge pages can be had: behind it stands plain memory, and what reaches into that is read by a child of its own. */
+/* What is shared with a child that goes on living. Each fresh page of such memory costs a fault, and seven times what
+ * it costs where huge pages can be had: behind it stands plain memory, and what reaches into that is read by a child of
+ * its own. */
 #define SHARED_BYTES (5 * FILL_BYTES)
 
 struct sandbox_batch {

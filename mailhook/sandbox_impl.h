@@ -45,8 +45,8 @@ struct child {
 enum recv { RECV_FRAME, RECV_END, RECV_LATE, RECV_HUGE, RECV_ERROR };
 
 enum mh_status child_start(const struct child_work *w, struct child *ret, struct mh_err *err);
-/* Takes the next frame off the child's answer. in holds what came; its first *used bytes are done with, and the frame will
- * be. *ret_frame stands in in, until the next call. */
+/* Takes the next frame off the child's answer. in holds what came; its first *used bytes are done with, and the frame
+ * will be. *ret_frame stands in in, until the next call. */
 enum recv child_receive(
     struct child *c, int64_t deadline_ms, size_t max, struct buf *in, size_t *used, struct mh_span *ret_frame);
 /* Ends it for certain, if it has not ended, and leaves no zombie. The wait status; -1: not known. */

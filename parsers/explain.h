@@ -2,8 +2,8 @@
  *
  * Keys, always all of them, null where they say nothing: decision (below), parser (the definition), counts (true,
  * false), text (the mail's or the definition's own words), words (ours, why), time (the instant that text means), number
- * and regex (the pattern, from 1), place (text, forward, attached message, event, subject, header, or where else a fact is
- * from), part (from 1), at and bytes (where text stands in that part's decoded text; in an event, in its own).
+ * and regex (the pattern, from 1), place (text, forward, attached message, event, subject, header, or where else a fact
+ * is from), part (from 1), at and bytes (where text stands in that part's decoded text; in an event, in its own).
  */
 #ifndef MAILHOOK_PARSERS_EXPLAIN_H
 #define MAILHOOK_PARSERS_EXPLAIN_H

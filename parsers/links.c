@@ -236,8 +236,8 @@ link_event(struct mh_span link, struct arena *a, struct mh_span *ret_region, str
 	return false;
 }
 
-/* The link that begins at text[at], without the blanks that wrapping put into it: between "<" and ">" there are none of its
- * own, and a Safe Link ends with its reserved=0. */
+/* The link that begins at text[at], without the blanks that wrapping put into it: between "<" and ">" there are none of
+ * its own, and a Safe Link ends with its reserved=0. */
 static bool
 take_link(struct mh_span text, size_t at, struct arena *a, struct mh_span *ret, size_t *ret_end)
 {

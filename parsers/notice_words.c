@@ -1,7 +1,7 @@
 /* notice_words.c: see notice_words.h.
  *
- * A line scan, as what is wrong may be the grammar itself: a string ends with its line, a key is a word in front of "=" or
- * "{", and an unknown key may be a mistyped "literals". Taken too much it costs a person a look, too little a notice.
+ * A line scan, as what is wrong may be the grammar itself: a string ends with its line, a key is a word in front of "="
+ * or "{", and an unknown key may be a mistyped "literals". Taken too much it costs a person a look, too little a notice.
  */
 #include "parsers/notice_words.h"
 

@@ -20,8 +20,8 @@ struct prefilter;
 /* NULL: no memory. phrases is copied, the texts are not. */
 struct prefilter *prefilter_new(const struct phrase *phrases, size_t n);
 void prefilter_free(struct prefilter *f);
-/* Calls near for each place of each phrase's longest word, in no order; whether the whole phrase stands around it, phrase_around()
- * tells. So who has seen a phrase already need not have it compared again. */
+/* Calls near for each place of each phrase's longest word, in no order; whether the whole phrase stands around it,
+ * phrase_around() tells. So who has seen a phrase already need not have it compared again. */
 void prefilter_run(const struct prefilter *f, struct mh_span text,
     void (*near)(void *user, const struct phrase *p, struct mh_span text, size_t at), void *user);
 /* Whether the phrase stands where its longest word begins at text[at]: any case, any white space for a blank. */

@@ -1,4 +1,5 @@
-/* read_place.c: from one place where a definition's pattern matched to a notice: account, region, expiry, what is required. */
+/* read_place.c: from one place where a definition's pattern matched to a notice: account, region, expiry, what is
+ * required. */
 #include <stdio.h>
 #include <string.h>
 

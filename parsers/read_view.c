@@ -2,8 +2,8 @@
  *
  * A place is where a pattern with (?<expires>) or (?<days>) matched. What other patterns read belongs to the place in
  * front of it, or to the first where it stands in front of all: so an aggregated mail, a block for each account, comes
- * apart. Order of belief for the account: the place's own match, typed facts (event JSON, metadata block), other patterns,
- * the subject; those that are known must agree.
+ * apart. Order of belief for the account: the place's own match, typed facts (event JSON, metadata block), other
+ * patterns, the subject; those that are known must agree.
  */
 #include <stdio.h>
 #include <string.h>

@@ -391,8 +391,8 @@ one_mail_floods_too(void **state)
 	}
 }
 
-/* The flood of the day before hinders nobody, what is proven meanwhile makes room, a proven copy leaves the digest, and what
- * belongs to a case that is open joins it. */
+/* The flood of the day before hinders nobody, what is proven meanwhile makes room, a proven copy leaves the digest, and
+ * what belongs to a case that is open joins it. */
 static void
 flood_ends(void **state)
 {

@@ -1,5 +1,5 @@
-/* leases_test.c: jobs that nodes take, keep, lose and take over, the nodes' own rows, and the keeper that ends in time what
- * runs. On SQLite the engine is one that nodes share, but for its name: two handles are two nodes. */
+/* leases_test.c: jobs that nodes take, keep, lose and take over, the nodes' own rows, and the keeper that ends in time
+ * what runs. On SQLite the engine is one that nodes share, but for its name: two handles are two nodes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

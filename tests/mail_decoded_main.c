@@ -1,8 +1,8 @@
 /* mail-decoded [render]: what the reader decodes, for the tests in Python.
  *
- * Messages come on stdin, each behind a line with its length. Each gives one line of JSON: the decoded fields of the outer
- * message as [name, value], and of each text part "html" and its text. With render each is HTML in UTF-8, and its text
- * comes back: so that another's decoded HTML can be compared. */
+ * Messages come on stdin, each behind a line with its length. Each gives one line of JSON: the decoded fields of the
+ * outer message as [name, value], and of each text part "html" and its text. With render each is HTML in UTF-8, and its
+ * text comes back: so that another's decoded HTML can be compared. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

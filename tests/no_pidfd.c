@@ -1,5 +1,5 @@
-/* no_pidfd.c: for LD_PRELOAD under valgrind 3.19, which does not know pidfd_open(2): a timer in its place, which is always
- * readable. The launcher waits for a pidfd and then looks whether the process has ended, so it looks more often. */
+/* no_pidfd.c: for LD_PRELOAD under valgrind 3.19, which does not know pidfd_open(2): a timer in its place, which is
+ * always readable. The launcher waits for a pidfd and then looks whether the process has ended, so it looks more often. */
 #include <dlfcn.h>
 #include <stdarg.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* shut_in_test.c: what a verifier that a mail has taken over can still do, and what the process can that opens sockets for
- * it. Each row is a process of its own. */
+/* shut_in_test.c: what a verifier that a mail has taken over can still do, and what the process can that opens sockets
+ * for it. Each row is a process of its own. */
 #include "tests/exact.h"
 
 #include <arpa/inet.h>

@@ -269,8 +269,8 @@ test_two_files(void **state)
 	drop_temp_folder(dir);
 }
 
-/* Whoever writes the mail, or gives a token its name, cannot have the queue take what mailhook writes for another ticket's:
- * neither by the subject nor by the text. */
+/* Whoever writes the mail, or gives a token its name, cannot have the queue take what mailhook writes for another
+ * ticket's: neither by the subject nor by the text. */
 static void
 test_marks_of_tickets(void **state)
 {

@@ -96,7 +96,8 @@ wrong_files_are_set_aside(void **state)
 	room_close(&r);
 }
 
-/* Whatever is wrong with a ledger is mended, and the mail is there. The message that fails is the oldest of those that wait. */
+/* Whatever is wrong with a ledger is mended, and the mail is there. The message that fails is the oldest of those that
+ * wait. */
 static void
 what_is_wrong_with_the_ledger_is_not_the_mails(void **state)
 {

@@ -68,8 +68,8 @@ arena_reset(struct arena *a)
 	a->used_bytes = 0;
 }
 
-/* A chunk with room for n bytes. What holds many comes in huge pages where they can be had: for fresh memory the faults of
- * small ones cost more than reading a mail does. */
+/* A chunk with room for n bytes. What holds many comes in huge pages where they can be had: for fresh memory the faults
+ * of small ones cost more than reading a mail does. */
 static struct arena_chunk *
 new_chunk(const struct arena *a, size_t n)
 {

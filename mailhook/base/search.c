@@ -1,7 +1,7 @@
 /* search.c: a needle in a text, many places at a time.
  *
- * Two bytes of the needle are compared first, the rarest two in mail: where both stand, and seldom elsewhere, the whole is
- * looked at. libc's memchr and memmem are led by the first byte or by a hash of two, and stop far more often.
+ * Two bytes of the needle are compared first, the rarest two in mail: where both stand, and seldom elsewhere, the whole
+ * is looked at. libc's memchr and memmem are led by the first byte or by a hash of two, and stop far more often.
  */
 #include <endian.h>
 #include <string.h>

@@ -39,7 +39,8 @@ enum mh_status find_headers(struct session *s, const struct uids *u, size_t *at,
 
 /* The first max bytes of a message.
  *   out     ret: cleared before; *ret_more: there are others
- *   errors  MH_SKIP the server will not give it, in words; MH_OK with nothing in ret: it is gone, as a SEARCH says too; else as session_command */
+ *   errors  MH_SKIP the server will not give it, in words; MH_OK with nothing in ret: it is gone, as a SEARCH says too;
+ *           else as session_command */
 enum mh_status find_message(
     struct session *s, uint32_t uid, size_t max, struct buf *ret, bool *ret_more, struct mh_err *err);
 

@@ -12,13 +12,13 @@
  *   {"ask":N}                                          before each round
  *   {"grant":"ops","own":true,"position":"..."}        from the next round on it may be watched. own: this node wrote that
  *   {"end_ms":T,"held":["ops"],"wanted":["ops"],"others":[{"name":"b","node":"beta"}]}
- *                                                      held: until T of clock_boot_ms(), if it was granted. wanted: another
- *                                                      node is to have it back. others: who watches the rest
+ *                                                      held: until T of clock_boot_ms(), if it was granted. wanted:
+ *                                                      another node is to have it back. others: who watches the rest
  *   {"unsaved":"ops"}                                  the position could not be kept
  *   {"trouble":"words"}                                nothing can be renewed now
  *   {"busy":"words"}                                   it lives, and what it does takes long
- * The end of the supervisor's pipe, which its mailboxes' processes hold too, is the end of all of them: what is held then is
- * given up.
+ * The end of the supervisor's pipe, which its mailboxes' processes hold too, is the end of all of them: what is held
+ * then is given up.
  */
 #ifndef MAILHOOK_IMAP_LEASE_TIMES_H
 #define MAILHOOK_IMAP_LEASE_TIMES_H

@@ -1,8 +1,8 @@
 /* leases.h: which mailboxes this node may watch, where nodes share them: the supervisor's side of "mailhook-work leases".
  *
  * A mailbox that is this node's has a slot whose lease_end_ms goes on rising. Where it comes to stand still, the
- * mailbox's process does nothing more from that instant on, and is ended. Of all functions l may be NULL: then the ledger is
- * this machine's own, and so are all mailboxes.
+ * mailbox's process does nothing more from that instant on, and is ended. Of all functions l may be NULL: then the
+ * ledger is this machine's own, and so are all mailboxes.
  */
 #ifndef MAILHOOK_IMAP_LEASES_H
 #define MAILHOOK_IMAP_LEASES_H

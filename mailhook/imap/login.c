@@ -1,8 +1,8 @@
 /* login.c: who we are, and why a server does not believe it.
  *
- * Tokens are asked of mailhook-token, a program of its own; after a refusal once more for a fresh one, because a server may
- * have ended one that its own date calls good. Source: RFC 3501 6.2.2 and 6.2.3, RFC 4616, RFC 7628; of XOAUTH2 Google's
- * and Microsoft's own pages. Both answer a refused token with a challenge, and wait for an answer to it. */
+ * Tokens are asked of mailhook-token, a program of its own; after a refusal once more for a fresh one, because a server
+ * may have ended one that its own date calls good. Source: RFC 3501 6.2.2 and 6.2.3, RFC 4616, RFC 7628; of XOAUTH2
+ * Google's and Microsoft's own pages. Both answer a refused token with a challenge, and wait for an answer to it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -35,8 +35,8 @@ bool session_lapsed(const struct session *s);
  *   errors  MH_BAD a person must mend it, in words; MH_RETRY later. *ret is NULL then */
 enum mh_status session_open(
     const struct conf_mailbox *box, SSL_CTX *trust, const char *libexec, struct session **ret, struct mh_err *err);
-/* A session over a stream that is connected, which it owns from now on: greeting, what the server can, and the folder; without
- * TLS and login. For tests: what a server says is read by the same code.
+/* A session over a stream that is connected, which it owns from now on: greeting, what the server can, and the folder;
+ * without TLS and login. For tests: what a server says is read by the same code.
  *   errors  as session_open */
 enum mh_status session_over(
     const struct conf_mailbox *box, struct stream *stream, struct session **ret, struct mh_err *err);

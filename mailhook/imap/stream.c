@@ -422,8 +422,8 @@ stream_start_tls(struct stream *s, SSL_CTX *trust, const char *host, struct mh_e
 	char extra;
 	int result;
 
-	/* What came in plain text behind the server's OK would be believed as if it had come by TLS; a server says nothing
-	 * before our hello. */
+	/* What came in plain text behind the server's OK would be believed as if it had come by TLS; a server says
+	 * nothing before our hello. */
 	if (s->screen.behind || !screen_empty(&s->screen) || s->mail->read_buffer_len > 0 ||
 	    recv(s->fd, &extra, 1, MSG_PEEK) > 0)
 		(void)fail(s, MH_BAD, "somebody put plain text in front of TLS");

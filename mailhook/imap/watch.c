@@ -1,5 +1,5 @@
-/* watch.c: one mailbox, from the login to the failure that ends it. Whoever kills this process loses nothing: a message is
- * durable in the intake before the position moves over it, and filed only then. */
+/* watch.c: one mailbox, from the login to the failure that ends it. Whoever kills this process loses nothing: a message
+ * is durable in the intake before the position moves over it, and filed only then. */
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* opener.h: a process that opens sockets to the resolvers and does nothing else, so that the judge need not be able to.
  *
- * A filter of system calls cannot look at addresses: who may call connect() may reach anybody. So the judge, before it has
- * the mail, forks an opener, which knows the resolvers. One byte asks it for a socket that is connected to one of them, and
- * SCM_RIGHTS brings that. Neither has use for the other's end: the opener ends with the judge's descriptor, and with the
- * judge; without an opener a judge has no answer of DNS.
+ * A filter of system calls cannot look at addresses: who may call connect() may reach anybody. So the judge, before it
+ * has the mail, forks an opener, which knows the resolvers. One byte asks it for a socket that is connected to one of
+ * them, and SCM_RIGHTS brings that. Neither has use for the other's end: the opener ends with the judge's descriptor,
+ * and with the judge; without an opener a judge has no answer of DNS.
  */
 #ifndef MAILHOOK_VERIFY_OPENER_H
 #define MAILHOOK_VERIFY_OPENER_H

@@ -1,8 +1,8 @@
 /* verify_impl.h: what the files of verify/ share; tests and fuzz targets use it too.
  *
  * message.c: fields and body · canon.c: what is hashed · taglist.c: a=b; c=d · signature.c: the tags of a signature ·
- * key.c: key records · dkim.c, arc.c: signatures and chains · authres.c: RFC 8601 · from.c: the author · sns.c: the topic ·
- * policy.c: the levels
+ * key.c: key records · dkim.c, arc.c: signatures and chains · authres.c: RFC 8601 · from.c: the author · sns.c: the
+ * topic · policy.c: the levels
  */
 #ifndef MAILHOOK_VERIFY_VERIFY_IMPL_H
 #define MAILHOOK_VERIFY_VERIFY_IMPL_H

@@ -196,8 +196,8 @@ case_flood(struct take *t, struct notice_row *n, struct mh_err *err)
 	return status == MH_OK ? ledger_notice_add(t->w->db, n, &n->id, err) : status;
 }
 
-/* May nothing but the digest take n? Anybody can write notices, also a hundred in one mail, about accounts that are listed:
- * each would be a ticket. The bounds are so wide that a site whose mail is all unverified stays below them. */
+/* May nothing but the digest take n? Anybody can write notices, also a hundred in one mail, about accounts that are
+ * listed: each would be a ticket. The bounds are so wide that a site whose mail is all unverified stays below them. */
 static enum mh_status
 is_flood(struct take *t, const struct case_row *c, bool *ret, struct mh_err *err)
 {

@@ -62,8 +62,9 @@ enum mh_status case_approve(
 enum mh_status case_retry(
     struct work *w, int64_t case_id, const char *by, int64_t now, size_t *ret_n, struct mh_err *err);
 
-/* A person who saw account and expiry in AWS vouches for them: an approval that lifts any level to verified, until a notice
- * that is better trusted than what the case stands on says otherwise. No other mail changes the case's facts meanwhile.
+/* A person who saw account and expiry in AWS vouches for them: an approval that lifts any level to verified, until a
+ * notice that is better trusted than what the case stands on says otherwise. No other mail changes the case's facts
+ * meanwhile.
  *   in      expires: as seen; precision MH_SECOND, or MH_DAY where only the day was read (then T23:59:59Z)
  *   errors  MH_BAD closed, no expiry to vouch for, or seen is not what the case says */
 enum mh_status case_vouch(

@@ -1,7 +1,7 @@
 /* cmd_leases.c: the side of the mailboxes' supervisor that knows the ledger: it holds this node's leases and keeps positions.
  *
- * Started by mailhook-imap where nodes share the ledger, and by nobody else; lease_times.h has what the two say to each other.
- * It outlives the supervisor by a moment, to give up what nobody watches any more. */
+ * Started by mailhook-imap where nodes share the ledger, and by nobody else; lease_times.h has what the two say to each
+ * other. It outlives the supervisor by a moment, to give up what nobody watches any more. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -3,8 +3,8 @@
  * Events that make jobs: opened, trusted, approved, reminded, succeeded, failed, expired, closed. They all go through
  * case_event(). Other lines of a case's history (notice, refined, outcome, ...) make none.
  *
- * Why the chain of events ends: an effect has one job a case, and its end is one "succeeded" or "failed"; a ticket job that
- * fails makes one "failed" that only replies get (never a ticket); a reply's end makes no event at all.
+ * Why the chain of events ends: an effect has one job a case, and its end is one "succeeded" or "failed"; a ticket job
+ * that fails makes one "failed" that only replies get (never a ticket); a reply's end makes no event at all.
  */
 #ifndef MAILHOOK_WORK_JOB_H
 #define MAILHOOK_WORK_JOB_H
@@ -24,8 +24,8 @@
 enum mh_status case_event(struct work *w, const struct case_row *c, const char *what, const char *by,
     const char *detail, const struct job_row *cause, int64_t now, struct mh_err *err);
 
-/* An escalation: event "escalated" in the history, and an event "reminded" whose jobs are of those actions (a JSON list of
- * names) in place of the case's own. Inside the caller's transaction. */
+/* An escalation: event "escalated" in the history, and an event "reminded" whose jobs are of those actions (a JSON list
+ * of names) in place of the case's own. Inside the caller's transaction. */
 enum mh_status case_escalate(
     struct work *w, const struct case_row *c, const char *actions, const char *detail, int64_t now, struct mh_err *err);
 

@@ -54,8 +54,8 @@ struct launch_spec {
 	int deadline_ms;        /* on the monotonic clock; then SIGTERM to the group, 2 s later SIGKILL */
 	/* A checkpoint: true only once it is durable and the lease is still ours; false: no answer, stdin is closed. */
 	bool (*checkpoint)(void *user, struct mh_span state);
-	/* A name that only one case's action may work on at a time: ours only once that is durable. held: whose it is, the key
-	 * of a case. NULL: as CLAIM_LOST. Letting go: true only once it is durable; NULL: false. */
+	/* A name that only one case's action may work on at a time: ours only once that is durable. held: whose it is,
+	 * the key of a case. NULL: as CLAIM_LOST. Letting go: true only once it is durable; NULL: false. */
 	enum claim_answer (*claim)(void *user, const char *name, char held[CLAIM_HELD_BYTES]);
 	bool (*release)(void *user, const char *name);
 	void (*say)(void *user, struct mh_span text); /* "say" lines, and stderr's lines cleaned and cut at 500 bytes */

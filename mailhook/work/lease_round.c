@@ -193,7 +193,8 @@ let_go_strangers(struct leasing *l, const struct mailbox_lease_rows *rows, int64
 	return status;
 }
 
-/* The ledger's time, of a moment behind *ret_began_ms. A connection that had to be made for it is no part of what lies between. */
+/* The ledger's time, of a moment behind *ret_began_ms. A connection that had to be made for it is no part of what lies
+ * between. */
 static enum mh_status
 now_of(struct db *db, int64_t *ret, int64_t *ret_began_ms, struct mh_err *err)
 {

@@ -29,8 +29,8 @@ open_lock(const char *state_dir, int flags)
 	return open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
-/* The first byte is locked too, by a service, for those who wonder whether to wait for us. A lock, and no word in the file:
- * the kernel takes it back from a service that is killed. */
+/* The first byte is locked too, by a service, for those who wonder whether to wait for us. A lock, and no word in the
+ * file: the kernel takes it back from a service that is killed. */
 static struct flock
 first_byte(void)
 {

@@ -1,5 +1,5 @@
-/* log.c: see log.h. Source of the journal's protocol: systemd, JOURNAL_NATIVE_PROTOCOL; of its fields: sd_journal_print(3),
- * systemd.journal-fields(7). */
+/* log.c: see log.h. Source of the journal's protocol: systemd, JOURNAL_NATIVE_PROTOCOL; of its fields:
+ * sd_journal_print(3), systemd.journal-fields(7). */
 #include "mailhook/work/log.h"
 
 #include <inttypes.h>

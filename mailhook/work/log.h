@@ -28,8 +28,8 @@ void log_close(void); /* back to what commands do */
 void log_event(enum log_level level, const char *event, const struct log_about *about, const char *fmt, ...)
     MH_PRINTF(4, 5);
 
-/* One event in one of the forms, without its line end; for log_event, and for the tests. CONF_LOG_JOURNAL: one datagram of
- * the journal's native protocol. */
+/* One event in one of the forms, without its line end; for log_event, and for the tests. CONF_LOG_JOURNAL: one datagram
+ * of the journal's native protocol. */
 void log_format(enum conf_log form, enum log_level level, const char *event, const struct log_about *about,
     const char *text, int64_t now, struct buf *out);
 

@@ -114,8 +114,8 @@ open_watch(struct loop *l)
 	    l->watch, slash == NULL ? "." : folder, IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR | IN_MASK_ADD);
 }
 
-/* We hold the lock, so whoever left a job running is dead; with a ledger that nodes share only our own node's are, of lives
- * that had this folder. */
+/* We hold the lock, so whoever left a job running is dead; with a ledger that nodes share only our own node's are, of
+ * lives that had this folder. */
 static enum mh_status
 requeue_left_overs(struct loop *l, struct mh_err *err)
 {

@@ -3,8 +3,9 @@
  * The ledger's meta keeps when a mailbox was first seen in the configuration, and whether its silence has had its case:
  * so one that was never read is silent too, and a case that a person closed is not opened again for the same silence.
  *
- * Where nodes share the ledger, a mailbox's lease says who watches it and when it was read, and all workers come to the same
- * of it; whichever looks first opens the case. What this node does not configure is another's business while it has a lease. */
+ * Where nodes share the ledger, a mailbox's lease says who watches it and when it was read, and all workers come to the
+ * same of it; whichever looks first opens the case. What this node does not configure is another's business while it
+ * has a lease. */
 #include "mailhook/work/mailboxes.h"
 
 #include <inttypes.h>
@@ -326,8 +327,8 @@ open_one(struct work *w, struct arena *a, const struct mailbox_row *r, int64_t n
 	return case_open(&t, &c, err);
 }
 
-/* The notes of now: lines stay in their order, so that nodes with other mailboxes than ours do not undo each other's. Those of
- * mailboxes that nobody has any more are left out.
+/* The notes of now: lines stay in their order, so that nodes with other mailboxes than ours do not undo each other's.
+ * Those of mailboxes that nobody has any more are left out.
  *   in      fresh: of rows, in their order */
 static void
 put_notes(struct buf *out, const char *before, const struct mailbox_rows *rows, const struct noted *fresh,

@@ -6,12 +6,13 @@
  *
  * Of a ledger that a server keeps each node has a mark of its own, STATE_DIR/shared.mark: it tells of a copy that was
  * restored, and of a standby that took over and had not heard of all. There the number alone says little: other nodes may
- * have worked with that standby first, and its numbers be higher than the mark by then. So the mark says what its event is,
- * too. A node without one is new. Whoever notices it first pauses all of them, and says in the ledger up to where what it
- * lacks is known, so that the others need not do it once more.
+ * have worked with that standby first, and its numbers be higher than the mark by then. So the mark says what its event
+ * is, too. A node without one is new. Whoever notices it first pauses all of them, and says in the ledger up to where
+ * what it lacks is known, so that the others need not do it once more.
  *
- * What this process has committed it remembers (db_note), and writes before it lets go of what it stands for: an intake file.
- * That is not synced: the mark need not outlive a power cut, but a worker that is killed, and a ledger that is not there.
+ * What this process has committed it remembers (db_note), and writes before it lets go of what it stands for: an intake
+ * file. That is not synced: the mark need not outlive a power cut, but a worker that is killed, and a ledger that is
+ * not there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -166,8 +167,8 @@ write_mark(struct work *w, const char *identity, const struct db_note *last, boo
 	return status;
 }
 
-/* How far the ledger is. ret->n == -1: it went back; that is not taken for what it was: mark_look says so, before anything
- * else is done with it. */
+/* How far the ledger is. ret->n == -1: it went back; that is not taken for what it was: mark_look says so, before
+ * anything else is done with it. */
 static enum mh_status
 look_far(struct work *w, struct db_note *ret, struct mh_err *err)
 {

@@ -77,8 +77,8 @@ node_name(struct work *w, struct mh_err *err)
 	return status;
 }
 
-/* Where the file lies: a copy of the folder lies elsewhere, in another file or on a machine that was started at another time,
- * and a worker that is called the same there may live. */
+/* Where the file lies: a copy of the folder lies elsewhere, in another file or on a machine that was started at another
+ * time, and a worker that is called the same there may live. */
 static bool
 place_of(int fd, char ret[PLACE_BYTES])
 {

@@ -7,8 +7,8 @@
 
 #include "mailhook/work/work.h"
 
-/* By the ledger's clock: how often the worker gives a sign of life, and when it counts as silent. 10 and 60 s, or less where
- * a test has shorter leases. */
+/* By the ledger's clock: how often the worker gives a sign of life, and when it counts as silent. 10 and 60 s, or less
+ * where a test has shorter leases. */
 int node_beat_s(void);
 int node_silent_s(void);
 
@@ -16,8 +16,8 @@ int node_silent_s(void);
 enum mh_status node_name(struct work *w, struct mh_err *err);
 
 /* Under the worker's lock: from here the first half of the life is the state folder's own, kept in STATE_DIR/node.id with
- * where that lies. Who has it and is no more was a worker of this folder, and is dead. In a copy of the folder, and after a
- * start of the machine, it is a new one: what another may still be at is waited for. */
+ * where that lies. Who has it and is no more was a worker of this folder, and is dead. In a copy of the folder, and
+ * after a start of the machine, it is a new one: what another may still be at is waited for. */
 enum mh_status node_settle(struct work *w, struct mh_err *err);
 /* How the owners begin whose worker had this folder, and this name. */
 struct mh_span node_owners(const struct work *w);

@@ -1,5 +1,5 @@
-/* own.c: credentials of our own, which no mail tells of: their dates stand in the configuration or in a certificate, or the
- * action that uses them tells them. */
+/* own.c: credentials of our own, which no mail tells of: their dates stand in the configuration or in a certificate, or
+ * the action that uses them tells them. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

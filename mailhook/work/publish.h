@@ -7,8 +7,8 @@
 #define PUBLISH_MOST_CASES 2000 /* of a page and a calendar that are written on every change; more is said, not shown */
 #define PUBLISH_MAX_BYTES ((size_t)256 << 20)
 
-/* Errors of all: those of db.h; MH_LIMIT a document is larger than out may be; MH_RETRY a folder or a file of it cannot be
- * written. */
+/* Errors of all: those of db.h; MH_LIMIT a document is larger than out may be; MH_RETRY a folder or a file of it cannot
+ * be written. */
 
 /* An iCalendar object (RFC 5545): one event for each of these cases that has an expiry, its UID the case's key, as in the
  * calendar entries of replies. Cases without an expiry are left out: an event needs a day. */

@@ -1,7 +1,7 @@
 /* runner_look.c: whether a ledger is still the one that confirmed what runs here.
  *
- * Claims and checkpoints are no events, so the mark (mark.c) knows nothing of them. A standby that had not heard of them yet
- * and took over would have their jobs begin anew, behind effects that have happened.
+ * Claims and checkpoints are no events, so the mark (mark.c) knows nothing of them. A standby that had not heard of
+ * them yet and took over would have their jobs begin anew, behind effects that have happened.
  */
 #include <inttypes.h>
 #include <stdio.h>

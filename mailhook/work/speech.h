@@ -1,5 +1,5 @@
-/* speech.h: what a command says: lines for a person, or with --json one object that has them as the list "said" beside what
- * else it tells. */
+/* speech.h: what a command says: lines for a person, or with --json one object that has them as the list "said" beside
+ * what else it tells. */
 #ifndef MAILHOOK_WORK_SPEECH_H
 #define MAILHOOK_WORK_SPEECH_H
 
@@ -23,8 +23,8 @@ cJSON *speech_item(struct speech *s, const char *list);
 /* Prints the object, without --json nothing. MH_RETRY: no memory; what was to be told is done. */
 enum mh_status speech_end(struct speech *s, struct mh_err *err);
 
-/* Whatever is printed from here on, by our own programs too, becomes lines of "said" where speech_hear() is called. Without
- * --json nothing happens.
+/* Whatever is printed from here on, by our own programs too, becomes lines of "said" where speech_hear() is called.
+ * Without --json nothing happens.
  *   errors  MH_RETRY no such file can be made: nothing is heard */
 enum mh_status speech_listen(struct speech *s, int *ret_keep, struct mh_err *err);
 void speech_hear(struct speech *s, int keep);

@@ -1,5 +1,5 @@
-/* standstill.h: what does not go on though no program is in trouble: work that waits too long, and a pause that nobody ends.
- * Status, the alarm and /healthz ask here, so that none of them contradicts another. */
+/* standstill.h: what does not go on though no program is in trouble: work that waits too long, and a pause that nobody
+ * ends. Status, the alarm and /healthz ask here, so that none of them contradicts another. */
 #ifndef MAILHOOK_WORK_STANDSTILL_H
 #define MAILHOOK_WORK_STANDSTILL_H
 

@@ -4,11 +4,11 @@
 
 #include "mailhook/work/work.h"
 
-/* Errors of all: those of db.h; of mark_look and mark_write also MH_RETRY the mark's file cannot be written, MH_BAD its name
- * is too long. */
+/* Errors of all: those of db.h; of mark_look and mark_write also MH_RETRY the mark's file cannot be written, MH_BAD its
+ * name is too long. */
 
-/* Whether the ledger is the one that was at work here. Where it is another one or an older copy, everything is paused, and
- * open effects wait for approval. Harmless beside a worker that is at work. */
+/* Whether the ledger is the one that was at work here. Where it is another one or an older copy, everything is paused,
+ * and open effects wait for approval. Harmless beside a worker that is at work. */
 enum mh_status mark_look(struct work *w, int64_t now, struct mh_err *err);
 /* Pauses everything and lets open effects wait for approval, with the event "restored"; one transaction of its own.
  *   in      why: words for a person */
@@ -17,8 +17,8 @@ enum mh_status mark_pause(struct work *w, const char *why, int64_t now, struct m
 #define MARK_ARRIVED "arrived"
 /* Notes how far the ledger has come, durably. */
 enum mh_status mark_write(struct work *w, struct mh_err *err);
-/* Of a shared ledger: what was committed by this process, before what it replaces is let go of; asks nobody. It outlives this
- * process, and perhaps no power cut. */
+/* Of a shared ledger: what was committed by this process, before what it replaces is let go of; asks nobody. It
+ * outlives this process, and perhaps no power cut. */
 void mark_note(struct work *w);
 /* The same with what others have committed, before something is done on the word of it. */
 enum mh_status mark_ahead(struct work *w, struct mh_err *err);

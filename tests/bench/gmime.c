@@ -1,7 +1,7 @@
 /* bench/gmime.c: what `parse` is measured against: GMime takes the same mbox apart and gets the same text out of it.
  *
- * gmime-bench MBOX: decodes every text/plain and text/html part that is no attachment into UTF-8; HTML becomes text by the
- * renderer that mailhook has, since GMime has none. Prints how many messages there were, and how many bytes of text. */
+ * gmime-bench MBOX: decodes every text/plain and text/html part that is no attachment into UTF-8; HTML becomes text by
+ * the renderer that mailhook has, since GMime has none. Prints how many messages there were, and how many bytes of text. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

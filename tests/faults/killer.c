@@ -11,8 +11,8 @@
  *   late COUNT               the tree still ran after S seconds (default 60) and was killed
  * N = 0 kills never. Processes that outlive the command (a detached worker) are waited for as well.
  *
- * With --error (ENOSPC, EIO or EDQUOT) nothing is killed: the N-th call does not happen and fails so, with --from all that
- * follow as well, as on a disk that stays full. Counted then are only calls on files and folders, and none of the
+ * With --error (ENOSPC, EIO or EDQUOT) nothing is killed: the N-th call does not happen and fails so, with --from all
+ * that follow as well, as on a disk that stays full. Counted then are only calls on files and folders, and none of the
  * command's own process, which is the shell that notes what was answered.
  */
 #include <elf.h>

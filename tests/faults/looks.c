@@ -1,5 +1,5 @@
-/* looks.c: counts how often a program asks about a file in a folder (fstatat), for LD_PRELOAD. The number is written to the
- * file LOOKS_FILE when the program ends; its children are not counted. */
+/* looks.c: counts how often a program asks about a file in a folder (fstatat), for LD_PRELOAD. The number is written to
+ * the file LOOKS_FILE when the program ends; its children are not counted. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

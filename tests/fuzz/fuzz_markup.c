@@ -1,5 +1,5 @@
-/* fuzz_markup.c: what a value of any bytes becomes in Markdown and in wiki text: UTF-8 on as many lines as it may have, with
- * no mention, link made of bare text, or command outside a code span, and in linear size. */
+/* fuzz_markup.c: what a value of any bytes becomes in Markdown and in wiki text: UTF-8 on as many lines as it may have,
+ * with no mention, link made of bare text, or command outside a code span, and in linear size. */
 #include <stdlib.h>
 
 #include "actions/common/markup.h"

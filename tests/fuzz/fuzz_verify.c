@@ -1,5 +1,5 @@
-/* fuzz_verify.c: a whole mail, judged with every kind of trust configured: no input makes a level without a good signature,
- * and this key's secret is nobody's. */
+/* fuzz_verify.c: a whole mail, judged with every kind of trust configured: no input makes a level without a good
+ * signature, and this key's secret is nobody's. */
 #include <stdlib.h>
 
 #include "mailhook/verify/verify_impl.h"

@@ -213,8 +213,8 @@ ledger_unlisted_since(struct db *db, int64_t since, int64_t *ret, struct mh_err 
 	    DB_ARGS(db_time(opened, since)), ret, err);
 }
 
-/* Unread mail's cases and the digest have no expiry, those that mailhook opens of itself a kind of their own, and drills a
- * reason. */
+/* Unread mail's cases and the digest have no expiry, those that mailhook opens of itself a kind of their own, and
+ * drills a reason. */
 #define LISTED                                                                                                         \
 	"SELECT count(*) FROM cases WHERE opened >= $1 AND unlisted = 0 AND trust = 'unverified' AND expires IS NOT "  \
 	"NULL AND reason IS NULL AND kind NOT LIKE 'mailhook.%'"

@@ -9,8 +9,8 @@
 
 #include "mailhook/work/ledger/ledger.h"
 
-/* What was claimed so long ago was forgotten: the next notice of the same thing comes some 275 days later, whatever became
- * of this one. */
+/* What was claimed so long ago was forgotten: the next notice of the same thing comes some 275 days later, whatever
+ * became of this one. */
 #define CLAIM_VOID_S (120 * MH_DAY_S)
 
 struct claim_row {

@@ -1,8 +1,8 @@
 /* copy.h: the rows of a ledger into another one, of whichever engine, and the proof that both hold the same.
  *
- * Which tables and columns there are stands here by hand: tests/copy_test.c compares it with schema.sql. Left out is "nodes":
- * each node's worker makes its row when it starts. In "meta" the number of the schema, and what use.h writes, are each
- * ledger's own.
+ * Which tables and columns there are stands here by hand: tests/copy_test.c compares it with schema.sql. Left out is
+ * "nodes": each node's worker makes its row when it starts. In "meta" the number of the schema, and what use.h writes,
+ * are each ledger's own.
  */
 #ifndef MAILHOOK_WORK_LEDGER_COPY_H
 #define MAILHOOK_WORK_LEDGER_COPY_H
@@ -26,9 +26,9 @@ extern const struct copy_table
 #define COPY_TABLES 14
 extern const char *const copy_left[]; /* tables that are not carried; ends with NULL */
 
-/* What one table holds: SHA-256 over its rows in the order of the primary key, each column as its length in decimal digits,
- * a line feed and its bytes (an integer as digits), "-" and a line feed for NULL. Text as PostgreSQL takes it: what is no
- * UTF-8, and NUL, is U+FFFD. */
+/* What one table holds: SHA-256 over its rows in the order of the primary key, each column as its length in decimal
+ * digits, a line feed and its bytes (an integer as digits), "-" and a line feed for NULL. Text as PostgreSQL takes it:
+ * what is no UTF-8, and NUL, is U+FFFD. */
 struct copy_sum {
 	int64_t rows, last_id; /* last_id: 0 where the table gives no ids */
 	char digest[DIGEST_HEX];

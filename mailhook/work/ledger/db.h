@@ -22,7 +22,8 @@ struct db_options {
 	int busy_ms;     /* how long to wait for another's transaction before MH_RETRY */
 	/* Where a server's password is, read at each connection (secret.h); NULL: it needs none. */
 	const char *password_file, *password_command;
-	/* Told before each step of a connection to a server, which may take as long as all of a statement. NULL: nobody asks. */
+	/* Told before each step of a connection to a server, which may take as long as all of a statement. NULL: nobody
+	 * asks. */
 	void (*step)(void *user);
 	void *step_user;
 	int stop_fd; /* can be read when this process is to end: from then on no answer is waited for long. 0: none */
@@ -37,7 +38,8 @@ struct db_note {
 
 struct db {
 	const struct db_engine *engine;
-	/* Called before the first transaction on a connection that is new since looked; it may have transactions of its own. */
+	/* Called before the first transaction on a connection that is new since looked; it may have transactions of its
+	 * own. */
 	enum mh_status (*look)(void *user, struct mh_err *err); /* NULL: nobody cares */
 	void *look_user;
 	int64_t looked;
@@ -49,15 +51,15 @@ struct db_rows {
 	struct db *db;
 };
 
-/* One writer at a time, so what it reads holds until its commit. A claim changes single rows that no writer reads while it
- * lasts: claims run beside claims, a writer runs beside nothing. */
+/* One writer at a time, so what it reads holds until its commit. A claim changes single rows that no writer reads while
+ * it lasts: claims run beside claims, a writer runs beside nothing. */
 enum db_tx_kind { DB_WRITE, DB_CLAIM };
 
 /* Whose words for types a schema is written in. */
 enum db_dialect { DB_SQLITE, DB_POSTGRESQL };
 
-/* Errors of all: MH_RETRY locked, full, read-only, unreadable, no memory; MH_BAD a constraint, wrong SQL, not a ledger; it is
- * of_value (struct mh_err) where another value would have been taken. */
+/* Errors of all: MH_RETRY locked, full, read-only, unreadable, no memory; MH_BAD a constraint, wrong SQL, not a ledger;
+ * it is of_value (struct mh_err) where another value would have been taken. */
 struct db_engine {
 	const char *name;
 	enum db_dialect dialect;
@@ -148,8 +150,8 @@ void db_note(struct db *db, const struct db_note *note);
 /* The connection is new, and was not looked at yet: what it says may be another ledger's. */
 bool db_unlooked(struct db *db);
 enum mh_status db_look(struct db *db, struct mh_err *err); /* looks where it was not looked at yet */
-/* Whether a transaction that ended so is to be begun again at once: its failure says so, and fewer than DB_TRIES were made.
- * tries: 0 before the first. */
+/* Whether a transaction that ended so is to be begun again at once: its failure says so, and fewer than DB_TRIES were
+ * made. tries: 0 before the first. */
 bool db_again(struct db *db, enum mh_status status, int *tries);
 
 #endif

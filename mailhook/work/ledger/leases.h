@@ -1,10 +1,10 @@
 /* leases.h: who runs a job: claimed, kept, and taken back by the ledger's clock.
  *
- * Unlike the rest of ledger/ the first four begin and end transactions of their own, DB_CLAIM ones, which nodes make beside
- * each other; what another's transaction undid is tried again. An owner is NODE/LIFE, with LEDGER_HANDOVER behind it where a
- * person at a terminal has the job. With a local engine a lease ends with its worker, and the time plays no part but for a
- * terminal's. Where a commit's end is not known, what was asked for may stand or not: a claim that stands and of which
- * nobody knows ends with its time, a renewal or a checkpoint may be repeated.
+ * Unlike the rest of ledger/ the first four begin and end transactions of their own, DB_CLAIM ones, which nodes make
+ * beside each other; what another's transaction undid is tried again. An owner is NODE/LIFE, with LEDGER_HANDOVER
+ * behind it where a person at a terminal has the job. With a local engine a lease ends with its worker, and the time
+ * plays no part but for a terminal's. Where a commit's end is not known, what was asked for may stand or not: a claim
+ * that stands and of which nobody knows ends with its time, a renewal or a checkpoint may be repeated.
  */
 #ifndef MAILHOOK_WORK_LEDGER_LEASES_H
 #define MAILHOOK_WORK_LEDGER_LEASES_H
@@ -16,8 +16,8 @@
 /* Seconds that a lease lasts, a third of which passes until it is renewed: 60, or what a test asks for. */
 int ledger_lease_s(void);
 
-/* The job whose turn it is at now, of a case where none runs, that is not paused and that the node has not left to others:
- * ours and running, its attempt counted. Where it must be settled first (waiting, for others) it is only shown.
+/* The job whose turn it is at now, of a case where none runs, that is not paused and that the node has not left to
+ * others: ours and running, its attempt counted. Where it must be settled first (waiting, for others) it is only shown.
  *   errors  MH_SKIP there is none, or only such as others take in this moment */
 enum mh_status ledger_lease_next(struct db *db, const char *node, const char *owner, int64_t now, struct arena *a,
     struct job_row *ret, struct mh_err *err);

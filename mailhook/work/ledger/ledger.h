@@ -1,7 +1,7 @@
 /* ledger.h: the durable record: messages, notices, cases, jobs, events, as plain rows.
  *
- * What the rows mean is decided above (case.c, job.c); here they are read and written. Every function may be called inside
- * a transaction of the caller (db.h); none starts one. Strings of a row lie in the caller's arena; NULL: unknown.
+ * What the rows mean is decided above (case.c, job.c); here they are read and written. Every function may be called
+ * inside a transaction of the caller (db.h); none starts one. Strings of a row lie in the caller's arena; NULL: unknown.
  * Errors of all: those of db.h. MH_SKIP: no such row.
  */
 #ifndef MAILHOOK_WORK_LEDGER_LEDGER_H
@@ -44,8 +44,9 @@ enum mh_status ledger_event_add(struct db *db, int64_t case_id, int64_t at, cons
     const char *detail, int64_t *ret_id, struct mh_err *err);
 /* What that event is: when, of which case, what; the same words that ledger_event_add notes (db_note). MH_SKIP: none. */
 enum mh_status ledger_event_note(struct db *db, int64_t id, struct db_note *ret, struct mh_err *err);
-/* For a transaction that is repeated, tries: how often it was begun before, 0: not at all, then none is looked for. How many
- * such events there are: more than 0 says that the one before was done, and only its answer was lost. detail: NULL: any. */
+/* For a transaction that is repeated, tries: how often it was begun before, 0: not at all, then none is looked for. How
+ * many such events there are: more than 0 says that the one before was done, and only its answer was lost. detail:
+ * NULL: any. */
 enum mh_status ledger_event_done(struct db *db, int tries, int64_t case_id, int64_t at, const char *what,
     const char *by, const char *detail, int64_t *ret_n, struct mh_err *err);
 enum mh_status ledger_events(

@@ -1,7 +1,7 @@
 /* mailbox_leases.c: see mailbox_leases.h.
  *
- * Statements that change rows of others pick them by SKIP LOCKED and so wait for nobody; the renewal may wait for them, for
- * the moment that one statement takes. So no two can wait for each other. */
+ * Statements that change rows of others pick them by SKIP LOCKED and so wait for nobody; the renewal may wait for them,
+ * for the moment that one statement takes. So no two can wait for each other. */
 #include "mailhook/work/ledger/mailbox_leases.h"
 
 #include <string.h>

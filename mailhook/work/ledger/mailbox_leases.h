@@ -1,9 +1,9 @@
 /* mailbox_leases.h: which node watches a mailbox, in a ledger that nodes share.
  *
- * A row is a mailbox that some node has in its configuration. Whoever is named in it may watch until its time ends, by the
- * ledger's clock; where that has passed, anybody may take it. Each function is one statement, or one for each hundred of
- * names, outside a transaction: a node that stops in the middle holds nobody up, and no writer of the ledger keeps a lease
- * from being renewed. Errors of all: those of db.h.
+ * A row is a mailbox that some node has in its configuration. Whoever is named in it may watch until its time ends, by
+ * the ledger's clock; where that has passed, anybody may take it. Each function is one statement, or one for each
+ * hundred of names, outside a transaction: a node that stops in the middle holds nobody up, and no writer of the ledger
+ * keeps a lease from being renewed. Errors of all: those of db.h.
  */
 #ifndef MAILHOOK_WORK_LEDGER_MAILBOX_LEASES_H
 #define MAILHOOK_WORK_LEDGER_MAILBOX_LEASES_H

@@ -21,8 +21,8 @@ struct node_rows {
 
 /* By name. */
 enum mh_status ledger_nodes(struct db *db, struct arena *a, struct node_rows *ret, struct mh_err *err);
-/* Makes the name this life's. A row of another is taken over where its worker stopped, where its life begins as `kin` does,
- * or where it was not seen since stale.
+/* Makes the name this life's. A row of another is taken over where its worker stopped, where its life begins as `kin`
+ * does, or where it was not seen since stale.
  *   errors  MH_SKIP another worker has that name */
 enum mh_status ledger_node_enter(
     struct db *db, const struct node_row *n, struct mh_span kin, int64_t stale, struct mh_err *err);

@@ -1,7 +1,7 @@
 /* postgresql.c: the engine on PostgreSQL: statements, transactions, a clock and calls that nodes share.
  *
- * A module of its own, which the worker loads where the configuration names such a server: libpq alone costs more than all
- * else that it starts with. One writer at a time: a row of "meta" is the lock, and it goes with its owner's connection.
+ * A module of its own, which the worker loads where the configuration names such a server: libpq alone costs more than
+ * all else that it starts with. One writer at a time: a row of "meta" is the lock, and it goes with its owner's connection.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -406,8 +406,8 @@ postgresql_begin(struct db *db, enum db_tx_kind kind, struct mh_err *err)
 	return status;
 }
 
-/* The call goes behind the commit in the same breath: a server that will not call has committed by then, and one that does
- * not know the word has not looked at the rest, so that all begins again without it. Where somebody cancels
+/* The call goes behind the commit in the same breath: a server that will not call has committed by then, and one that
+ * does not know the word has not looked at the rest, so that all begins again without it. Where somebody cancels
  * the wait for a synchronous standby, the server says COMMIT beside a warning, and the standby may be promoted without it. */
 static enum mh_status
 postgresql_commit(struct db *db, struct mh_err *err)

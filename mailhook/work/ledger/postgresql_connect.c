@@ -1,7 +1,7 @@
 /* postgresql_connect.c: what a ledger's URL may say, and a connection with all its settings.
  *
- * libpq's own defaults are those of a tool at a terminal: it encrypts where the server likes to, checks no certificate, and
- * waits for ever. What the URL leaves open is closed here.
+ * libpq's own defaults are those of a tool at a terminal: it encrypts where the server likes to, checks no certificate,
+ * and waits for ever. What the URL leaves open is closed here.
  */
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -154,8 +154,8 @@ nth_of(const char *list, size_t nth, char *dst, size_t dst_bytes)
 	return (size_t)snprintf(dst, dst_bytes, "%.*s", (int)strcspn(list, ","), list) < dst_bytes;
 }
 
-/* To one of the URL's hosts. libpq's own walk through the list ends at a host that takes the connection and then hangs up,
- * as a balancer before a dead server does. */
+/* To one of the URL's hosts. libpq's own walk through the list ends at a host that takes the connection and then hangs
+ * up, as a balancer before a dead server does. */
 static PGconn *
 connect_to(struct parameters *p, const PQconninfoOption *o, size_t nth)
 {

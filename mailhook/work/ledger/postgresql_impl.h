@@ -1,7 +1,7 @@
 /* postgresql_impl.h: what the files of the engine on PostgreSQL share. Only they include libpq-fe.h.
  *
- * One connection a ledger, never shared by threads. It is not blocking: every wait has an end (PG_ANSWER_MS, and all waits of
- * one answer PG_LONGEST_MS), whatever the server or the network does.
+ * One connection a ledger, never shared by threads. It is not blocking: every wait has an end (PG_ANSWER_MS, and all
+ * waits of one answer PG_LONGEST_MS), whatever the server or the network does.
  */
 #ifndef MAILHOOK_WORK_LEDGER_POSTGRESQL_IMPL_H
 #define MAILHOOK_WORK_LEDGER_POSTGRESQL_IMPL_H

@@ -36,8 +36,8 @@ static const struct {
 	{ "3D", MH_RETRY, false, false },    /* no such database */
 	{ "42501", MH_RETRY, false, false }, /* no privilege */
 };
-/* A value that was given is at fault: not what compares a row with others, as unique names do, where an index or a sequence
- * may be, nor what reads a value that is there. */
+/* A value that was given is at fault: not what compares a row with others, as unique names do, where an index or a
+ * sequence may be, nor what reads a value that is there. */
 static const char *const of_value[] = { "22001", "22021", "22P03", "22P05", "23502", "23514" };
 /* Met where two make the same tables at the same moment: the second comes too late. */
 static const char *const races[] = { "23505", "42P07", "42710", "42P06" };
@@ -108,8 +108,8 @@ pg_calls_failed(struct pg *pg)
 		pg->calls = PG_CALLS_REFUSED;
 }
 
-/* Who is to end waits PG_STOP_MS for each answer from then on: a server that is well says more than that in this time, and
- * what holds jobs is to give them back. False: it is over with this connection. */
+/* Who is to end waits PG_STOP_MS for each answer from then on: a server that is well says more than that in this time,
+ * and what holds jobs is to give them back. False: it is over with this connection. */
 static bool
 wait_for(struct pg *pg, short events, int64_t until_ms)
 {

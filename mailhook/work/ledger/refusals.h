@@ -1,8 +1,8 @@
 /* refusals.h: jobs that a node leaves to the others, for it lacks a key, a file or a program that they may have.
  *
  * A row stands as long as nothing else is known of that node and that job; `until` says when the node tries again itself.
- * It goes when the node ran the job after all, when the job has ended, when a person has it tried again, and when the node
- * starts anew. Functions are called inside a transaction of the caller. Errors of all: those of db.h.
+ * It goes when the node ran the job after all, when the job has ended, when a person has it tried again, and when the
+ * node starts anew. Functions are called inside a transaction of the caller. Errors of all: those of db.h.
  */
 #ifndef MAILHOOK_WORK_LEDGER_REFUSALS_H
 #define MAILHOOK_WORK_LEDGER_REFUSALS_H

@@ -281,7 +281,8 @@ sqlite_set_last_id(struct db *db, const char *table, int64_t id, struct mh_err *
 			       : status;
 }
 
-/* SQLite waits for another's transaction by itself, busy_ms long; who waited in vain had better leave it alone for a while. */
+/* SQLite waits for another's transaction by itself, busy_ms long; who waited in vain had better leave it alone for a
+ * while. */
 static bool
 sqlite_again(struct db *db)
 {

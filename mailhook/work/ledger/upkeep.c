@@ -9,8 +9,8 @@
 
 #define PURGE_ARENA_BYTES ((size_t)64 << 20) /* ids of the messages of at most max cases */
 
-/* What purge let go of a shared ledger's events. SQLite has its own count; a server's sequence runs ahead of what is there,
- * and a standby's by another number (sequences are logged 32 at a time). */
+/* What purge let go of a shared ledger's events. SQLite has its own count; a server's sequence runs ahead of what is
+ * there, and a standby's by another number (sequences are logged 32 at a time). */
 #define META_EVENTS_GONE "events-gone"
 
 enum mh_status

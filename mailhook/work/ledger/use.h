@@ -1,7 +1,7 @@
 /* use.h: whether a ledger is the one to work with: not one whose rows went to another, nor one that they are coming into.
  *
- * The number of the schema in "meta" says it, by its sign: what is out of use has a negative one, so every program refuses
- * it, also one of another version, and PostgreSQL's begin() refuses it to a worker that had opened it before.
+ * The number of the schema in "meta" says it, by its sign: what is out of use has a negative one, so every program
+ * refuses it, also one of another version, and PostgreSQL's begin() refuses it to a worker that had opened it before.
  */
 #ifndef MAILHOOK_WORK_LEDGER_USE_H
 #define MAILHOOK_WORK_LEDGER_USE_H
