@@ -639,7 +639,7 @@ the_host_that_answered_is_asked_first(void **state)
 	assert_true(clock_monotonic_ms() - before >= 1000);
 	kill_session(other, db);
 	before = clock_monotonic_ms();
-	assert_int_equal(number(db, "SELECT 1"), 1);
+	assert_int_equal(engines_number(db, "SELECT 1"), 1);
 	assert_true(clock_monotonic_ms() - before < 1000);
 	db_close(db);
 	db_close(other);
