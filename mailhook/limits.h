@@ -1,7 +1,9 @@
-/* limits.h: every bound that mailhook sets on bytes from outside, with its reason.
+/* limits.h: the bounds that mailhook sets on messages, on reading them, on mailboxes and on what actions say, with their
+ * reasons. Those of signatures and of DNS stand in verify/verify_impl.h and verify/dns.h, those of what servers answer to
+ * actions in actions/common/: http.h, preset.h, template.h.
  *
  * A bound that is hit is marked (enum mail_limit in mailhook.h, or MH_LIMIT) and the work goes on with what was
- * read; it is never silent. Each bound has a test at it, one past it and one far past it.
+ * read; it is never silent.
  */
 #ifndef MAILHOOK_LIMITS_H
 #define MAILHOOK_LIMITS_H
