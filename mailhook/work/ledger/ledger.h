@@ -184,8 +184,7 @@ enum mh_status ledger_case_update(struct db *db, const struct case_row *c, struc
 /* Cases of unverified mail opened at or after that instant, drills aside: for accounts that nobody lists, for listed ones
  * (account NULL: for all of them), and of mail that could not be read. */
 enum mh_status ledger_unlisted_since(struct db *db, int64_t since, int64_t *ret, struct mh_err *err);
-enum mh_status ledger_listed_since(
-    struct db *db, int64_t since, const char *account, int64_t *ret, struct mh_err *err);
+enum mh_status ledger_listed_since(struct db *db, int64_t since, const char *account, int64_t *ret, struct mh_err *err);
 enum mh_status ledger_unread_since(struct db *db, int64_t since, int64_t *ret, struct mh_err *err);
 
 /* -- jobs ---------------------------------------------------------------------------------------------------------- */
