@@ -4,6 +4,7 @@
 
 #include "mailhook/work/accounts.h"
 #include "mailhook/work/commands.h"
+#include "mailhook/work/publish.h"
 #include "mailhook/work/runner.h"
 #include "parsers/parser.h"
 #include "parsers/probe.h"
@@ -109,6 +110,34 @@ check_ledger(const struct work *w)
 	return status != MH_OK && status != MH_SKIP;
 }
 
+static size_t
+unfit(const char *option, const char *folder, bool make)
+{
+	struct mh_err err = { 0 };
+
+	if (publish_check(folder, make, &err) == MH_OK)
+		return 0;
+	(void)printf("%s: not fit: %s\n", option, err.text);
+	return 1;
+}
+
+/* Whether the worker can put there what others read: it goes on without. */
+static size_t
+check_outlets(const struct conf *c)
+{
+	size_t wrong = c->publish_dir == NULL ? 0 : unfit("publish_dir", c->publish_dir, true);
+
+	if (c->metrics_file != NULL) {
+		const char *slash = strrchr(c->metrics_file, '/');
+		char folder[4096];
+
+		(void)snprintf(folder, sizeof(folder), "%.*s",
+		    slash == c->metrics_file ? 1 : (int)(slash - c->metrics_file), c->metrics_file);
+		wrong += unfit("metrics_file", folder, false);
+	}
+	return wrong;
+}
+
 /* Reading the file has named its wrong lines, or that it is not there. */
 static size_t
 wrong_accounts(const struct work *w)
@@ -147,7 +176,7 @@ check_command(const struct options *o)
 		if (w.conf->observe)
 			(void)puts("observe is on: actions only describe what they would do");
 		wrong += check_mailboxes(&w, o->config, o->online) + wrong_accounts(&w);
-		wrong += check_trust(&w, o->online);
+		wrong += check_trust(&w, o->online) + check_outlets(w.conf);
 		wrong += check_actions(&w, o, &speech);
 		speech_hear(&speech, keep);
 		speech_bool(&speech, "well", right && wrong == 0);

@@ -44,6 +44,22 @@ publish_file(const char *folder, const char *name, struct mh_span bytes, struct 
 	return MH_OK;
 }
 
+enum mh_status
+publish_check(const char *folder, bool make, struct mh_err *err)
+{
+	const char *slash = strrchr(folder, '/');
+	char above[4096];
+
+	if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) == 0)
+		return MH_OK;
+	if (!make || errno != ENOENT || slash == NULL)
+		return mh_fail_errno(err, MH_RETRY, "%.100s cannot be written", folder);
+	(void)snprintf(above, sizeof(above), "%.*s", slash == folder ? 1 : (int)(slash - folder), folder);
+	return faccessat(AT_FDCWD, above, W_OK | X_OK, AT_EACCESS) == 0
+		   ? MH_OK
+		   : mh_fail_errno(err, MH_RETRY, "%.100s cannot be made", folder);
+}
+
 static enum mh_status
 print_both(struct work *w, const char *folder, int64_t now, struct arena *a, struct buf *out, struct mh_err *err)
 {

@@ -25,6 +25,9 @@ bool publish_link(const char *url);
 /* Replaces folder/name by those bytes, whole or not at all; others may read it. */
 enum mh_status publish_file(const char *folder, const char *name, struct mh_span bytes, struct mh_err *err);
 
+/* Whether files could be put there, without any effect. make: the folder itself may have to be made. */
+enum mh_status publish_check(const char *folder, bool make, struct mh_err *err);
+
 /* index.html and mailhook.ics of the open cases into that folder, which is made where it is not there. */
 enum mh_status publish_cases(struct work *w, const char *folder, int64_t now, struct mh_err *err);
 
