@@ -78,6 +78,9 @@ def unescape(text):
     return re.sub(r"\\(.)", lambda m: "\n" if m[1] in "nN" else m[1], text)
 
 
+PROVEN = {"level": "verified", "by": "dkim example.com s1", "steps": []}  # else it is not shown
+
+
 class Replies(unittest.TestCase):
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="mailhook-parts-")
@@ -169,7 +172,7 @@ class Replies(unittest.TestCase):
         for event in EVENTS:
             for case in ({}, {"resource": HOSTILE, "account": None}, {"resource": "<script>alert(1)</script>"}):
                 with self.subTest(event=event, case=case):
-                    page = Page(self.mail(event=event, case=case).get_body(("html",)).get_content())
+                    page = Page(self.mail(event=event, case=case, trust=PROVEN).get_body(("html",)).get_content())
                     self.assertEqual(page.open, [])
                     self.assertIn("2026-02-03 04:05:06 UTC", page.text)
                     if "resource" in case:
@@ -199,7 +202,7 @@ class Replies(unittest.TestCase):
             self.assertEqual(self.event(self.mail('from = "%s"\n' % address))["ORGANIZER"], ("", "mailto:" + uri))
 
     def test_hostile_facts(self):
-        mail = self.mail(event="failed", case={"resource": HOSTILE}, outcomes=[
+        mail = self.mail(event="failed", case={"resource": HOSTILE}, trust=PROVEN, outcomes=[
             {"action": "jira", "outcome": "failed", "summary": "no \u202egro\u2028 way\n", "url": None}])
         text = mail.get_body(("plain",)).get_content()
         self.assertIn(one_line(HOSTILE)[:60], mail["Subject"])
@@ -208,7 +211,7 @@ class Replies(unittest.TestCase):
         self.assertEqual(MISLEADS.findall(mail["Subject"] + text.replace("\n", "")), [])
 
     def test_calendar_of_hostile_facts(self):
-        e = self.event(self.mail(case={"resource": HOSTILE}))
+        e = self.event(self.mail(case={"resource": HOSTILE}, trust=PROVEN))
         shown = one_line(HOSTILE)
         self.assertIn(shown, e["SUMMARY"][1])
         self.assertIn(shown, e["DESCRIPTION"][1])

@@ -453,7 +453,7 @@ class Life:
     def mail_life(self, d, answers, find):
         before = self.system.all()
         self.ended(d.check(), "done", "tickets can be written")
-        self.ended(d.run("opened"), "done", "ticket opened")
+        self.ended(d.run("opened", trust="verified"), "done", "ticket opened")
         self.ended(d.run("reminded", now="2027-01-31T00:00:00Z"), "retry", "has not come yet")
         self.assertGreater(self.deliver_answers(answers), 0, "the server did not answer")
         self.ended(d.again(), "done", "ticket commented")
@@ -476,7 +476,7 @@ class Life:
             d = self.desk(self.system.conf(self.proxy.url(), 'labels = {"{resource}"}\ntitle = "{resource|none} {account}"\n'))
             d.case(d.key, resource=words[0], region=words[1], reason=words[2], environment=words[3])
             d.facts.update(account="1", owner=words[4])
-            self.ended(d.run("opened"), "done", "ticket opened", repr(words))
+            self.ended(d.run("opened", trust="verified"), "done", "ticket opened", repr(words))
             outcomes = [{"action": w or "x", "role": "effect", "event": "closed", "outcome": "failed", "summary": w} for w in words]
             self.ended(d.run("closed", outcomes=outcomes), "done", "commented and closed", repr(words))
             f = self.look(d)
