@@ -200,7 +200,9 @@ class Copying(unittest.TestCase):
                 room.filled()
                 self.refused(room.copy("--undo", room.first), "it was not moved", 2)
                 self.well(room.copy(room.first, far))
-                self.refused(room.do("list"), "moved to", 2)
+                self.refused(room.do("list"), "or back: 'mailhook ledger copy --undo %s'" % room.first, 2)
+                done = subprocess.run([room.mailhook, "ledger", "copy", "--undo"], capture_output=True, env=room.env, check=False)
+                self.refused(done, 'nothing stands behind "--undo": usage:', 2)
                 done = room.copy("--undo", room.first, "--json")
                 self.assertEqual(json.loads(done.stdout), {"taken_back": room.first, "from": far})
                 self.refused(room.do("status"), "does not know what was done there", 1)
@@ -224,7 +226,7 @@ class Copying(unittest.TestCase):
         twin = room.file("twin.db")[1]
         self.well(room.do("backup", twin[7:]))
         for words, args, code in (
-            ("2 words more", (room.first,), 2),
+            ("needs FROM and TO", (room.first,), 2),
             ("are the same", (room.first, room.first), 2),
             ("there is no ledger to copy", (empty, far), 2),
             ("a life of its own", (room.first, full), 2),

@@ -565,7 +565,7 @@ test_configuration(void **state)
 		{ "no such program", "transport = \"sendmail\"\nsendmail = \"/nothing/here\"\n", OUTCOME_FAILED,
 		    "cannot run /nothing/here: No such file" },
 		{ "no such folder", "folder = \"/nothing/here\"\n", OUTCOME_FAILED,
-		    "cannot make a Maildir in /nothing" },
+		    "cannot make the Maildir /nothing" },
 		{ "no such template", "template = \"/nothing/here\"\n", OUTCOME_FAILED,
 		    "there is no template /nothing/here" },
 		{ "a subject with an unknown name", "subject = \"{nope}\"\n", OUTCOME_FAILED,

@@ -97,7 +97,13 @@ class Steering(unittest.TestCase):
         with Room() as room:
             self.refused(room, [
                 ("no message was taken in yet", ("close", "1"), 2),
-                ("nothing is paused", ("resume",), 2),
+                ("nothing is paused", ("resume",), 0),
+                ("goes with --once", ("run", "--no-wait"), 2),
+                ("three forms", ("status", "--alarm", "--json"), 2),
+                ("three forms", ("status", "--alarm", "--prometheus"), 2),
+                ("ledger: which? 'mailhook ledger check'", ("ledger",), 2),
+                ("needs a NODE", ("ledger", "forget"), 2),
+                ("takes no more words", ("ledger", "check", "x"), 2),
                 ("no ledger yet", ("purge",), 2),
                 ("no ledger yet", ("backup", room.dir + "/b"), 2),
                 ("no ledger yet", ("ledger", "check"), 2),
@@ -107,7 +113,7 @@ class Steering(unittest.TestCase):
                 ("'mailhook list' shows those", ("close", "7"), 2),
                 ("is no case", ("approve", "x y"), 2),
                 ("needs a CASE", ("approve",), 2),
-                ("needs one word more", ("backup",), 2),
+                ("needs a FILE", ("backup",), 2),
                 ("goes with --vouch", ("approve", "1", "--account", ACCOUNT, "--expires", EXPIRES), 2),
                 ("both, or neither", ("approve", "1", "--vouch", "--account", ACCOUNT), 2),
                 ("this is none", ("approve", "1", "--vouch"), 2),
@@ -119,7 +125,8 @@ class Steering(unittest.TestCase):
                 ("there are scim", ("pause", "--rule", "none"), 2),
                 ("there are tell, jira, renew", ("pause", "--action", "none"), 2),
                 ("not both", ("pause", "--action", "tell", "--rule", "scim"), 2),
-                ("everything is not paused, and nothing else is", ("resume",), 2),
+                ("nothing is paused", ("resume",), 0),
+                ("case 1: no job waits for input; its jobs: 'mailhook show 1'", ("handover", "1"), 2),
                 ("mailhook ledger check", ("ledger", "chek"), 2),
                 ("not there yet", ("backup", room.dir + "/"), 2),
                 ("is there already", ("backup", room.conf), 2),
@@ -146,8 +153,22 @@ class Steering(unittest.TestCase):
                 self.assertEqual((room.job(), room.runs()), (("done", None), 1))
                 self.assertIn("vouched by", room.do("show", "1").stdout.decode())
                 self.assertEqual(room.rows("SELECT expires, trust, vouched FROM cases"), [(EXPIRES, "unverified", 1)])
-                self.refused(room, [("was approved already", ("approve", "1"), 2)])
+                self.refused(room, [
+                    ("was approved already", ("approve", "1"), 2),
+                    ('nothing waits for approval with step "bogus"; nothing of it waits', ("approve", "1", "--step", "bogus"), 2),
+                ])
                 self.assertEqual(room.sound(), [])
+
+    def test_check_before_the_first_notice(self):
+        """What mailhook makes itself need not be there: it is the first thing that a new user types."""
+        with Room() as room:
+            room.write(room.conf, f'state_dir = "{room.dir}/new"\n')
+            self.well(room.do("check"), f"state_dir {room.dir}/new: is made with the first notice\n")
+            self.assertFalse(os.path.exists(room.dir + "/new"), "and not by check")
+            room.write(room.conf, f'state_dir = "{room.dir}/none/new"\n')
+            self.refused(room, [(f"state_dir {room.dir}/none/new: is not there and cannot be made by ", ("check",), 1),
+                                ("install -d -m 711 -o ", ("check",), 1),
+                                (": not fit: cannot make the folder ", ("check",), 1)])
 
     def test_vouch_stands(self):
         """Against notices that prove no more than the first: the same again, and one that says another second."""
@@ -208,7 +229,7 @@ class Steering(unittest.TestCase):
         for name, scope, tickets, replies in rows:
             with self.subTest(name), Room() as room:
                 self.well(room.do("pause", *scope), "is paused")
-                self.refused(room, [("is paused already", ("pause", *scope), 2)])
+                self.well(room.do("pause", *scope), "is paused already")
                 room.opened()
                 room.advance(minutes=6)  # a reply is patient with what it follows
                 room.run_once()
@@ -371,7 +392,7 @@ class Steering(unittest.TestCase):
         )
         with Room() as room:
             room.opened()
-            self.well(room.do("ledger", "check"), "all is well: 1 cases")
+            self.well(room.do("ledger", "check"), "all is well: 1 case,")
             whole = os.path.join(room.dir, "whole")
             self.well(room.do("backup", whole))
             for words, sql in rows:

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,6 +50,35 @@ enum mh_status
 folder_open(const char *path, mode_t mode, int *ret_fd, struct mh_err *err)
 {
 	return folder_open_at(AT_FDCWD, path, mode, ret_fd, err);
+}
+
+/* Up to the last slash. */
+static bool
+folder_above(const char *path, char *dst, size_t dst_bytes)
+{
+	const char *slash = strrchr(path, '/');
+	const size_t n = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+
+	if (n == 0 || n >= dst_bytes) {
+		errno = n == 0 ? ENOENT : ENAMETOOLONG;
+		return false;
+	}
+	memcpy(dst, path, n);
+	dst[n] = '\0';
+	return true;
+}
+
+bool
+folder_can_be_made(const char *path, const char *state_dir)
+{
+	char above[4096];
+
+	if (!folder_above(path, above, sizeof(above)))
+		return false;
+	if (faccessat(AT_FDCWD, above, W_OK | X_OK, AT_EACCESS) == 0)
+		return true;
+	return errno == ENOENT && strcmp(above, state_dir) == 0 && folder_above(state_dir, above, sizeof(above)) &&
+	       faccessat(AT_FDCWD, above, W_OK | X_OK, AT_EACCESS) == 0;
 }
 
 enum mh_status

@@ -11,6 +11,10 @@ enum mh_status folder_open(const char *path, mode_t mode, int *ret_fd, struct mh
 /* The same for a folder inside another. */
 enum mh_status folder_open_at(int parent, const char *name, mode_t mode, int *ret_fd, struct mh_err *err);
 
+/* Whether folder_open() could make a folder that is not there; errno says why not. The state folder may be missing: the core
+ * makes it before anything runs. */
+bool folder_can_be_made(const char *path, const char *state_dir);
+
 /* Reads a whole file. MH_SKIP: there is none; MH_BAD: no regular file; MH_LIMIT: longer than ret->max. */
 enum mh_status file_read(int folder, const char *name, struct buf *ret, struct mh_err *err);
 /* Writes a file and makes its bytes durable; its name is so only after the folder's fsync. It may replace an old one. */

@@ -131,10 +131,8 @@ maildir_check(const struct reply_conf *c, const struct request *r, struct mh_err
 		return MH_OK;
 	if (errno != ENOENT)
 		return mh_fail_errno(err, MH_BAD, "cannot write to the Maildir %s", path);
-	char *slash = strrchr(path, '/'); /* the path is absolute: there is one */
-	slash[slash == path] = '\0';
-	if (faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) != 0)
-		return mh_fail_errno(err, MH_BAD, "cannot make a Maildir in %s", path);
+	if (!folder_can_be_made(path, r->state_dir))
+		return mh_fail_errno(err, MH_BAD, "cannot make the Maildir %s", path);
 	return MH_OK;
 }
 

@@ -487,20 +487,13 @@ static enum mh_status
 local_check(void *state, struct mh_err *err)
 {
 	const struct local *l = state;
-	const struct mh_span path = span_of(l->path);
-	size_t slash = path.n;
-	char parent[4096];
 
 	if (l->folder >= 0) {
 		if (faccessat(l->folder, ".", W_OK | X_OK, AT_EACCESS) != 0)
 			return mh_fail_errno(err, MH_BAD, "cannot write to %s", l->path);
 		return MH_OK;
 	}
-	while (slash > 1 && path.p[slash - 1] != '/')
-		slash--;
-	(void)snprintf(
-	    parent, sizeof(parent), "%.*s", (int)(slash < sizeof(parent) ? slash : sizeof(parent) - 1), path.p);
-	if (faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) != 0)
+	if (!folder_can_be_made(l->path, l->request->state_dir))
 		return mh_fail_errno(err, MH_BAD, "cannot make the folder %s", l->path);
 	return MH_OK;
 }

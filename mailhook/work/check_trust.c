@@ -57,7 +57,7 @@ check_trust(const struct work *w, bool online)
 	if (t->authserv_id.n == 0) {
 		(void)puts("trust: no Authentication-Results is believed: no authserv_id is set");
 	} else {
-		(void)snprintf(behind, sizeof(behind), ", where it stands above the %d. Received from the top%s",
+		(void)snprintf(behind, sizeof(behind), ", where it stands above Received number %d from the top%s",
 		    t->hops, t->authres_stripped ? ", or right below it" : "");
 		say_list("verified too by the Authentication-Results of ", &t->authserv_id, behind);
 		tell_of_open_intake(w->conf);

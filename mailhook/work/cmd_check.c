@@ -1,6 +1,11 @@
 /* cmd_check.c: the configuration as a whole, before mail depends on it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "mailhook/work/accounts.h"
 #include "mailhook/work/commands.h"
@@ -138,6 +143,29 @@ check_outlets(const struct conf *c)
 	return wrong;
 }
 
+/* It need not be there: the first notice makes it, where that can be done. */
+static size_t
+check_state(const struct conf *c)
+{
+	struct stat st;
+	char above[4096];
+	const char *slash = strrchr(c->state_dir, '/');
+	const struct passwd *pw = getpwuid(geteuid()); /* NOLINT(concurrency-mt-unsafe): there is one thread */
+
+	if (stat(c->state_dir, &st) == 0 || errno != ENOENT)
+		return 0;
+	(void)snprintf(
+	    above, sizeof(above), "%.*s", slash == c->state_dir ? 1 : (int)(slash - c->state_dir), c->state_dir);
+	if (faccessat(AT_FDCWD, above, W_OK | X_OK, AT_EACCESS) == 0) {
+		(void)printf("state_dir %s: is made with the first notice\n", c->state_dir);
+		return 0;
+	}
+	const char *user = pw == NULL ? "USER" : pw->pw_name;
+	(void)printf("state_dir %s: is not there and cannot be made by %s: install -d -m 711 -o %s %s\n", c->state_dir,
+	    user, user, c->state_dir);
+	return 1;
+}
+
 /* Reading the file has named its wrong lines, or that it is not there. */
 static size_t
 wrong_accounts(const struct work *w)
@@ -169,7 +197,7 @@ check_command(const struct options *o)
 	if (status == MH_OK) /* what is printed there, and by our own programs, comes back as lines */
 		status = speech_listen(&speech, &keep, &err);
 	if (status == MH_OK) {
-		wrong = slow + check_ledger(&w) + check_rules(&w);
+		wrong = slow + check_state(w.conf) + check_ledger(&w) + check_rules(&w);
 		if (w.conf->embedded)
 			(void)puts(
 			    "no action and no rule is configured: tickets go into a folder, replies into a Maildir");

@@ -423,7 +423,8 @@ drill_command(const struct options *o)
 		status = drill(&d, &err);
 	if (status == MH_OK) {
 		if (d.faults > 0)
-			speech_say(&d.speech, "drill: %zu steps need attention", d.faults);
+			speech_say(
+			    &d.speech, "drill: %zu step%s attention", d.faults, d.faults == 1 ? " needs" : "s need");
 		else
 			speech_say(&d.speech, "drill: all went well");
 		speech_bool(&d.speech, "well", d.faults == 0);

@@ -57,9 +57,8 @@ find_job(struct work *w, const struct case_row *c, struct arena *a, struct job_r
 			*ret = jobs.items[i];
 			return MH_OK;
 		}
-	return mh_fail(err, MH_BAD,
-	    "case %" PRId64 ": nothing waits for input: 'mailhook show %" PRId64 "' says what it waits for", c->id,
-	    c->id);
+	return mh_fail(err, MH_BAD, "case %" PRId64 ": no job waits for input; its jobs: 'mailhook show %" PRId64 "'",
+	    c->id, c->id);
 }
 
 static enum mh_status

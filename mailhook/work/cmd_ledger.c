@@ -70,7 +70,8 @@ check_ledger(const struct options *o)
 	if (status == MH_OK && o->json)
 		status = print_findings(&f, cases, jobs, &err);
 	else if (status == MH_OK && wrong == 0)
-		(void)printf("all is well: %" PRId64 " cases, %" PRId64 " jobs\n", cases, jobs);
+		(void)printf("all is well: %" PRId64 " case%s, %" PRId64 " job%s\n", cases, cases == 1 ? "" : "s", jobs,
+		    jobs == 1 ? "" : "s");
 	if (status != MH_OK)
 		work_log("%s", err.text);
 	cJSON_Delete(f.wrong);
@@ -84,11 +85,12 @@ check_ledger(const struct options *o)
 static const struct {
 	const char *name;
 	size_t n_operands; /* behind it: operands[1] and so on */
+	const char *needs;
 	int (*run)(const struct options *o);
 } words[] = {
-	{ "check", 0, check_ledger },
-	{ "copy", 2, copy_command },
-	{ "forget", 1, forget_command },
+	{ "check", 0, "takes no more words", check_ledger },
+	{ "copy", 2, "needs FROM and TO, or --undo and the LEDGER alone", copy_command },
+	{ "forget", 1, "needs a NODE, as status names them", forget_command },
 };
 
 int
@@ -102,15 +104,17 @@ ledger_command(const struct options *o)
 			const bool undo = o->undo != NULL && words[i].run == copy_command;
 			if (o->n_operands == (undo ? 1 : words[i].n_operands + 1) && (undo || o->undo == NULL))
 				return words[i].run(o);
-			work_log("ledger %s: it takes %zu words more: see 'mailhook ledger --help'", words[i].name,
-			    words[i].n_operands);
+			work_log("ledger %s: it %s: see 'mailhook ledger --help'", words[i].name, words[i].needs);
 			return EXIT_USAGE;
 		}
 		const int n = snprintf(
 		    list + used, sizeof(list) - used, "%s'mailhook ledger %s'", i == 0 ? "" : ", ", words[i].name);
 		used += n > 0 && (size_t)n < sizeof(list) - used ? (size_t)n : 0;
 	}
-	work_log("ledger: not \"%s\"; what there is: %s",
-	    mh_escape(shown, sizeof(shown), span_of(o->n_operands == 0 ? "" : o->operands[0])), list);
+	if (o->n_operands == 0)
+		work_log("ledger: which? %s", list);
+	else
+		work_log("ledger: not \"%s\"; what there is: %s",
+		    mh_escape(shown, sizeof(shown), span_of(o->operands[0])), list);
 	return EXIT_USAGE;
 }

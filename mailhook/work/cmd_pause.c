@@ -215,7 +215,7 @@ pause_in(struct work *w, const struct scope *s, int tries, const char *by, int64
 	if (status == MH_OK)
 		status = ledger_pause_add(w->db, &p, err);
 	if (status == MH_SKIP)
-		return mh_fail(err, MH_BAD, "%s is paused already: '%s' lets it go on", what,
+		return mh_fail(err, MH_SKIP, "%s is paused already: '%s' lets it go on", what,
 		    resume_words(s->word, s->name, how, sizeof(how)));
 	if (status == MH_OK)
 		status = ledger_event_add(w->db, 0, now, "paused", by, what, NULL, err);
@@ -224,7 +224,7 @@ pause_in(struct work *w, const struct scope *s, int tries, const char *by, int64
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
 
-/* It is not paused: what is, then? */
+/* It is not paused: what is, then? MH_SKIP: nothing, so that all is as it was to be. */
 static enum mh_status
 not_paused(struct work *w, const char *what, struct mh_err *err)
 {
@@ -235,7 +235,7 @@ not_paused(struct work *w, const char *what, struct mh_err *err)
 	arena_init(&a, WORK_ARENA_BYTES);
 	enum mh_status status = ledger_pauses(w->db, &a, &pauses, err);
 	if (status == MH_OK && pauses.n == 0)
-		status = mh_fail(err, MH_BAD, "%s is not paused, and nothing else is", what);
+		status = mh_fail(err, MH_SKIP, "nothing is paused");
 	else if (status == MH_OK)
 		status = mh_fail(err, MH_BAD, "%s is not paused; what is: '%s'", what,
 		    resume_words(pauses.items[0].scope, pauses.items[0].name, how, sizeof(how)));
@@ -286,7 +286,7 @@ steer(const struct options *o, bool pause)
 	if (status == MH_OK) {
 		status = pause ? open_or_make(&w, &err) : steer_open(&w, &err);
 		if (status == MH_SKIP)
-			mh_fail(&err, MH_SKIP, "nothing is paused: no message was taken in yet");
+			mh_fail(&err, MH_SKIP, "nothing is paused");
 	}
 	const int64_t now = clock_now();
 	int tries = 0;
@@ -295,9 +295,12 @@ steer(const struct options *o, bool pause)
 			status =
 			    pause ? pause_in(&w, &s, tries, by, now, &err) : resume_in(&w, &s, tries, by, now, &err);
 		} while (db_again(w.db, status, &tries));
-	if (status == MH_OK) {
-		speech_say(&speech, "%s %s", scope_words(s.word, s.name, what, sizeof(what)),
-		    pause ? "is paused: no job of it starts; what runs goes on to its end" : "goes on");
+	if (status == MH_OK || status == MH_SKIP) {
+		if (status == MH_SKIP) /* it is so already */
+			speech_say(&speech, "%s", err.text);
+		else
+			speech_say(&speech, "%s %s", scope_words(s.word, s.name, what, sizeof(what)),
+			    pause ? "is paused: no job of it starts; what runs goes on to its end" : "goes on");
 		speech_bool(&speech, "paused", pause);
 		speech_string(&speech, "scope", s.word);
 		speech_string(&speech, "name", s.name[0] == '\0' ? NULL : s.name);

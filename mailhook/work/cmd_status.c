@@ -103,10 +103,6 @@ status_command(const struct options *o)
 
 	if (o->alarm)
 		return alarm_command(o);
-	if (o->json && o->prometheus) {
-		work_log("status: --json and --prometheus are two forms: take one");
-		return EXIT_USAGE;
-	}
 	const int64_t now = clock_now();
 	enum mh_status status = work_load(&w, o->config, &err);
 	if (status == MH_OK) {

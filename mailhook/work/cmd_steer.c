@@ -174,7 +174,7 @@ do_approve(const struct steering *s, struct mh_err *err)
 	if (s->o->vouch)
 		return do_vouch(s, err);
 	status = approval_helps(s, &helps, err);
-	if (status == MH_OK && c->open && !helps)
+	if (status == MH_OK && c->open && !helps && s->o->step == NULL) /* else that step is what is wrong */
 		status = mh_fail(err, MH_BAD,
 		    "case %" PRId64 " was approved already, by %.40s, and nothing waits for it: 'mailhook show %" PRId64
 		    "' says what it waits for",

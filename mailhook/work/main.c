@@ -145,6 +145,15 @@ set_value(const char *name, int argc, char **argv, int *i, const char **to)
 	return true;
 }
 
+/* The usage has a value behind it. */
+static bool
+takes_value(const struct work_command *c, const char *option)
+{
+	const char *p = strstr(c->arguments, option);
+
+	return p != NULL && p[strlen(option)] == ' ' && p[strlen(option) + 1] >= 'A' && p[strlen(option) + 1] <= 'Z';
+}
+
 static bool
 read_options(const struct work_command *c, int argc, char **argv, struct options *o)
 {
@@ -171,7 +180,8 @@ read_options(const struct work_command *c, int argc, char **argv, struct options
 					    set_value("--sendmail", argc, argv, &i, &o->sendmail)))) {
 			continue;
 		} else if (argv[i][0] == '-') {
-			return wrong_usage(c, "unknown option", argv[i]);
+			return wrong_usage(
+			    c, takes_value(c, argv[i]) ? "nothing stands behind" : "unknown option", argv[i]);
 		} else if (c->operands) {
 			argv[2 + o->n_operands++] = argv[i]; /* what stood there was read */
 		} else if (!c->operand || o->operand != NULL) {
@@ -179,6 +189,12 @@ read_options(const struct work_command *c, int argc, char **argv, struct options
 		} else {
 			o->operand = argv[i];
 		}
+	}
+	if (o->no_wait && !o->once)
+		return wrong_usage(c, "goes with --once:", "--no-wait");
+	if (o->alarm + o->prometheus + (c->alarm && o->json) > 1) {
+		work_log("%s: --json, --prometheus and --alarm are three forms: take one", c->name);
+		return false;
 	}
 	if (o->mail != NULL && !o->alarm)
 		return wrong_usage(c, "goes with --alarm:", "--mail");
@@ -194,7 +210,7 @@ read_options(const struct work_command *c, int argc, char **argv, struct options
 		return true;
 	return wrong_usage(c,
 	    strstr(c->arguments, "CASE") != NULL ? "needs a CASE, as mailhook list shows them, behind"
-						 : "needs one word more behind",
+						 : "needs a FILE behind",
 	    c->name);
 }
 

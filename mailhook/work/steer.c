@@ -119,8 +119,8 @@ step_of(const struct word *x, const char **ret, struct mh_err *err)
 		}
 	char shown[48];
 	return mh_fail(err, MH_BAD, "case %" PRId64 ": nothing waits for approval with step \"%s\"%s%.40s", x->case_id,
-	    mh_escape(shown, sizeof(shown), span_of(x->step)), waiting.n == 0 ? "" : "; what waits is ",
-	    waiting.n == 0 ? "" : waiting.items[0]);
+	    mh_escape(shown, sizeof(shown), span_of(x->step)),
+	    waiting.n == 0 ? "; nothing of it waits" : "; what waits is ", waiting.n == 0 ? "" : waiting.items[0]);
 }
 
 static const char *

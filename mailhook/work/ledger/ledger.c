@@ -56,7 +56,7 @@ make_random(struct db *db, const char *name, struct mh_err *err)
 
 /* One transaction for the whole way: killed anywhere, the ledger has its old schema. */
 static enum mh_status
-migrate(struct db *db, struct mh_err *err)
+migrate(struct db *db, const char *where, struct mh_err *err)
 {
 	MH_AUTO(db_tx_drop) struct db_tx tx = { NULL };
 	int64_t schema = 0;
@@ -70,7 +70,7 @@ migrate(struct db *db, struct mh_err *err)
 	if (schema > LEDGER_SCHEMA)
 		return newer(schema, err);
 	if (schema < 0)
-		return ledger_use_refuse(db, err);
+		return ledger_use_refuse(db, where, err);
 	for (int64_t from = schema; from < LEDGER_SCHEMA && status == MH_OK; from++)
 		status = db_exec(db, migrations[from][db->engine->dialect], err);
 	/* the seed: so that an outsider who knows a notice cannot compute its case's key */
@@ -86,13 +86,13 @@ migrate(struct db *db, struct mh_err *err)
 
 /* Several nodes may be the first. */
 static enum mh_status
-migrate_again(struct db *db, struct mh_err *err)
+migrate_again(struct db *db, const char *where, struct mh_err *err)
 {
 	int tries = 0;
 	enum mh_status status;
 
 	do {
-		status = migrate(db, err);
+		status = migrate(db, where, err);
 	} while (db_again(db, status, &tries));
 	return status;
 }
@@ -111,11 +111,11 @@ ledger_open(
 	if (schema == -LEDGER_SCHEMA && o->out_of_use)
 		schema = LEDGER_SCHEMA;
 	if (status == MH_OK && schema < 0)
-		status = ledger_use_refuse(db, err);
+		status = ledger_use_refuse(db, where, err);
 	else if (status == MH_OK && schema > LEDGER_SCHEMA)
 		status = newer(schema, err);
 	else if (status == MH_OK && schema < LEDGER_SCHEMA)
-		status = o->create     ? migrate_again(db, err)
+		status = o->create     ? migrate_again(db, where, err)
 			 : schema == 0 ? mh_fail(err, MH_SKIP, "the ledger is empty")
 				       : mh_fail(err, MH_RETRY,
 					     "ledger: schema %lld is old: 'mailhook run --once' brings it up to date",

@@ -65,19 +65,19 @@ ledger_use_set(struct db *db, enum ledger_use use, const char *other, int64_t no
 }
 
 enum mh_status
-ledger_use_refuse(struct db *db, struct mh_err *err)
+ledger_use_refuse(struct db *db, const char *where, struct mh_err *err)
 {
 	struct arena a;
 	enum ledger_use use = LEDGER_IN_USE;
 	const char *other, *at;
-	char shown[64];
+	char shown[64], cut[36]; /* the whole advice must fit */
 
 	arena_init(&a, USE_ARENA_BYTES);
 	enum mh_status status = ledger_use(db, &a, &use, &other, &at, err);
 	if (status == MH_OK && use == LEDGER_MOVED)
-		status = mh_fail(err, MH_BAD,
-		    "ledger: moved to %s: set \"ledger\" to that; 'mailhook ledger copy --undo' takes it back",
-		    mh_escape(shown, sizeof(shown), span_of(other)));
+		status =
+		    mh_fail(err, MH_BAD, "ledger: moved to %s: set that, or back: 'mailhook ledger copy --undo %s%s'",
+			mh_escape(cut, sizeof(cut), span_of(other)), db->engine->local ? "sqlite:" : "", where);
 	else if (status == MH_OK && use == LEDGER_COMING)
 		status = mh_fail(err, MH_BAD, "ledger: an unfinished copy of %s: run 'mailhook ledger copy' again",
 		    mh_escape(shown, sizeof(shown), span_of(other)));

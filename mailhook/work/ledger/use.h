@@ -20,6 +20,6 @@ enum mh_status ledger_use(struct db *db, struct arena *a, enum ledger_use *ret, 
 /* Within a transaction. other is not read for LEDGER_IN_USE. */
 enum mh_status ledger_use_set(struct db *db, enum ledger_use use, const char *other, int64_t now, struct mh_err *err);
 /* Says in err why it is not to be worked with; MH_BAD. */
-enum mh_status ledger_use_refuse(struct db *db, struct mh_err *err);
+enum mh_status ledger_use_refuse(struct db *db, const char *where, struct mh_err *err);
 
 #endif
