@@ -106,7 +106,10 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the library's own format, with the library's arguments */
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 #pragma GCC diagnostic pop
-	conf_wrong(r->source, r->file, cfg->line, "%s", text);
+	/* the commonest of them, and the least like an error of syntax */
+	const bool unknown = span_starts(span_of(text), MH_LIT("no such option"));
+	conf_wrong(r->source, r->file, cfg->line, "%s%s", text,
+	    unknown ? ": mailhook.conf(5) has all; what stands behind it was not read" : "");
 }
 
 /* libconfuse has no call at a section's start: a section opens with its first value, or at its end. */
