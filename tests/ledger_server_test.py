@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,19 @@ class CountingGate(Gate):
             if self.after:
                 self._unanswered.add(pair)
             return not self.after
+
+
+class WaitingGate(Gate):
+    """Counts what came while it was held."""
+
+    def __init__(self, to):
+        self.waits = 0
+        super().__init__(to)
+
+    def _passes(self):
+        with self.state:
+            self.waits += self._way == "held"
+        return super()._passes()
 
 
 class Room(World):
@@ -180,6 +194,26 @@ class Cuts(unittest.TestCase):
             room.pipe_kept()
             room.gate.free()
             self.assertEqual(room.work_to_end(), [])
+
+    def test_signals(self):
+        """What a worker has open it does not change, and it hears a stop while it waits for a server that has gone silent."""
+        with Room(gate=WaitingGate) as room:
+            self.assertEqual(room.run_once().returncode, 0)
+            with open(room.conf, encoding="utf-8") as f:
+                conf = f.read()
+            with Service(room) as service:
+                wait_until("the worker", room.somebody_works)
+                room.write(room.conf, conf + 'ledger_password_file = "/nowhere"\n')
+                service.process.send_signal(signal.SIGHUP)
+                wait_until("a refusal", lambda: "restart instead" in service.words())
+                room.gate.hold()
+                self.assertEqual(room.pipe(notice(1)).returncode, 0)
+                wait_until("a question", lambda: room.gate.waits > 0)
+                begun = time.monotonic()
+                service.process.terminate()
+                self.assertEqual(service.process.wait(60), 0)
+                self.assertLess(time.monotonic() - begun, 20)
+            self.assertEqual(len(room.messages_waiting()), 1)
 
     def test_restart(self):
         """The worker goes on when the server is back."""

@@ -182,7 +182,6 @@ reload(struct loop *l)
 	(void)snprintf(fresh.marked_of, sizeof(fresh.marked_of), "%s", l->w->marked_of);
 	fresh.mark_synced = l->w->mark_synced;
 	fresh.clock_off = l->w->clock_off;
-	fresh.stop_fd = l->w->stop_fd;
 	fresh.db = l->w->db;
 	l->w->db = NULL;
 	work_release(l->w);
@@ -616,6 +615,7 @@ set_out(struct loop *l, struct mh_err *err)
 	if (status == MH_OK) {
 		l->w->db->look = look_again;
 		l->w->db->look_user = l;
+		l->w->db->stop_fd = l->stop < 0 ? 0 : l->stop;
 		l->w->db->looked = l->w->db->engine->connections(l->w->db);
 	}
 	if (status == MH_OK && !l->w->db->engine->local && !l->member.entered)
@@ -698,7 +698,6 @@ loop_run(struct work *w, const struct loop_options *o)
 
 	l.signals = open_signals();
 	l.stop = open_stop();
-	w->stop_fd = l.stop < 0 ? 0 : l.stop;
 	outlet_init(&l.outlet);
 	if (notify_open(&l.notify, &err) != MH_OK)
 		log_event(LOG_WARNING, "notify", NULL, "%s", err.text);
@@ -727,7 +726,8 @@ loop_run(struct work *w, const struct loop_options *o)
 		(void)close(l.watch);
 	if (l.signals >= 0)
 		(void)close(l.signals);
-	w->stop_fd = 0;
+	if (w->db != NULL)
+		w->db->stop_fd = 0;
 	if (l.stop >= 0)
 		(void)close(l.stop);
 	notify_close(&l.notify);

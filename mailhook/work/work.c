@@ -114,8 +114,7 @@ options_of(const struct work *w, bool create)
 		.password_file = password_file(w->conf),
 		.password_command = w->conf->ledger_password_command,
 		.step = w->ledger_step,
-		.step_user = w->ledger_step_user,
-		.stop_fd = w->stop_fd };
+		.step_user = w->ledger_step_user };
 }
 
 enum mh_status

@@ -23,7 +23,6 @@ struct work {
 	char marked_of[LEDGER_KEY_HEX + 1]; /* the identity in that mark */
 	bool mark_synced;                   /* a power cut leaves it as it is */
 	bool clock_off;                  /* from the server's of a shared ledger: others do what time brings (node.h) */
-	int stop_fd;                     /* can be read when a worker is to end; 0: none */
 	void (*ledger_step)(void *user); /* step of db_options */
 	void *ledger_step_user;
 	struct reader reader;

@@ -26,7 +26,6 @@ struct db_options {
 	 * asks. */
 	void (*step)(void *user);
 	void *step_user;
-	int stop_fd; /* can be read when this process is to end: from then on no answer is waited for long. 0: none */
 };
 
 #define DB_NOTE_BYTES 80
@@ -46,6 +45,7 @@ struct db {
 	struct db_note noted;  /* the highest that was committed here: a ledger without it is not what it was */
 	struct db_note noting; /* of the transaction that is open */
 	bool in_tx;
+	int stop_fd; /* can be read when this process is to end: no answer is waited for long then. 0: none */
 };
 struct db_rows {
 	struct db *db;

@@ -100,7 +100,6 @@ postgresql_open(const char *where, const struct db_options *o, struct db **ret, 
 	pg->out_of_use = o->out_of_use;
 	pg->step = o->step;
 	pg->step_user = o->step_user;
-	pg->stop_fd = o->stop_fd;
 	pg->statements = calloc(PG_STATEMENTS, sizeof(*pg->statements));
 	const bool whole = pg->statements != NULL && copy(where, &pg->url) &&
 			   copy(o->password_file, &pg->password_file) &&

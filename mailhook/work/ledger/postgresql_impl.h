@@ -42,9 +42,8 @@ struct pg {
 	bool out_of_use;
 	void (*step)(void *user); /* of db_options, and the next two */
 	void *step_user;
-	int stop_fd;
 	size_t host;  /* the one of the URL that answered last: a dead one before it costs its whole time */
-	bool stops;   /* it could be read */
+	bool stops;   /* the stop_fd of base could be read */
 	bool limited; /* the server knows the limits of time */
 	struct pg_statement *statements; /* own, PG_STATEMENTS of them */
 	size_t n_statements;

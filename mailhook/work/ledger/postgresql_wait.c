@@ -125,7 +125,7 @@ wait_for(struct pg *pg, short events, int64_t until_ms)
 		const int64_t left = until_ms - clock_monotonic_ms();
 		if (p[0].fd < 0 || left <= 0)
 			return false;
-		p[1].fd = pg->stops || pg->stop_fd == 0 ? -1 : pg->stop_fd;
+		p[1].fd = pg->stops || pg->base.stop_fd == 0 ? -1 : pg->base.stop_fd;
 		const int n = poll(p, 2, (int)left);
 		pg->stops = pg->stops || (n > 0 && p[1].fd >= 0 && p[1].revents != 0);
 		if (n > 0 && p[0].revents != 0)
