@@ -36,6 +36,7 @@ done
 /usr/bin/python3 tests/valgrind_test.py --all --build build
 /usr/bin/python3 tests/schema_test.py # fetches the schemas by npm
 /usr/bin/python3 tests/foreign_test.py # fetches the other ends by npm
+/usr/bin/python3 tests/postgresql_versions_test.py # fetches other versions by npm
 /usr/bin/python3 tests/servers/ticket_servers_test.py --all
 /usr/bin/python3 tests/bench/ledger.py
 /usr/bin/python3 tests/bench/ledger.py --engine postgresql
