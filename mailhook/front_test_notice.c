@@ -274,9 +274,11 @@ front_test_notice(int argc, char **argv)
 	if (d == NULL || t.room == NULL) {
 		front_complain(NULL, "no memory");
 		code = CLI_LATER;
-	} else if (definitions_add_file(d, o.paths[0], front_complain, NULL, &err) == MH_OK &&
-		   definitions_probe(d, front_complain, NULL, &slow, &err) == MH_OK && slow == 0) {
-		code = try_folder(&t, o.paths[1]);
+	} else if (definitions_add_file(d, o.paths[0], front_complain, NULL, &err) != MH_OK) {
+		code = CLI_USAGE; /* also where it cannot be read: who named it is there to mend it */
+	} else if (definitions_probe(d, front_complain, NULL, &slow, &err) == MH_OK) {
+		if (slow == 0)
+			code = try_folder(&t, o.paths[1]);
 	} else if (err.code == MH_RETRY) {
 		front_complain(NULL, err.text);
 		code = CLI_LATER;
