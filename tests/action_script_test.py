@@ -79,11 +79,13 @@ def reply_mail(name, **changes):
 def test_reply():
     unusual = "Köln 日本語 🔑 =?x?= a=b\tc  "
     long_word = "x" * 300
+    # Only of a proven mail people see such a name; that it came of itself keeps its sender without an answer.
+    proven = {"trust": {"level": "verified", "by": "dkim aws.com x", "steps": []}, "message": {"auto": True}}
     rows = [
         ("plain", {}),
-        ("8-bit", {"case": {"resource": unusual}}),
-        ("long", {"case": {"resource": long_word}}),
-        ("line ends", {"case": {"resource": "a\r\nBcc: evil@example.net\r\n\r\n.\r\nFrom b"}}),
+        ("8-bit", {"case": {"resource": unusual}, **proven}),
+        ("long", {"case": {"resource": long_word}, **proven}),
+        ("line ends", {"case": {"resource": "a\r\nBcc: evil@example.net\r\n\r\n.\r\nFrom b"}, **proven}),
         ("succeeded", {"event": "succeeded", "outcomes": [
             {"action": "entra", "role": "effect", "event": "opened", "outcome": "done", "summary": "new token saved"},
             {"action": "jira", "role": "ticket", "event": "succeeded", "outcome": "done", "summary": "closed",

@@ -453,7 +453,7 @@ class SmtpTest(unittest.TestCase):
         self.outcome("50", self.no_auth(s.port, to=fifty), "done", "reply sent")
         self.assertEqual(sum(h.startswith("RCPT") for h in s.heard), 50)
         patch = {"case": dict(action.CASE, owner="pay@example.com"),
-                 "message": {"id": "<m1@example.com>", "envelope_from": "ann@example.com"}}
+                 "message": {"id": "<m1@example.com>", "envelope_from": "ann@example.com", "reply_to": "ann@example.com"}}
         self.outcome("the sender and the owner besides", self.no_auth(s.port, to=fifty, to_owner=True), "done", "reply sent",
                      values=patch)
         self.assertEqual(sum(h.startswith("RCPT") for h in s.heard), 102)
