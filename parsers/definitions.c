@@ -123,8 +123,9 @@ read_file(const char *path, char *text, size_t max, size_t *ret_n, struct mh_err
 	FILE *f = fopen(path, "rbe");
 	enum mh_status status = MH_OK;
 
+	/* what is gone, also behind a link, says nothing, now or later: no mail waits for it */
 	if (f == NULL)
-		return mh_fail_errno(err, MH_RETRY, "%s: cannot be read", path);
+		return mh_fail_errno(err, errno == ENOENT ? MH_BAD : MH_RETRY, "%s: cannot be read", path);
 	errno = 0;
 	*ret_n = fread(text, 1, max, f);
 	const int reason = errno;

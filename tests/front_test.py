@@ -397,7 +397,8 @@ class Pipe(FrontCase):
         self.assert_quiet(self.w.run("pipe", IRRELEVANT), 0)
         self.assert_quiet(self.w.run("pipe", NOTICE), 0)
         self.assertEqual(len(self.w.kept()), 1)
-        os.mkdir(os.path.join(folder, "folder.notice"))  # holds no definition, now or later
+        os.mkdir(os.path.join(folder, "folder.notice"))  # these hold no definition, now or later
+        os.symlink("gone", os.path.join(folder, "gone.notice"))
         self.assert_quiet(self.w.run("pipe", IRRELEVANT), 0)
         # What a file or a folder that cannot be read would have said, nobody knows.
         loop = os.path.join(folder, "loop.notice")

@@ -234,7 +234,7 @@ class Check(unittest.TestCase):
                 'sns_topics = {"arn:aws:sns:eu-west-1:123456789012:notices"}')
         rows = (("", ("keys are asked of 127.0.0.1:", "no Authentication-Results is believed", "an ARC chain of google.com alone",
                       "mail from Amazon SNS is unverified")),
-                (more, ("the Authentication-Results of mx.example.com, where it stands above the 2. Received from the top\n",
+                (more, ("the Authentication-Results of mx.example.com, where it stands above Received number 2 from the top\n",
                         "a forward that is signed by example.com or example.org\n", "arn:aws:sns:eu-west-1:123456789012:notices")))
         for trust, words in rows:
             with self.subTest(trust), Room(trust) as r:
