@@ -15,8 +15,13 @@ run_command(const struct options *o)
 		status = work_make_folders(&w, &err);
 	}
 	if (status == MH_OK)
-		status =
-		    work_read_definitions(&w, &right, &err); /* the right ones are used; check says which are not */
+		status = work_read_definitions(&w, &right, &err);
+	/* the right ones are used; check says which are not. Mail that only one that cannot be read may know waits in the
+	 * intake */
+	if (status == MH_RETRY && w.definitions != NULL) {
+		log_event(LOG_ERROR, "definitions", NULL, "%s", err.text);
+		status = MH_OK;
+	}
 	if (status == MH_OK)
 		status = work_open_ledger(&w, true, &err);
 	if (status == MH_RETRY && !o->once && w.conf != NULL && w.conf->ledger_path == NULL && w.db == NULL)

@@ -33,9 +33,11 @@
 #define TROUBLE_MS 5000        /* how long to leave a full disk or a locked ledger alone */
 #define STOPPING_MS 500        /* the same for who waits for its actions to end */
 #define LATE 8                 /* files that cannot be taken: no more of them are tried in one round */
-#define QUICK_MS 5000          /* a file that failed within that is tried again at once, where that may help */
-#define STOP_PATIENCE_MS 15000 /* SIGTERM: so long may actions take to their end; systemd kills after 90 s */
-#define LOCK_PATIENCE_MS 5000  /* another worker */
+#define LATE_KNOWN 64          /* and so many are remembered: they wait longer each time, and all others come first */
+#define LATE_LONGEST_MS 60000
+#define QUICK_MS 5000                /* a file that failed within that is tried again at once, where that may help */
+#define STOP_PATIENCE_MS 15000       /* SIGTERM: so long may actions take to their end; systemd kills after 90 s */
+#define LOCK_PATIENCE_MS 5000        /* another worker */
 #define LOCK_ONCE_PATIENCE_MS 120000 /* an action's deadline is 60 s by default */
 #define LOCK_LOOK_MS 50
 #define NODE_LOOK_MS 500
@@ -50,8 +52,12 @@ struct loop {
 	struct pass pass;
 	struct intake_list waiting; /* own: of the intake, from the oldest; those before next were taken */
 	size_t next;
-	char late[LATE][sizeof(((struct intake_list *)NULL)->names[0])]; /* could not be taken: the others come first */
+	char late[LATE_KNOWN][sizeof(((struct intake_list *)NULL)->names[0])]; /* could not be taken */
 	size_t n_late;
+	int64_t late_ms, late_at_ms; /* how long they wait now, and until when, monotonic */
+	bool late_due, late_fresh;   /* of this list: they are tried again; another one came to them */
+	size_t taken;                /* of this list */
+	struct mh_err late_why;
 	bool only_late;           /* the last round failed for nothing but such files */
 	int lock, signals, watch; /* -1: none */
 	int stop;                 /* the signals that end us alone: for who waits elsewhere, and never read */
@@ -187,6 +193,7 @@ reload(struct loop *l)
 	work_release(l->w);
 	*l->w = fresh;
 	l->pass = (struct pass){ 0 };
+	l->late_at_ms = 0;               /* what hindered them may be mended */
 	(void)try_all_again(l->w, &err); /* else its time ends */
 	log_open(l->w->conf, LOG_JOURNAL_SOCKET);
 	log_event(LOG_NOTICE, "reload", NULL, "the configuration was read again");
@@ -245,7 +252,8 @@ note_late(struct loop *l, const char *name, bool late)
 
 	if ((at < l->n_late) == late)
 		return;
-	if (late && l->n_late < LATE) {
+	l->late_fresh = l->late_fresh || late;
+	if (late && l->n_late < LATE_KNOWN) {
 		(void)snprintf(l->late[l->n_late++], sizeof(l->late[0]), "%s", name);
 		return;
 	}
@@ -257,20 +265,22 @@ note_late(struct loop *l, const char *name, bool late)
 		note_late(l, name, true);
 }
 
-/* Moves what was late to the end of a list. */
+/* Moves what was late to the end of a list, and forgets of it what is not there. */
 static void
 put_behind(struct loop *l)
 {
 	struct intake_list *list = &l->waiting;
-	char late[LATE][sizeof(list->names[0])];
+	char late[LATE_KNOWN][sizeof(list->names[0])];
 	size_t n_late = 0, n = 0;
 
 	for (size_t i = 0; i < list->n; i++)
-		if (n_late < LATE && is_late(l, list->names[i]))
+		if (n_late < LATE_KNOWN && is_late(l, list->names[i]))
 			memcpy(late[n_late++], list->names[i], sizeof(late[0]));
 		else if (n++ != i)
 			memcpy(list->names[n - 1], list->names[i], sizeof(list->names[0]));
 	memcpy(list->names + n, late, n_late * sizeof(late[0]));
+	memcpy(l->late, late, n_late * sizeof(late[0]));
+	l->n_late = n_late;
 }
 
 static enum mh_status
@@ -284,9 +294,13 @@ list_intake(struct loop *l, struct mh_err *err)
 
 	if (status != MH_OK)
 		return status;
-	status = intake_scan(l->w->conf->intake_dir, clock_now(), share > BATCH ? share : BATCH, &l->waiting, err);
+	status = intake_scan(
+	    l->w->conf->intake_dir, clock_now(), (share > BATCH ? share : BATCH) + l->n_late, &l->waiting, err);
 	if (status == MH_OK && l->n_late > 0)
 		put_behind(l);
+	l->late_due = clock_monotonic_ms() >= l->late_at_ms;
+	l->late_fresh = false;
+	l->taken = 0;
 	return status;
 }
 
@@ -315,23 +329,45 @@ ledger_answers(struct loop *l)
 	return db_tx_begin(l->w->db, &tx, &err) == MH_OK;
 }
 
-/* A file that cannot be taken keeps nothing else from its turn.
- *   out     ret_late: what the first such file failed of; its code is MH_OK where there was none */
+/* At the end of a list: when those that could not be taken have their turn again. */
+static void
+put_off_late(struct loop *l)
+{
+	if (l->n_late == 0 || l->late_fresh)
+		l->late_ms = TROUBLE_MS;
+	else if (l->late_due)
+		l->late_ms = l->late_ms * 2 < LATE_LONGEST_MS ? l->late_ms * 2 : LATE_LONGEST_MS;
+	if (l->late_fresh || l->late_due)
+		l->late_at_ms = clock_monotonic_ms() + l->late_ms;
+	l->late_due = l->late_fresh = false;
+}
+
+/* A file that cannot be taken keeps nothing else from its turn: after some of them the rest of the list waits for the
+ * next round, and what is known to be late for its time. Where the ledger does not answer that is told, as the failure
+ * of the round. late_why: what the last such file failed of. */
 static enum mh_status
-take_intake(struct loop *l, bool *ret_more, struct mh_err *ret_late, struct mh_err *err)
+take_intake(struct loop *l, bool *ret_more, struct mh_err *err)
 {
 	size_t failed = 0;
 	bool jobs;
 	enum mh_status status = l->next < l->waiting.n ? MH_OK : list_intake(l, err);
 
-	for (size_t i = 0; i < BATCH && l->next < l->waiting.n && status == MH_OK && !l->stopping; i++) {
-		status = take_file(l, l->waiting.names[l->next++], err);
+	for (size_t i = 0; i < BATCH && l->next < l->waiting.n && failed < LATE && status == MH_OK && !l->stopping;
+	     i++) {
+		const char *name = l->waiting.names[l->next];
+
+		if (!l->late_due && is_late(l, name)) { /* they are the last of the list */
+			l->next = l->waiting.n;
+			break;
+		}
+		l->next++;
+		status = take_file(l, name, err);
 		if (status == MH_OK) {
+			l->taken++;
 			notify_progress(&l->notify);
-		} else if (++failed < LATE && ledger_answers(l)) {
-			if (ret_late->code == MH_OK)
-				*ret_late = *err;
-			ret_late->code = MH_RETRY;
+		} else if (ledger_answers(l)) {
+			failed++;
+			l->late_why = *err;
 			status = MH_OK;
 		}
 		hear_signals(l);
@@ -344,9 +380,12 @@ take_intake(struct loop *l, bool *ret_more, struct mh_err *ret_late, struct mh_e
 			status = runner_start(l->runner, clock_now(), &jobs, err);
 		hear_signals(l);
 	}
-	*ret_more = l->next < l->waiting.n || l->waiting.more;
+	/* a list that gave nothing is not asked for at once again; once goes on to the end of what there is */
+	*ret_more = l->next < l->waiting.n ? failed < LATE || l->o->once : l->waiting.more && l->taken > 0;
 	if (status != MH_OK)
 		forget_list(l);
+	else if (l->next >= l->waiting.n)
+		put_off_late(l);
 	return status;
 }
 
@@ -359,6 +398,13 @@ both(enum mh_status before, enum mh_status now, const struct mh_err *own, struct
 	return before == MH_OK ? now : before;
 }
 
+/* More than a few files that must wait: these are told, but hinder nothing. */
+static bool
+in_trouble(const struct loop *l)
+{
+	return l->trouble && !l->only_late;
+}
+
 /* Everything that can be done without waiting. *ret_more: there is more of it. Each part may have waited for a server for
  * long, so it is asked behind each whether we are to stop. */
 static enum mh_status
@@ -366,15 +412,15 @@ work_round(struct loop *l, bool *ret_more, struct mh_err *err)
 {
 	bool more_mail = false, more_proofs = false, more_time = false, more_jobs = false;
 	bool more_upkeep = false;
-	struct mh_err own = { 0 }, late = { .code = MH_OK };
+	struct mh_err own = { 0 };
 	enum mh_status status = runner_step(l->runner, err);
 
 	hear_signals(l);
 	if (status == MH_OK)
-		status = member_round(&l->member, l->w, runner_running(l->runner), l->trouble ? l->said : NULL, err);
+		status = member_round(&l->member, l->w, runner_running(l->runner), in_trouble(l) ? l->said : NULL, err);
 	hear_signals(l);
 	if (status == MH_OK && !l->stopping)
-		status = take_intake(l, &more_mail, &late, err);
+		status = take_intake(l, &more_mail, err);
 	if (status == MH_OK && !l->stopping)
 		status = prove_due(l->w, clock_now(), &more_proofs, err);
 	hear_signals(l);
@@ -388,10 +434,10 @@ work_round(struct loop *l, bool *ret_more, struct mh_err *err)
 		status = runner_ask_again(l->runner, clock_now(), err);
 	if (status == MH_OK && !l->stopping)
 		status = upkeep_round(l->w, clock_now(), &more_upkeep, err);
-	l->only_late = status == MH_OK && late.code != MH_OK;
+	l->only_late = status == MH_OK && l->n_late > 0;
 	*ret_more =
 	    more_upkeep || more_mail || more_proofs || more_time || (more_jobs && runner_running(l->runner) == 0);
-	return both(status, late.code, &late, err);
+	return both(status, l->only_late ? MH_RETRY : status, &l->late_why, err);
 }
 
 /* What another node's transaction undid, or a connection that is back, is tried again at once: no trouble to speak of. */
@@ -403,7 +449,7 @@ work_rounds(struct loop *l, bool *ret_more, struct mh_err *err)
 
 	do {
 		status = work_round(l, ret_more, err);
-	} while (!l->stopping && db_again(l->w->db, status, &tries));
+	} while (!l->stopping && !l->only_late && db_again(l->w->db, status, &tries));
 	return status;
 }
 
@@ -476,11 +522,17 @@ sleep_ms(struct loop *l)
 
 	if (l->stopping)
 		ms = l->stop_at_ms - clock_monotonic_ms();
-	else if (l->trouble)
+	else if (in_trouble(l))
 		return TROUBLE_MS;
 	else if (clock_file() == NULL && next_due(l, now, &due, &err) == MH_OK && due - now < 60)
 		ms = (due - now) * 1000;
-	if (!l->stopping || !l->trouble)
+	if (!l->stopping && l->n_late > 0) {
+		const int64_t left = l->late_at_ms - clock_monotonic_ms();
+		const int64_t late = l->next < l->waiting.n ? TROUBLE_MS : left;
+
+		ms = late < ms ? late : ms;
+	}
+	if (!l->stopping || !in_trouble(l))
 		ms = member_sleep_ms(&l->member, l->w, ms);
 	else if (ms > STOPPING_MS) /* a sign of life that is due cannot be given */
 		ms = STOPPING_MS;
@@ -494,7 +546,7 @@ wait_for_something(struct loop *l, bool more)
 	size_t n = 0;
 	int timeout = more ? 0 : notify_sleep_ms(&l->notify, sleep_ms(l));
 
-	if (!l->trouble) /* the descriptor of a connection that is lost can always be read */
+	if (!in_trouble(l)) /* the descriptor of a connection that is lost can always be read */
 		n = member_pollfds(&l->member, l->w, fds, &timeout);
 	if (l->signals >= 0)
 		fds[n++] = (struct pollfd){ .fd = l->signals, .events = POLLIN };
@@ -517,7 +569,7 @@ finished(const struct loop *l, bool more)
 }
 
 /* With the lock held, until there is nothing to do (once) or we are told to stop. With once the first failure ends it:
- * what runs may come to its end, and the next run goes on. */
+ * what runs may come to its end, and the next run goes on. Files that could not be taken end nothing, but are told. */
 static enum mh_status
 live(struct loop *l, struct mh_err *err)
 {
@@ -530,11 +582,12 @@ live(struct loop *l, struct mh_err *err)
 		const enum mh_status status = work_rounds(l, &more, &own);
 		say_trouble(l, status, &own);
 		tell_manager(l, status, &own);
-		outlet_round(&l->outlet, l->w, status, &own, !l->o->once, false);
-		if (status != MH_OK && l->o->once && failed == MH_OK) {
-			failed = status;
+		outlet_round(&l->outlet, l->w, l->only_late ? MH_OK : status, &own, !l->o->once, false);
+		if (l->o->once && (!l->stopping || failed == MH_OK)) {
+			failed = status; /* also well again: the file was taken the second time */
 			*err = own;
-			begin_stop(l);
+			if (status != MH_OK && !l->only_late && !l->stopping)
+				begin_stop(l);
 		}
 		if (l->member.ousted) {
 			failed = MH_BAD;
@@ -542,7 +595,7 @@ live(struct loop *l, struct mh_err *err)
 			break;
 		}
 		/* an action that has just ended may have made others due */
-		if (status == MH_OK && runner_running(l->runner) < before)
+		if ((status == MH_OK || l->only_late) && runner_running(l->runner) < before)
 			more = true;
 		if (finished(l, more))
 			break;
