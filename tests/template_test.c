@@ -240,7 +240,25 @@ test_unproven_facts(void **state)
 		    ELSEWHERE },
 		{ "a runtime that is none", "aws.lambda.runtime-support", "resource", "our support line", ELSEWHERE },
 		{ "a runtime of another kind", "github.token", "resource", "Node.js 20", ELSEWHERE },
-		{ "a host", "example.certificate", "resource", "www.example.com", NULL },
+		{ "a host", "example.certificate", "resource", "www.example.com", ELSEWHERE },
+		{ "a host that looks like AWS", "aws.eks.version-support", "resource", "www.aws-renew.evil.test",
+		    ELSEWHERE },
+		{ "a host as account", "gitlab.token", "account", "gitlab.example.com", ELSEWHERE },
+		{ "a sentence in hyphens", "github.token", "resource", "Call-0800-555-0199-or-your-account-is-closed",
+		    ELSEWHERE },
+		{ "a short one", "github.token", "resource", "call-us-on-0800-5550199", ELSEWHERE },
+		{ "one as an account of AWS", "aws.acm.certificate", "account", "call_us_on_0800_5550199", ELSEWHERE },
+		{ "one as a region", "aws.acm.certificate", "region", "call-us-now", ELSEWHERE },
+		{ "one in an ARN", "aws.acm.certificate", "resource", "arn:aws:acm:::call/us/on/0800/5550199",
+		    ELSEWHERE },
+		{ "a host in an ARN", "aws.acm.certificate", "resource", "arn:aws:acm:::www.evil.test/renew",
+		    ELSEWHERE },
+		{ "a word at the limit", "github.token", "resource", "a123456789a123456789a123456789a123456789", NULL },
+		{ "a word past it", "github.token", "resource", "a123456789a123456789a123456789a1234567890",
+		    ELSEWHERE },
+		{ "a certificate of Salesforce", "salesforce.certificate", "resource", "SelfSignedCert_one", NULL },
+		{ "an identifier with a point", "aws.lambda.runtime-support", "resource", "nodejs20.x", NULL },
+		{ "an identifier with its system", "aws.lambda.runtime-support", "resource", "provided.al2023", NULL },
 		{ "one word", "github.token", "resource", "deploy-key_2", NULL },
 		{ "a sentence", "github.token", "resource", "deploy key, see evil.test", ELSEWHERE },
 		{ "a link", "github.token", "resource", "https://evil.test/renew", ELSEWHERE },
@@ -257,6 +275,10 @@ test_unproven_facts(void **state)
 		{ "a reason with an event", "unrecognised", "reason", UNREAD ": \"a b EXPIRY\" as its event", UNREAD },
 		{ "what mailhook says of itself", "mailhook.credential", "resource", "jira: TLS client certificate",
 		    NULL },
+		{ "what stood in the mail before a silence", "mailhook.silence", "resource", "https://evil.test/renew",
+		    ELSEWHERE },
+		{ "its account", "mailhook.silence", "account", "123456789012", NULL },
+		{ "its region", "mailhook.silence", "region", "see evil.test", ELSEWHERE },
 		{ "why mailhook says it", "mailhook.silence", "reason", "\"ops\" is silent", NULL },
 	};
 
@@ -305,7 +327,15 @@ test_facts_by_mail(void **state)
 		{ "a region", MAIL_REGION, "us-gov-west-1", NULL },
 		{ "a region that is none", MAIL_REGION, "OPS-12", "OPS- 12" },
 		{ "an ARN", MAIL_RESOURCE, ARN, NULL },
+		{ "one in small letters", MAIL_REGION, "ops-12", "ops- 12" },
 		{ "an ARN with a key in it", MAIL_RESOURCE, "arn:aws:x:::OPS-12", "arn:aws:x:::OPS- 12" },
+		{ "one in small letters in an ARN", MAIL_RESOURCE, "arn:aws:x:::user/ops-12",
+		    "arn:aws:x:::user/ops- 12" },
+		{ "an ARN with a key where its region is", MAIL_RESOURCE, "arn:aws:x:ops-12::a",
+		    "arn:aws:x:ops- 12::a" },
+		{ "a key with a digit", MAIL_RESOURCE, "AB2-123", "AB2- 123" },
+		{ "a chain behind one", MAIL_RESOURCE, "AB2-1-2", "AB2- 1- 2" },
+		{ "a time with its zone", MAIL_REASON, "2026-02-03T04:05:06-05:00", NULL },
 		{ "a version", MAIL_RESOURCE, "1.29", NULL },
 		{ "versions and names", MAIL_RESOURCE, "python3.9 (ec2) v1", NULL },
 		{ "a date and a time", MAIL_REASON, "2026-02-03T04:05:06Z", NULL },
@@ -342,6 +372,42 @@ test_facts_by_mail(void **state)
 	}
 }
 
+/* What mailhook says of itself has no marks to lose; what a case of silence copies from a mail's case has. */
+static void
+test_own_facts_by_mail(void **state)
+{
+	static const struct {
+		const char *name, *kind;
+		enum mail_fact what;
+		enum trust level;
+		const char *value, *shown;
+	} rows[] = {
+		{ "a proven mail before a silence", "mailhook.silence", MAIL_RESOURCE, TRUST_VERIFIED,
+		    "[example.com #12]", "(example.com No. 12)" },
+		{ "an unproven one", "mailhook.silence", MAIL_RESOURCE, TRUST_NONE, "[example.com #12]", "elsewhere" },
+		{ "its link", "mailhook.silence", MAIL_RESOURCE, TRUST_NONE, "https://evil.test", "elsewhere" },
+		{ "its account", "mailhook.silence", MAIL_ACCOUNT, TRUST_NONE, "ops-12", "ops- 12" },
+		{ "its region", "mailhook.silence", MAIL_REGION, TRUST_VERIFIED, "OPS-12", "OPS- 12" },
+		{ "a credential", "mailhook.credential", MAIL_RESOURCE, TRUST_NONE, "jira #12", "jira #12" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct request r = { .expiry.kind = rows[i].kind, .trust.level = rows[i].level };
+		struct mh_span got = MH_NONE;
+		struct mh_err err = { 0 };
+		struct arena a;
+
+		arena_init(&a, 1u << 16);
+		if (mail_fact_show(
+			&r, rows[i].what, rows[i].value, READERS_BY_MAIL, MH_LIT("elsewhere"), &a, &got, &err) != MH_OK)
+			fail_msg("%s: %s", rows[i].name, err.text);
+		if (!span_eq(got, span_of(rows[i].shown)))
+			fail_msg("%s: \"%.*s\"", rows[i].name, (int)got.n, got.p);
+		arena_release(&a);
+	}
+}
+
 int
 main(void)
 {
@@ -354,6 +420,7 @@ main(void)
 		cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_unproven_facts),
 		cmocka_unit_test(test_facts_by_mail),
+		cmocka_unit_test(test_own_facts_by_mail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,7 @@ static const struct ticket_mark {
 	{ "osTicket", "octocat", "#100012", "#[0-9a-z]+", "(No. 100012)" },
 	{ "Freshdesk", "octocat", "[#12]", "\\[#[0-9]+\\]", "((No. 12))" },
 	{ "Jira", "octocat", "OPS-12", "OPS-[0-9]+", "(OPS- 12)" },
+	{ "Jira, a project with a digit", "octocat", "AB2-123", "AB2-[0-9]+", "(AB2- 123)" },
 	{ "Jira, in the account", "ops-12", NULL, "ops-[0-9]+", "account ops- 12 " },
 	{ "Jira, where the name of a host is", "ops-12.example.com", NULL, "ops-[0-9]+",
 	    "account ops- 12.example.com " },
