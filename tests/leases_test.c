@@ -12,6 +12,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -1004,6 +1005,59 @@ a_ledger_that_went_back_is_noticed(void **state)
 	}
 }
 
+#define OTHER_IDENTITY "0123456789abcdef0123456789abcdef"
+
+/* A folder stands where the mark's file is written first: that stops root, too. */
+static void
+a_mark_that_cannot_be_written_does_no_harm(void **state)
+{
+	static const struct {
+		const char *name;
+		bool another; /* the ledger is another one than the mark's */
+		int said;
+	} rows[] = {
+		{ "the ledger of the mark", false, 0 },
+		{ "another ledger", true, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pair p;
+		struct mh_err err = { 0 };
+		char path[200], tmp[240];
+
+		open_pair(&p);
+		(void)snprintf(path, sizeof(path), "%s/shared.mark", p.r.w.conf->state_dir);
+		(void)snprintf(tmp, sizeof(tmp), "%s.%ld", path, (long)getpid());
+		assert_true(mark_is_own(strrchr(tmp, '/') + 1) && !mark_is_own(strrchr(path, '/') + 1));
+		assert_int_equal(mark_look(&p.r.w, p.r.now, &err), MH_OK);
+		if (rows[i].another)
+			(void)room_count(&p.r, "UPDATE meta SET value = '" OTHER_IDENTITY "' WHERE name = 'identity' "
+					       "RETURNING 1");
+		assert_int_equal(mkdir(tmp, 0700), 0);
+		for (int look = 0; look < 3; look++) {
+			const enum mh_status status = mark_look(&p.r.w, p.r.now, &err);
+			const int64_t said =
+			    room_count(&p.r, "SELECT count(*) FROM events WHERE what = 'restored' AND case_id IS NULL");
+			if ((status == MH_OK) == rows[i].another || said != rows[i].said ||
+			    room_count(&p.r, "SELECT count(*) FROM pauses") != (look == 0 ? rows[i].said : 0))
+				fail_msg("%s: look %d: said %d times", rows[i].name, look, (int)said);
+			(void)room_count(&p.r, "DELETE FROM pauses WHERE scope = 'all' RETURNING 1");
+		}
+		(void)room_take(&p.r, &(struct say){ 0 }, NULL);
+		mark_note(&p.r.w);
+		if (mark_write(&p.r.w, &err) == MH_OK || mark_write(&p.r.w, &err) != MH_OK)
+			fail_msg("%s: it is tried again at once, or not at all", rows[i].name);
+		assert_int_equal(rmdir(tmp), 0);
+		mark_note(&p.r.w);
+		p.r.w.mark_again_ms = 1; /* a minute later */
+		if (mark_write(&p.r.w, &err) != MH_OK || p.r.w.mark_again_ms != 0 || access(tmp, F_OK) == 0 ||
+		    mark_look(&p.r.w, p.r.now, &err) != MH_OK || p.r.w.paused_of[0] != '\0')
+			fail_msg("%s: it is not written later: %s", rows[i].name, err.text);
+		close_pair(&p);
+	}
+}
+
 static bool
 asks(const struct pair *p, const struct runner *r)
 {
@@ -1078,6 +1132,7 @@ main(void)
 		cmocka_unit_test(the_keeper_ends_for_a_stopped_worker),
 		cmocka_unit_test(who_is_cut_off_ends_its_action_in_time),
 		cmocka_unit_test(a_ledger_that_went_back_is_noticed),
+		cmocka_unit_test(a_mark_that_cannot_be_written_does_no_harm),
 		cmocka_unit_test(a_run_that_a_ledger_forgets_is_noticed),
 		cmocka_unit_test(an_answer_of_a_run_before_ends_no_run),
 		cmocka_unit_test(what_a_person_gave_is_written),

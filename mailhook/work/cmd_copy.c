@@ -20,6 +20,7 @@
 #include "mailhook/work/commands.h"
 #include "mailhook/work/ledger/copy.h"
 #include "mailhook/work/ledger/nodes.h"
+#include "mailhook/work/ledger/upkeep.h"
 #include "mailhook/work/ledger/use.h"
 #include "mailhook/work/node.h"
 #include "mailhook/work/upkeep.h"
@@ -314,6 +315,16 @@ leave_from(struct copying *c, const char *by, struct db_tx *tx, struct mh_err *e
 	return status == MH_OK ? db_tx_commit(tx, err) : status;
 }
 
+/* A node's mark may know of FROM's "moved" by the number that TO gave its "copied": that is none that TO has lost. */
+static enum mh_status
+let_go_of_moved(struct copying *c, struct mh_err *err)
+{
+	int64_t last = 0;
+	const enum mh_status status = ledger_last_event(c->to.db, &last, err);
+
+	return status == MH_OK ? ledger_last_event_raise(c->to.db, last, err) : status;
+}
+
 /* Paused, so that a person looks first, as behind a restore; but what it says is so, and no effect need be held. */
 static enum mh_status
 open_to(struct copying *c, const char *by, struct mh_err *err)
@@ -337,6 +348,8 @@ open_to(struct copying *c, const char *by, struct mh_err *err)
 		status = ledger_use_set(c->to.db, LEDGER_IN_USE, NULL, now, err);
 	if (status == MH_OK && c->to.db->engine->local)
 		status = ledger_meta_set(c->to.db, MARK_ARRIVED, "1", err);
+	if (status == MH_OK && !c->to.db->engine->local)
+		status = let_go_of_moved(c, err);
 	return status == MH_OK ? db_tx_commit(&tx, err) : status;
 }
 

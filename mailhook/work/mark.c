@@ -29,6 +29,7 @@
 #include "mailhook/work/upkeep.h"
 
 #define MARK_ARENA_BYTES ((size_t)1 << 20)
+#define MARK_AGAIN_MS 60000 /* a file that could not be written is left alone so long */
 #define MARK_BYTES (LEDGER_KEY_HEX + DB_NOTE_BYTES + 32)
 
 struct mark {
@@ -144,11 +145,23 @@ put_mark(const struct work *w, const char *text, size_t n, bool synced, struct m
 		return mh_fail_errno(err, MH_RETRY, "%s", tmp);
 	owner_give(w->conf->state_dir, fd); /* who steers may be root */
 	const bool written = write(fd, text, n) == (ssize_t)n && (!synced || fsync(fd) == 0);
-	const enum mh_status status = written ? MH_OK : mh_fail_errno(err, MH_RETRY, "%s", tmp);
+	enum mh_status status = written ? MH_OK : mh_fail_errno(err, MH_RETRY, "%s", tmp);
 	(void)close(fd);
 	if (status == MH_OK && rename(tmp, path) != 0)
-		return mh_fail_errno(err, MH_RETRY, "%s", path);
+		status = mh_fail_errno(err, MH_RETRY, "%s", path);
+	if (status != MH_OK)
+		(void)unlink(tmp);
 	return status;
+}
+
+bool
+mark_is_own(const char *name)
+{
+	char end[40];
+	const int n = snprintf(end, sizeof(end), ".mark.%ld", (long)getpid());
+	const size_t length = strlen(name);
+
+	return length > (size_t)n && strcmp(name + length - n, end) == 0;
 }
 
 static enum mh_status
@@ -163,6 +176,8 @@ write_mark(struct work *w, const char *identity, const struct db_note *last, boo
 		(void)snprintf(w->marked_of, sizeof(w->marked_of), "%s", identity);
 		w->marked = last->n + 1;
 		w->mark_synced = synced;
+		w->mark_again_ms = 0;
+		w->paused_of[0] = '\0';
 	}
 	return status;
 }
@@ -188,8 +203,8 @@ look_far(struct work *w, struct db_note *ret, struct mh_err *err)
 	return MH_OK;
 }
 
-enum mh_status
-mark_write(struct work *w, struct mh_err *err)
+static enum mh_status
+write_now(struct work *w, struct mh_err *err)
 {
 	struct mark m;
 	struct db_note last = { 0 };
@@ -201,12 +216,23 @@ mark_write(struct work *w, struct mh_err *err)
 	return status == MH_OK ? write_mark(w, m.identity, &m.last, true, err) : status;
 }
 
+enum mh_status
+mark_write(struct work *w, struct mh_err *err)
+{
+	if (w->mark_again_ms > clock_monotonic_ms())
+		return MH_OK;
+	const enum mh_status status = write_now(w, err);
+	if (status != MH_OK)
+		w->mark_again_ms = clock_monotonic_ms() + MARK_AGAIN_MS;
+	return status;
+}
+
 void
 mark_note(struct work *w)
 {
 	struct mh_err err = { 0 };
 
-	/* a file that cannot be written is told with each round */
+	/* tried for each message, whenever it failed before: that is when a mark is worth most. mark_write tells it */
 	if (!w->db->engine->local && w->marked_of[0] != '\0' && w->db->noted.n + 1 > w->marked)
 		(void)write_mark(w, w->marked_of, &w->db->noted, false, &err);
 }
@@ -312,26 +338,36 @@ mark_look(struct work *w, int64_t now, struct mh_err *err)
 
 	if (status == MH_OK)
 		status = read_ledger(w, &own, err);
+	if (status == MH_OK && !w->db->engine->local && strcmp(w->paused_of, own.identity) == 0 && known &&
+	    strcmp(beside.identity, own.identity) != 0) {
+		/* it was paused for that, and a person may have resumed it; the mark could not be written */
+		known = false;
+		beside = (struct mark){ .arrived = false };
+	}
 	if (status == MH_OK)
 		status = compare(w, &beside, known, &own, &why, &was, err);
 	if (status != MH_OK)
 		return status;
 	if (why != NULL)
 		status = pause_behind(w, why, was, now, err);
+	if (status == MH_OK && why != NULL)
+		(void)snprintf(w->paused_of, sizeof(w->paused_of), "%s", own.identity);
 	if (status == MH_OK && own.arrived)
 		status = db_exec(w->db, "DELETE FROM meta WHERE name = '" MARK_ARRIVED "'", err);
 	if (status == MH_OK && known && why == NULL) {
 		/* one of an earlier version is written anew, with its words */
 		w->marked = w->db->engine->local || beside.last.words[0] != '\0' ? beside.last.n + 1 : 0;
 		w->mark_synced = true;
+		w->paused_of[0] = '\0';
 		(void)snprintf(w->marked_of, sizeof(w->marked_of), "%s", beside.identity);
 	}
 	if (status != MH_OK || (known && why == NULL))
 		return status;
 	w->marked = 0;
 	w->marked_of[0] = '\0';
-	w->db->noted = (struct db_note){ 0 }; /* of the ledger that is not there any more */
-	status = mark_write(w, err);
+	if (why != NULL)
+		w->db->noted = (struct db_note){ 0 }; /* of the ledger that is not there any more */
+	status = write_now(w, err);
 	/* later ones need not be durable: an older mark only notices less. But none at all would look like a restore */
 	if (status == MH_OK && mark_path(w, "", path, sizeof(path)))
 		status = durable_name(path, err);

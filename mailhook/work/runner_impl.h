@@ -1,5 +1,5 @@
-/* runner_impl.h: what runner.c (runs of jobs), runner_lease.c (their leases), runner_claim.c (names that they claim) and
- * runner_ask.c (questions) share. */
+/* runner_impl.h: what runner.c (runs of jobs), runner_lease.c (their leases), runner_claim.c (names that they claim),
+ * runner_ask.c (questions) and runner_look.c (runs that a ledger forgot) share. */
 #ifndef MAILHOOK_WORK_RUNNER_IMPL_H
 #define MAILHOOK_WORK_RUNNER_IMPL_H
 

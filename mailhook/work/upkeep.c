@@ -90,8 +90,9 @@ upkeep_round(struct work *w, int64_t now, bool *ret_more, struct mh_err *err)
 	if (p.messages + p.cases > 0)
 		work_log("purged: the mail of %zu messages, and %zu cases", p.messages, p.cases);
 	*ret_more = status == MH_OK && more;
-	/* a mark that stays behind only notices less */
-	if (status == MH_OK && mark_write(w, &own) != MH_OK)
+	/* a mark that stays behind only notices less; that it does is told once */
+	const bool told = w->mark_again_ms != 0;
+	if (status == MH_OK && mark_write(w, &own) != MH_OK && !told)
 		work_log("%s", own.text);
 	return status;
 }

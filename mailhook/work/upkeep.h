@@ -15,13 +15,16 @@ enum mh_status mark_look(struct work *w, int64_t now, struct mh_err *err);
 enum mh_status mark_pause(struct work *w, const char *why, int64_t now, struct mh_err *err);
 /* In "meta" of a ledger that was copied to here, until it is looked at: no mark beside it is no wonder. */
 #define MARK_ARRIVED "arrived"
-/* Notes how far the ledger has come, durably. */
+/* Notes how far the ledger has come, durably. Where that failed, it is not tried again for a minute: MH_OK then. */
 enum mh_status mark_write(struct work *w, struct mh_err *err);
 /* Of a shared ledger: what was committed by this process, before what it replaces is let go of; asks nobody. It
  * outlives this process, and perhaps no power cut. */
 void mark_note(struct work *w);
 /* The same with what others have committed, before something is done on the word of it. */
 enum mh_status mark_ahead(struct work *w, struct mh_err *err);
+
+/* Whether this process writes such a name in state_dir for a moment: its end is no news to itself. */
+bool mark_is_own(const char *name);
 
 /* One round of the worker's: the mark, and once a day a piece of the purge. *ret_more: call again soon. */
 enum mh_status upkeep_round(struct work *w, int64_t now, bool *ret_more, struct mh_err *err);

@@ -21,7 +21,10 @@ struct work {
 	struct db *db;
 	int64_t marked; /* 1 more than the last event that the mark beside the ledger knows; 0: not looked yet */
 	char marked_of[LEDGER_KEY_HEX + 1]; /* the identity in that mark */
-	bool mark_synced;                   /* a power cut leaves it as it is */
+	bool mark_synced;      /* it need not be written anew to outlive a power cut; one found may be unsynced */
+	int64_t mark_again_ms; /* monotonic: it could not be written, and is tried again then; 0: it could */
+	char paused_of[LEDGER_KEY_HEX +
+		       1];               /* the ledger that was paused for being another; its mark is not written yet */
 	bool clock_off;                  /* from the server's of a shared ledger: others do what time brings (node.h) */
 	void (*ledger_step)(void *user); /* step of db_options */
 	void *ledger_step_user;
