@@ -187,6 +187,8 @@ reload(struct loop *l)
 	fresh.marked = l->w->marked;
 	(void)snprintf(fresh.marked_of, sizeof(fresh.marked_of), "%s", l->w->marked_of);
 	fresh.mark_synced = l->w->mark_synced;
+	fresh.mark_again_ms = l->w->mark_again_ms;
+	(void)snprintf(fresh.paused_of, sizeof(fresh.paused_of), "%s", l->w->paused_of);
 	fresh.clock_off = l->w->clock_off;
 	fresh.db = l->w->db;
 	l->w->db = NULL;
@@ -484,13 +486,22 @@ tell_manager(struct loop *l, enum mh_status status, const struct mh_err *err)
 		notify_status(&l->notify, "waits for mail");
 }
 
-static void
+/* Whether something changed that is not of our own doing; what does not matter: everything is looked at. */
+static bool
 hear_watch(struct loop *l)
 {
 	char events[4096];
+	ssize_t n;
+	bool news = false;
 
-	while (l->watch >= 0 && read(l->watch, events, sizeof(events)) > 0)
-		; /* what changed does not matter: everything is looked at */
+	while (l->watch >= 0 && (n = read(l->watch, events, sizeof(events))) > 0)
+		for (ssize_t at = 0; at < n;) {
+			struct inotify_event e;
+			memcpy(&e, events + at, sizeof(e));
+			news = news || e.len == 0 || !mark_is_own(events + at + sizeof(e));
+			at += (ssize_t)(sizeof(e) + e.len);
+		}
+	return news;
 }
 
 /* Of jobs, of verifications, and of what time alone brings. */
@@ -550,6 +561,8 @@ wait_for_something(struct loop *l, bool more)
 		n = member_pollfds(&l->member, l->w, fds, &timeout);
 	if (l->signals >= 0)
 		fds[n++] = (struct pollfd){ .fd = l->signals, .events = POLLIN };
+	if (hear_watch(l)) /* the round's own mark must not bring about the next one */
+		timeout = 0;
 	if (l->watch >= 0)
 		fds[n++] = (struct pollfd){ .fd = l->watch, .events = POLLIN };
 	n += runner_pollfds(l->runner, fds + n, MAX_FDS, &timeout);
@@ -557,7 +570,7 @@ wait_for_something(struct loop *l, bool more)
 	(void)poll(fds, n, timeout);
 	outlet_hear(&l->outlet, l->w);
 	hear_signals(l);
-	hear_watch(l);
+	(void)hear_watch(l);
 }
 
 static bool
