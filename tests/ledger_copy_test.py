@@ -43,7 +43,7 @@ INSERT INTO refusals VALUES (1, 'second', '2026-01-01T00:00:00Z', 'no key');
 INSERT INTO claims VALUES ('tenant', 1, 'entra', '2026-01-01T00:00:00Z');
 INSERT INTO mailbox_leases (mailbox, node, life, until, position) VALUES ('ops', 'first', '', '2026-01-01T00:00:00Z', '7 42');
 """
-OWN = {"meta": "name NOT IN ('schema', 'moved', 'coming', 'arrived')", "pauses": "scope <> 'all'",
+OWN = {"meta": "name NOT IN ('schema', 'moved', 'coming', 'arrived', 'events-gone')", "pauses": "scope <> 'all'",
        "events": "what NOT IN ('moved', 'copied', 'restored', 'taken back', 'resumed')"}
 
 
@@ -137,7 +137,7 @@ class Copying(unittest.TestCase):
         self.assertTrue(all(t["same"] and t["rows"] > 0 and t["sha256"] == t["to_sha256"] for t in told["tables"]), told)
         self.assertEqual(room.dump(room.ledger), room.whole)
         back = json.loads(room.copy("--json", far, near).stdout)
-        own = ("events", "pauses")
+        own = ("events", "pauses", "meta")
         self.assertEqual([t for t in told["tables"] if t["table"] not in own], [t for t in back["tables"] if t["table"] not in own])
         self.assertEqual(room.dump(path), room.whole)
         self.assertEqual(room.ids(path), room.ids(room.ledger))
@@ -179,6 +179,22 @@ class Copying(unittest.TestCase):
         with contextlib.closing(sqlite3.connect(room.file("near.db")[0])) as db:
             self.assertEqual(db.execute("SELECT what FROM events WHERE case_id IS NULL ORDER BY id").fetchall(),
                              [(x,) for x in ("copied", "resumed", "copied", "resumed")])
+
+    def test_a_mark_of_the_left_one(self):
+        """A node that was cut off wrote that the ledger moved, by the number of the copy's own first event: nothing is lost."""
+        room, name, other = self.room.filled(), self.pg.fresh_name(), self.pg.fresh_name()
+        far, further = self.pg.url(name), self.pg.url(other)
+        self.well(room.copy(room.first, far))
+        self.well(room.copy(far, further))
+        moved, = self.pg.rows("SELECT id, at FROM events WHERE what = 'moved'", name)
+        self.assertEqual(self.pg.rows("SELECT id FROM events WHERE what = 'copied' ORDER BY id DESC LIMIT 1", other), [moved[:1]])
+        identity, = self.pg.rows("SELECT value FROM meta WHERE name = 'identity'", name)
+        room.use(further)
+        for words, restored in (("moved", 0), ("another", 1)):
+            number = int(moved[0]) + restored
+            room.write(os.path.join(room.state, "shared.mark"), "%s %d %s moved\n" % (identity[0], number, moved[1]))
+            said(room.run_once())
+            self.assertEqual(self.pg.rows("SELECT count(*) FROM events WHERE what = 'restored'", other), [(str(restored),)], words)
 
     def test_another_folder(self):
         """No mark beside it: it is no restored one, for the copy was made whole. An older file of it is."""
