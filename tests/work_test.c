@@ -147,6 +147,35 @@ what_is_wrong_with_the_ledger_is_not_the_mails(void **state)
 	}
 }
 
+/* Of one subject are twenty that cannot be taken; the one behind them is, and what runs comes to its end. */
+static void
+late_files_hinder_no_other(void **state)
+{
+	static const char other[] = "From: no-reply-aws@amazon.com\r\nMessage-ID: <99@example.com>\r\n"
+				    "Subject: Your token is about to EXPIRE on 09/07/2026\r\n\r\nIt expires.\r\n";
+	struct room r;
+	struct mh_err err = { 0 };
+
+	(void)state;
+	stage(&r, CONF);
+	put_notice(&r, 1);
+	assert_int_equal(run(&r, "run", "--once"), 0);
+	assert_int_equal(db_exec(r.w.db, "CREATE UNIQUE INDEX wrong ON messages (subject)", &err), MH_OK);
+	(void)room_count(&r, "UPDATE jobs SET state = 'queued', due = created, ended = NULL RETURNING id");
+	room_script(&r, "desk", "IFS= read -r q\nsleep 1\necho '{\"outcome\":\"done\",\"summary\":\"x\"}'\n");
+	for (int i = 0; i < 20; i++)
+		put_notice(&r, 2 + i);
+	put_raw(&r, MH_LIT(other));
+	assert_int_equal(run(&r, "run", "--once"), 75);
+	assert_int_equal(intake_holds(&r, ".msg"), 20);
+	assert_int_equal(room_count(&r, "SELECT count(*) FROM messages"), 2);
+	assert_int_equal(room_count(&r, "SELECT count(*) FROM jobs WHERE state <> 'done'"), 0);
+	assert_int_equal(db_exec(r.w.db, "DROP INDEX wrong", &err), MH_OK);
+	assert_int_equal(run(&r, "run", "--once"), 0);
+	assert_int_equal(room_count(&r, "SELECT count(*) FROM messages"), 22);
+	room_close(&r);
+}
+
 /* The message comes when the worker has found nothing more and still holds the lock: who stores it starts no worker. */
 struct late {
 	struct room *room;
@@ -442,6 +471,7 @@ main(void)
 		cmocka_unit_test(makes_what_is_missing),
 		cmocka_unit_test(wrong_files_are_set_aside),
 		cmocka_unit_test(what_is_wrong_with_the_ledger_is_not_the_mails),
+		cmocka_unit_test(late_files_hinder_no_other),
 		cmocka_unit_test(no_wake_up_is_lost),
 		cmocka_unit_test(second_worker_gives_way),
 		cmocka_unit_test(once_waits_for_once),
