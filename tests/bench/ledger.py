@@ -77,14 +77,15 @@ class File:
 
 
 def fill(room, cases, of_open):
-    """One case in of_open is open; all expire within the last three years and the next one."""
+    """One case in of_open is open; all expire within the last three years and the next one. None was opened today: of today's
+    there are no more than flood limits let in."""
     dice = random.Random(5)
 
     def rows():
         for i in range(cases):
             is_open = dice.randrange(of_open) == 0
             expires = START + timedelta(seconds=dice.randrange(0 if is_open else -3 * 365 * 86400, 365 * 86400))
-            opened = expires - timedelta(days=90)
+            opened = min(expires - timedelta(days=90), START - timedelta(days=2 + i % 365))
             yield ("%032x" % dice.getrandbits(128), "aws.identity-center.scim-token", "%012d" % dice.randrange(10**6),
                    "eu-west-1", expires.strftime("%Y-%m-%dT%H:%M:%SZ"), "second", "open" if is_open else "closed",
                    opened.strftime("%Y-%m-%dT%H:%M:%SZ"), "https://tickets.example.com/browse/OPS-%d" % i)
