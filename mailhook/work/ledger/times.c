@@ -91,10 +91,14 @@ ledger_case_later(struct db *db, const struct case_row *c, int64_t after, bool *
 {
 	char t[MH_TIME_TEXT];
 
+#define RENEWED                                                                                                        \
+	" AND expires > $3 AND (region IS NULL OR CAST($4 AS TEXT) IS NULL OR region = $4) "                           \
+	"AND (resource IS NULL OR CAST($5 AS TEXT) IS NULL OR resource = $5) AND id <> $6 AND reason IS NULL"
+	/* by the index on PostgreSQL, too: see ledger_case_candidates */
 	return counted(db,
-	    "SELECT count(*) FROM cases WHERE kind = $1 AND account IS NOT DISTINCT FROM $2 AND expires > $3 "
-	    "AND (region IS NULL OR CAST($4 AS TEXT) IS NULL OR region = $4) "
-	    "AND (resource IS NULL OR CAST($5 AS TEXT) IS NULL OR resource = $5) AND id <> $6 AND reason IS NULL",
+	    c->account == NULL ? "SELECT count(*) FROM cases WHERE kind = $1 AND account IS NULL "
+				 "AND CAST($2 AS TEXT) IS NULL" RENEWED
+			       : "SELECT count(*) FROM cases WHERE kind = $1 AND account = $2" RENEWED,
 	    DB_ARGS(db_str(c->kind), db_str(c->account), db_time(t, after), db_str(c->region), db_str(c->resource),
 		db_int(c->id)),
 	    ret, err);
